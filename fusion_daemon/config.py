@@ -1,0 +1,314 @@
+"""config.toml as typed models. Every key is documented here and in the shipped `config.toml`.
+
+Unknown keys are refused. A secret never stands in the file: it is named, and its value is a file of that
+name in the secrets directory (`$CREDENTIALS_DIRECTORY` under systemd, else `[secrets] directory`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from fusion_daemon.domain.failure import Failure
+from fusion_daemon.domain.identifiers import parse_address
+
+AddressText = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
+Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Za-z0-9._-]{0,19}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")]
+Seconds = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+_PLACEHOLDER = re.compile(r"\{([a-zA-Z0-9][a-zA-Z0-9._-]*)\}")
+
+
+class ConfigurationInvalid(Failure):
+    """config.toml is missing, is not TOML, or says something impossible. Exit code 78."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Daemon(Section):
+    instance: Name = "fusion-prime"
+    """Appears in logs and metrics."""
+    state_directory: Path = Path("/var/lib/fusion-prime")
+    """Holds the embedded Postgres. Under systemd the StateDirectory."""
+
+
+class Database(Section):
+    dsn: str | None = None
+    """An external Postgres, without a password. Absent: the embedded one."""
+    password: Name | None = None
+    """The name of the secret that holds the external Postgres' password."""
+    pool_size: int = Field(default=8, ge=2, le=100)
+
+
+class Principal(Section):
+    """An operator. On the unix socket by user id, on TCP by a bearer token; either or both."""
+
+    name: Name
+    role: Literal["viewer", "operator", "admin"] = "operator"
+    token: Name | None = None
+    """The name of the secret that holds the token, or its SHA-256 as `sha256:<hex>`."""
+    uid: int | None = Field(default=None, ge=0)
+
+
+class Http(Section):
+    host: str = "127.0.0.1"
+    port: Port = 8780
+    """The admin port. 0 picks a free one."""
+    socket: Path | None = None
+    """The admin unix socket (mode 0660). Absent: `admin.sock` in the state directory."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port = 9478
+    principals: tuple[Principal, ...] = ()
+
+
+class Logging(Section):
+    style: Literal["auto", "json", "console"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Token(Section):
+    address: AddressText
+    """0xEeeeeEeeeEeEeeEeEeEeeEEEeeeeEeeeeeeeEEeE is the native currency."""
+    asset: Symbol
+    """The asset under which it is priced; the same on every chain."""
+
+
+class Chain(Section):
+    id: int = Field(gt=0)
+    name: Name
+    rpc_urls: tuple[Annotated[str, StringConstraints(pattern=r"^https?://\S+$")], ...] = Field(min_length=1)
+    """Tried in order. A key in a URL is a secret: write `{name}` where the value of that secret belongs."""
+    start_block: int | None = Field(default=None, ge=0)
+    """The first block of interest. Absent: wait for `POST /v1/chains/{id}/start-block`."""
+    vaults: tuple[AddressText, ...] = ()
+    escrow_factories: tuple[AddressText, ...] = ()
+    tokens: tuple[Token, ...] = ()
+    finality_depth: int = Field(default=64, ge=1)
+    """Blocks after which a block counts as final where the chain has no `finalized` tag."""
+    poll_min_seconds: Seconds = 0.25
+    poll_max_seconds: Seconds = 15.0
+    max_span: int = Field(default=2000, ge=1)
+    """The most blocks asked for in one eth_getLogs."""
+    request_timeout_seconds: Seconds = 10.0
+
+
+class ChainlinkSource(Section):
+    kind: Literal["chainlink"]
+    chain: int
+    address: AddressText
+    """The proxy."""
+    decimals: int = Field(ge=0, le=36)
+    description: str
+    heartbeat_seconds: Seconds
+    slack_seconds: float = Field(default=60.0, ge=0)
+
+
+class StaticSource(Section):
+    kind: Literal["static"]
+    usd: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d{1,8})?$")]
+
+
+Source = Annotated[ChainlinkSource | StaticSource, Field(discriminator="kind")]
+
+
+class Asset(Section):
+    asset: Symbol
+    sources: tuple[Source, ...] = Field(min_length=1)
+    deviation_bps: int = Field(default=10, ge=0)
+    """A move of at least this much is published at once."""
+    heartbeat_seconds: Seconds = 60.0
+    """Published at least this often."""
+    spread_bps: int = Field(default=200, ge=1)
+    """Sources further apart than this make the price suspect."""
+
+
+class Oracle(Section):
+    poll_seconds: Seconds = 2.0
+    assets: tuple[Asset, ...] = ()
+
+
+class Risk(Section):
+    """Limits of the two measures; the state is the worse of them."""
+
+    score_bps: tuple[int, int, int] = (5000, 3000, 1500)
+    """Margin health score: HEALTHY at or above the first, then WARNING, then MARGIN_CALL."""
+    health_factor_bps: tuple[int, int, int] = (15000, 12500, 10000)
+    """Health factor likewise; below 1.0 is always LIQUIDATION."""
+    hysteresis_bps: int = Field(default=200, ge=0, le=5000)
+    interest_seconds: Seconds = 60.0
+    """How often health is recomputed for interest alone."""
+
+    @model_validator(mode="after")
+    def _descending(self) -> Risk:
+        for limits in (self.score_bps, self.health_factor_bps):
+            if not limits[0] > limits[1] > limits[2]:
+                raise ValueError(f"limits must fall: {limits}")
+        if self.health_factor_bps[2] < 10000:
+            raise ValueError("the last health factor limit may not be below 10000 (1.0)")
+        return self
+
+
+class Receiver(Section):
+    """A desk receiver: told of every account's alerts."""
+
+    name: Name
+    channel: Literal["webhook", "email"]
+    target: str
+    secret: Name | None = None
+    """Webhooks: the secret that holds the `whsec_…` signing key."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Receiver:
+        if self.channel == "webhook" and (self.secret is None or not self.target.startswith(("http://", "https://"))):
+            raise ValueError("a webhook receiver needs an http(s) target and a secret")
+        if self.channel == "email" and "@" not in self.target:
+            raise ValueError("an e-mail receiver needs a mail address as target")
+        return self
+
+
+class Smtp(Section):
+    host: str
+    port: Port = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str | None = None
+    password: Name | None = None
+    sender: str
+
+
+class Alerting(Section):
+    receivers: tuple[Receiver, ...] = ()
+    timeout_seconds: Seconds = 15.0
+    concurrency: int = Field(default=32, ge=1, le=512)
+    smtp: Smtp | None = None
+
+
+class Secrets(Section):
+    directory: Path | None = None
+    """Used when $CREDENTIALS_DIRECTORY is not set. Files 0600, one secret each."""
+
+
+class Config(Section):
+    daemon: Daemon = Daemon()
+    database: Database = Database()
+    http: Http = Http()
+    logging: Logging = Logging()
+    secrets: Secrets = Secrets()
+    chains: tuple[Chain, ...] = Field(min_length=1)
+    oracle: Oracle = Oracle()
+    risk: Risk = Risk()
+    alerting: Alerting = Alerting()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        chains = [chain.id for chain in self.chains]
+        if len(set(chains)) != len(chains):
+            raise ValueError("two [[chains]] have the same id")
+        priced = {asset.asset for asset in self.oracle.assets}
+        if len(priced) != len(self.oracle.assets):
+            raise ValueError("two [[oracle.assets]] have the same asset")
+        for chain in self.chains:
+            for token in chain.tokens:
+                parse_address(token.address)
+                if token.asset not in priced:
+                    raise ValueError(f"chain {chain.id}: nothing prices asset {token.asset}; add an [[oracle.assets]]")
+        for asset in self.oracle.assets:
+            for source in asset.sources:
+                if isinstance(source, ChainlinkSource) and source.chain not in chains:
+                    raise ValueError(f"asset {asset.asset}: its feed lies on chain {source.chain}, which is not listed")
+        names = [receiver.name for receiver in self.alerting.receivers]
+        if len(set(names)) != len(names):
+            raise ValueError("two [[alerting.receivers]] have the same name")
+        if self.alerting.smtp is None and any(each.channel == "email" for each in self.alerting.receivers):
+            raise ValueError("an e-mail receiver needs [alerting.smtp]")
+        return self
+
+
+def load_config(path: Path | None) -> Config:
+    """Read and check config.toml. Raises ConfigurationInvalid with one line a finding."""
+    if path is None:
+        raise ConfigurationInvalid(
+            "No configuration was given.",
+            "The daemon does not guess what it should watch.",
+            "Pass --config config.toml (the repository holds a commented example), or try `fusion-daemon demo`.",
+        )
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationInvalid(
+            f"{path} cannot be read ({error.strerror}).", "There is no configuration.", "Give the path of a readable file."
+        ) from error
+    try:
+        return Config.model_validate(tomllib.loads(raw.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationInvalid(f"{path} is not TOML: {error}.", "Nothing was read.", "Mend that line.") from error
+    except ValidationError as error:
+        raise ConfigurationInvalid(
+            f"{path} is not valid:\n" + "\n".join(_findings(error)) + "\n",
+            "Nothing was started.",
+            "Mend each key named above; config.toml in the repository documents all of them.",
+        ) from error
+
+
+def _findings(error: ValidationError) -> list[str]:
+    findings = []
+    for item in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in item["loc"]) or "the file"
+        text = "unknown key" if item["type"] == "extra_forbidden" else item["msg"]
+        findings.append(f"  {where}: {text}")
+    return findings
+
+
+class SecretMissing(Failure):
+    """A secret that the configuration names is not there or cannot be read."""
+
+
+class SecretFiles:
+    """Secrets by name: one file each."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+
+    @classmethod
+    def of(cls, config: Config) -> SecretFiles:
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        return cls(Path(credentials) if credentials else config.secrets.directory)
+
+    def __call__(self, name: str) -> str:
+        """The secret's text without surrounding white space. Raises SecretMissing."""
+        if self._directory is None:
+            raise SecretMissing(
+                f"The secret {name} is needed, but no directory holds secrets.",
+                "Whatever uses it cannot work.",
+                "Set [secrets] directory, or LoadCredential= in the unit.",
+            )
+        try:
+            return (self._directory / name).read_text().strip()
+        except OSError as error:
+            raise SecretMissing(
+                f"The secret {name} cannot be read ({error.strerror}).",
+                "Whatever uses it cannot work.",
+                f"Put it into the file {self._directory / name}, readable by the daemon alone.",
+            ) from error
+
+
+def with_secrets(url: str, secret: Callable[[str], str]) -> str:
+    """The URL with every `{name}` replaced by that secret. Raises SecretMissing."""
+    return _PLACEHOLDER.sub(lambda found: secret(found.group(1)), url)
+
+
+def secret_names(config: Config) -> list[str]:
+    """Every secret that the configuration names, once, in order."""
+    named = [config.database.password, config.alerting.smtp.password if config.alerting.smtp else None]
+    named += [name for chain in config.chains for url in chain.rpc_urls for name in _PLACEHOLDER.findall(url)]
+    named += [principal.token for principal in config.http.principals]
+    named += [receiver.secret for receiver in config.alerting.receivers]
+    return list(dict.fromkeys(name for name in named if name is not None))

@@ -1,0 +1,97 @@
+"""Margin states and the events that record their transitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from fusion_daemon.domain.identifiers import AccountId, ChainId
+
+MARGIN_STREAM = "margin_events"
+
+
+class MarginState(IntEnum):
+    """Ordered: a greater state is a worse one."""
+
+    HEALTHY = 0
+    WARNING = 1
+    MARGIN_CALL = 2
+    LIQUIDATION = 3
+
+
+class Cause(Enum):
+    PRICE = "price"
+    CHAIN = "chain"
+    REORG = "reorg"
+    INTEREST = "interest"
+    CONFIGURATION = "configuration"
+    REGISTRY = "registry"
+
+
+class MarginKind(Enum):
+    OPENED = "opened"
+    """The first step of an episode: the account left HEALTHY."""
+    WORSENED = "worsened"
+    IMPROVED = "improved"
+    RESOLVED = "resolved"
+    """Back to HEALTHY: the episode ends."""
+    CORRECTED = "corrected"
+    """A reorg took the cause of an earlier step away: whoever was told is told otherwise."""
+    REINSTATED = "reinstated"
+    """After a correction the same cause came back (in another block): the same episode goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainInput:
+    chain: ChainId
+    seq: int
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarginInputs:
+    """Everything an evaluation rested on, so that it can be replayed and explained."""
+
+    price_seq: int
+    chains: tuple[ChainInput, ...]
+    configuration: str
+    """SHA-256 (hex) of the risk configuration."""
+    as_of: int
+    """Unix seconds at which interest was accrued."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarginFigures:
+    """USD amounts are integers x 1e8; the health factor is a wad (1e18) or None without debt."""
+
+    collateral_usd: int
+    debt_usd: int
+    threshold_usd: int
+    """Collateral weighted by liquidation threshold, plus credit lines."""
+    health_factor: int | None
+    score_bps: int | None
+    """Margin health score (collateral - debt) / debt in basis points, rounded down; None without debt."""
+    cure_repay_usd: int
+    """Debt to repay that makes the account HEALTHY again; 0 when it is."""
+    cure_deposit_usd: int
+    """Collateral to add (at the account's average threshold) that does the same; 0 when healthy."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarginEvent:
+    account: AccountId
+    episode: int
+    step: int
+    """Identity of an event and of its alert: (account, episode, step), counted from 1."""
+    kind: MarginKind
+    before: MarginState
+    after: MarginState
+    cause: Cause
+    confirmed: bool
+    """False when a price it rests on is stale or suspect; then `health_low`/`health_high` differ."""
+    past: bool
+    """True when found while catching up: it happened while the daemon was down."""
+    figures: MarginFigures
+    health_low: int | None
+    health_high: int | None
+    inputs: MarginInputs
