@@ -1,0 +1,182 @@
+"""`fusion-daemon check`: try everything that the configuration names, change nothing, say what is wrong."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import trio
+
+from fusion_daemon.aio import Aio, AioError, open_aio
+from fusion_daemon.chain.rpc import verify_endpoints
+from fusion_daemon.chain.rpc_errors import endpoint_name
+from fusion_daemon.chain.settings import ChainSettings
+from fusion_daemon.config import Chain, Config, Principal, Receiver, SecretFiles, secret_names
+from fusion_daemon.database import external_dsn
+from fusion_daemon.domain.failure import Failure
+from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.feeds import ChainCalls
+from fusion_daemon.oracle.calls import check_feeds
+from fusion_daemon.settings import (
+    alerting_settings,
+    chain_settings,
+    oracle_settings,
+    principal_settings,
+    risk_settings,
+)
+from fusion_daemon.store.binaries import find_binaries
+from fusion_daemon.store.migrate import schema_state
+
+_TIMEOUT = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, and what is to be done when it failed."""
+
+    subject: str
+    failed: bool
+    says: str
+
+
+def check_everything(config: Config) -> list[Finding]:
+    """Blocks; opens connections and closes them again. Never raises a Failure: it becomes a finding."""
+    secret = SecretFiles.of(config)
+    findings = [_try(f"secret {name}", partial(_secret, secret, name)) for name in secret_names(config)]
+    findings += [
+        _try(f"principal {each.name}", partial(_principal, each, secret)) for each in config.http.principals
+    ]
+    findings.append(_try("risk limits", lambda: _quiet(risk_settings(config))))
+    findings.append(_try("alerting", lambda: _quiet(alerting_settings(config))))
+    findings.append(_try("state directory", lambda: _directory(config.daemon.state_directory)))
+    findings += [
+        _try(f"receiver {each.name}", partial(_reach, each)) for each in config.alerting.receivers
+    ]
+    if config.alerting.smtp is not None:
+        host, port = config.alerting.smtp.host, config.alerting.smtp.port
+        findings.append(_try("mail server", partial(_connect, host, port)))
+    return findings + trio.run(_check_connections, config, secret)
+
+
+def print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
+    """One line a finding on standard output, or one JSON object."""
+    if as_json:
+        print(json.dumps({"findings": [asdict(finding) for finding in findings]}))
+        return
+    for finding in findings:
+        print(f"{'FAILED' if finding.failed else 'ok    '}  {finding.subject}: {finding.says}")
+
+
+async def _check_connections(config: Config, secret: SecretFiles) -> list[Finding]:
+    async with open_aio() as aio:
+        findings = [await _database(aio, config, secret)]
+        reachable: dict[ChainId, ChainSettings] = {}
+        for chain in config.chains:
+            findings += await _chain(aio, chain, secret, reachable)
+        findings += await _feeds(aio, config, reachable)
+    return findings
+
+
+async def _database(aio: Aio, config: Config, secret: SecretFiles) -> Finding:
+    subject = "database"
+    try:
+        dsn = external_dsn(config, secret)
+        if dsn is None:
+            return Finding(subject, False, f"embedded Postgres {find_binaries().version}")
+        state = await aio.call(schema_state, dsn, timeout=_TIMEOUT)
+    except (Failure, AioError) as failure:
+        return Finding(subject, True, str(failure))
+    if state.pending:
+        names = ", ".join(each.name for each in state.pending)
+        return Finding(subject, False, f"reached; `run` or `migrate` will apply {names}")
+    return Finding(subject, False, "reached; the schema is up to date")
+
+
+async def _chain(
+    aio: Aio, chain: Chain, secret: SecretFiles, reachable: dict[ChainId, ChainSettings]
+) -> list[Finding]:
+    subject = f"chain {chain.id} ({chain.name})"
+    try:
+        settings = chain_settings(chain, secret)
+        answers = await aio.call(verify_endpoints, settings, timeout=2 * chain.request_timeout_seconds)
+    except (Failure, AioError) as failure:
+        return [Finding(subject, True, str(failure))]
+    if None in answers:
+        reachable[settings.chain] = settings
+    return [
+        Finding(
+            f"{subject} at {endpoint_name(url)}",
+            answer is not None,
+            "answers with that chain id" if answer is None else str(answer),
+        )
+        for url, answer in zip(settings.rpc_urls, answers, strict=True)
+    ]
+
+
+async def _feeds(aio: Aio, config: Config, reachable: dict[ChainId, ChainSettings]) -> list[Finding]:
+    findings = []
+    async with ChainCalls(aio, reachable.values()) as call_many:
+        for chain, sources in oracle_settings(config).on_chains().items():
+            subject = f"feeds on chain {chain}"
+            if chain not in reachable:
+                findings.append(
+                    Finding(subject, True, "not looked at: the chain has no endpoint that answers")
+                )
+                continue
+            wrong = await check_feeds(call_many, chain, sources)
+            findings += [Finding(subject, True, str(each)) for each in wrong]
+            if not wrong:
+                findings.append(Finding(subject, False, f"all {len(sources)} are as configured"))
+    return findings
+
+
+def _try(subject: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(subject, False, look())
+    except (Failure, OSError, ValueError) as error:
+        return Finding(subject, True, str(error))
+
+
+def _quiet(_value: object) -> str:
+    return "ok"
+
+
+def _principal(principal: Principal, secret: SecretFiles) -> str:
+    return principal_settings(principal, secret).role.name.lower()
+
+
+def _secret(secret: SecretFiles, name: str) -> str:
+    if not secret(name):
+        raise ValueError(f"the file {name} is empty; write the secret into it")
+    return "readable"
+
+
+def _directory(path: Path) -> str:
+    nearest = next(each for each in (path, *path.parents) if each.exists())
+    if not nearest.is_dir():
+        raise ValueError(f"{nearest} is not a directory; choose another state_directory")
+    return "exists" if nearest == path else f"will be made in {nearest}"
+
+
+def _reach(receiver: Receiver) -> str:
+    if receiver.channel == "email":
+        return "reached through the mail server"
+    url = urlsplit(receiver.target)
+    if url.hostname is None:
+        raise ValueError(f"{receiver.name}: the target has no host; write a whole URL")
+    return _connect(url.hostname, url.port or (443 if url.scheme == "https" else 80))
+
+
+def _connect(host: str, port: int) -> str:
+    try:
+        socket.create_connection((host, port), timeout=5.0).close()
+    except OSError as error:
+        raise ValueError(
+            f"{host}:{port} cannot be reached ({error}); check name, port and firewall"
+        ) from error
+    return "reached"

@@ -1,0 +1,217 @@
+"""The daemon's life: from a configuration to a supervision tree that runs until it is told to stop.
+
+Whatever ends it, the order is the same: the listeners of HTTP close, the tree stops in reverse order, then
+the pool, the lock, the asyncio thread and the embedded Postgres.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from random import Random
+
+import structlog
+import trio
+
+from fusion_daemon.aio import Aio, open_aio
+from fusion_daemon.composition import House, build_house
+from fusion_daemon.config import Config, SecretFiles, secret_names
+from fusion_daemon.database import running_database
+from fusion_daemon.domain.failure import Failure
+from fusion_daemon.feeds import ChainCalls
+from fusion_daemon.http.admin_routes import Beat, Component, actor_routes, health_routes
+from fusion_daemon.http.metrics import Metrics, metrics_route
+from fusion_daemon.http.principals import Principals
+from fusion_daemon.http.server import AdminServer
+from fusion_daemon.http.serving import serving
+from fusion_daemon.logs import Redactor, configure_logging
+from fusion_daemon.metric_sources import add_sources
+from fusion_daemon.operation import ActorOperations, components_of
+from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog, stalled
+from fusion_daemon.settings import admin_http, chain_settings, metrics_http, principal_settings
+from fusion_daemon.store import InstanceLock, Store, migrate, open_store, single_instance
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds: with the default of 5 ms an API flood would delay trio's loop."""
+LOOP_LIMIT = 5.0
+"""Seconds without a beat after which a loop counts as stuck."""
+MIGRATION_TIMEOUT = 600.0
+HTTP_STOP_TIMEOUT = 8.0
+CRASHED = 1
+ZOMBIES = 4
+
+
+class LoopDied(Failure):
+    """The asyncio thread ended by itself."""
+
+
+class TakenOver(Failure):
+    """Another daemon holds the database now."""
+
+
+def run_daemon(config: Config) -> int:
+    """Runs until SIGTERM or SIGINT; the exit code. Raises Failures of starting up."""
+    secret = SecretFiles.of(config)
+    redactor = Redactor(secret(name) for name in secret_names(config))
+    configure_logging(style=config.logging.style, level=config.logging.level, redactor=redactor)
+    faulthandler.enable()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    report = trio.run(_live, config, secret)
+    return ZOMBIES if report.zombies else 0
+
+
+def migrate_database(config: Config) -> list[str]:
+    """Apply what is pending; the names of what was applied. Raises MigrationRefused and the store's Failures."""
+
+    async def bring_up() -> list[str]:
+        async with running_database(config, SecretFiles.of(config)) as dsn, open_aio() as aio:
+            return [one.name for one in await aio.call(migrate, dsn, timeout=MIGRATION_TIMEOUT)]
+
+    return trio.run(bring_up)
+
+
+async def _live(config: Config, secret: SecretFiles) -> StopReport:
+    log = structlog.get_logger("daemon").bind(instance=config.daemon.instance)
+    notifier = Notifier.from_environment(os.environ, os.getpid())
+    clock = SystemClock()
+    chains = [chain_settings(chain, secret) for chain in config.chains]
+    async with running_database(config, secret) as dsn, open_aio() as aio:
+        async with single_instance(aio, dsn) as lock:
+            await aio.call(migrate, dsn, timeout=MIGRATION_TIMEOUT)
+            async with open_store(aio, dsn) as store, ChainCalls(aio, chains) as calls:
+                house = build_house(config, secret, clock, aio, store, calls)
+                await house.registry.open()
+                tree = Supervisor("root", house.tree, clock=clock, random=Random())
+                admin = _admin(config, secret, aio, house, tree, log)
+                metrics = _metrics(config, aio, store, house, tree, admin, log)
+                async with (
+                    serving(aio, admin, HTTP_STOP_TIMEOUT) as bound,
+                    serving(aio, metrics, HTTP_STOP_TIMEOUT) as scraped,
+                ):
+                    log.info("listening", admin=bound.port, socket=str(bound.socket), metrics=scraped.port)
+                    report = await _supervise(tree, aio, lock, notifier, log)
+    log.info("stopped", zombies=len(report.zombies))
+    return report
+
+
+async def _supervise(
+    tree: Supervisor,
+    aio: Aio,
+    lock: InstanceLock,
+    notifier: Notifier,
+    log: structlog.typing.FilteringBoundLogger,
+) -> StopReport:
+    """The tree, until a signal stops it, or until something ends without which nothing may go on."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_on_signal, tree, notifier, log)
+        await nursery.start(partial(_run_tree, tree, nursery.cancel_scope))
+        notifier.ready("running")
+        log.info("ready")
+        if notifier.watchdog_seconds is not None:
+            held_back = partial(_reasons_to_starve, tree, aio)
+            nursery.start_soon(feed_watchdog, notifier, held_back, notifier.watchdog_seconds / 3)
+        nursery.start_soon(_end_with_loop, aio)
+        nursery.start_soon(_end_with_lock, lock)
+    return tree.report
+
+
+async def _run_tree(
+    tree: Supervisor,
+    scope: trio.CancelScope,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    await tree.run(task_status=task_status)
+    scope.cancel("the tree has ended")
+
+
+async def _stop_on_signal(
+    tree: Supervisor, notifier: Notifier, log: structlog.typing.FilteringBoundLogger
+) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for signum in signals:
+            log.info("stopping", signal=signal.Signals(signum).name)
+            notifier.stopping(f"stopping on {signal.Signals(signum).name}")
+            notifier.extend_timeout(tree.statistics().stop_budget + HTTP_STOP_TIMEOUT)
+            await tree.stop()
+            return
+
+
+async def _end_with_loop(aio: Aio) -> None:
+    await aio.died.wait()
+    raise LoopDied(
+        "The asyncio thread ended.",
+        "Nothing reaches the database or the network any more.",
+        "See the log; restart.",
+    )
+
+
+async def _end_with_lock(lock: InstanceLock) -> None:
+    await lock.lost.wait()
+    raise TakenOver(
+        "Another daemon has taken this database.",
+        "Two must not write the same streams, so this one ends.",
+        "Find the other one; run one daemon per database.",
+    )
+
+
+def _reasons_to_starve(tree: Supervisor, aio: Aio) -> Sequence[str]:
+    reasons = [f"{found.name}: {found.reason}" for found in stalled(tree.tree())]
+    reasons += [
+        f"{beat.name} loop: no beat for {beat.age:.1f} s" for beat in _beats(aio) if beat.age > beat.limit
+    ]
+    return reasons + [f"{zombie.name}: would not stop" for zombie in tree.zombies()]
+
+
+def _beats(aio: Aio) -> Sequence[Beat]:
+    seen = aio.statistics()
+    return (
+        Beat("asyncio", seen.asyncio_loop.beat_age, LOOP_LIMIT),
+        Beat("trio", seen.trio_loop.beat_age, LOOP_LIMIT),
+    )
+
+
+def _admin(
+    config: Config,
+    secret: SecretFiles,
+    aio: Aio,
+    house: House,
+    tree: Supervisor,
+    log: structlog.typing.FilteringBoundLogger,
+) -> AdminServer:
+    settings = [principal_settings(each, secret) for each in config.http.principals]
+    principals = Principals(settings, own_uid=os.getuid())
+    started = time.time()
+
+    def components() -> Sequence[Component]:
+        return components_of(tree, aio, started)
+
+    operations = ActorOperations(tree, aio)
+    routes = [
+        *health_routes(lambda: _beats(aio), components),
+        *actor_routes(operations.actors, operations, house.audit),
+        *house.routes,
+    ]
+    return AdminServer(admin_http(config), routes, principals, log)
+
+
+def _metrics(
+    config: Config,
+    aio: Aio,
+    store: Store,
+    house: House,
+    tree: Supervisor,
+    admin: AdminServer,
+    log: structlog.typing.FilteringBoundLogger,
+) -> AdminServer:
+    def failed(source: str, error: BaseException) -> None:
+        log.error("metrics_source_failed", source=source, exc_info=error)
+
+    metrics = Metrics(failed)
+    add_sources(metrics, aio, store, house, tree, admin)
+    return AdminServer(metrics_http(config), [metrics_route(metrics)], Principals((), os.getuid()), log)

@@ -1,0 +1,32 @@
+"""Which Postgres the daemon uses: the one of the configuration, or the embedded one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from fusion_daemon.config import Config
+from fusion_daemon.store import embedded_postgres
+
+
+def external_dsn(config: Config, secret: Callable[[str], str]) -> str | None:
+    """The configured DSN with its password filled in; None: the embedded Postgres. Raises SecretMissing."""
+    dsn = config.database.dsn
+    if dsn is None or config.database.password is None:
+        return dsn
+    url = urlsplit(dsn)
+    user, _, place = url.netloc.rpartition("@")
+    password = quote(secret(config.database.password), safe="")
+    return urlunsplit(url._replace(netloc=f"{user}:{password}@{place}"))
+
+
+@asynccontextmanager
+async def running_database(config: Config, secret: Callable[[str], str]) -> AsyncIterator[str]:
+    """trio side: a DSN that answers inside the block."""
+    dsn = external_dsn(config, secret)
+    if dsn is not None:
+        yield dsn
+        return
+    async with embedded_postgres(config.daemon.state_directory) as server:
+        yield server.dsn

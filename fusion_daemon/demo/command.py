@@ -1,0 +1,68 @@
+"""`fusion-daemon demo`: set the stage, play, show, tidy up."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from fusion_daemon.demo.accounts import players
+from fusion_daemon.demo.scenario import Outcome, play
+from fusion_daemon.demo.stage import Stage, open_stage
+from fusion_daemon.demo.table import LiveTable
+
+ACCOUNTS = 24
+
+
+def run_demo(*, once: bool, quiet: bool, data_dir: Path | None) -> dict[str, object]:
+    """Plays once. Without `once` the stage then stays up until Ctrl-C. Main thread; blocks.
+
+    quiet: no table (for `--json`). data_dir: keeps everything there; absent: a temporary directory.
+    """
+    console = Console(stderr=True)
+    with _directory(data_dir) as directory, open_stage(directory, durable=data_dir is not None) as stage:
+        cast = players(ACCOUNTS)
+        if quiet:
+            outcome = play(stage, cast, lambda line: None)
+        else:
+            with LiveTable(stage, console) as table:
+                outcome = play(stage, cast, table.say)
+        if not once:
+            _linger(console, stage)
+        code = stage.daemon.stop()
+        return _report(outcome, code)
+
+
+def failed(report: dict[str, object]) -> bool:
+    """Whether the play shows a defect: an alert missing, unsigned or never made, or an unclean stop."""
+    return bool(
+        report["missing"] or report["unsigned"] or report["daemon_exit_code"] or not report["margin_events"]
+    )
+
+
+def _report(outcome: Outcome, code: int) -> dict[str, object]:
+    return {**asdict(outcome), "daemon_exit_code": code}
+
+
+def _linger(console: Console, stage: Stage) -> None:
+    """Until Ctrl-C: everything is up for whoever wants to look around."""
+    console.print(f"\nAdmin API   {stage.daemon.url}/v1/accounts   (Ctrl-C ends everything)")
+    console.print(f"Metrics     {stage.metrics_url}")
+    console.print(f"Data        {stage.directory}")
+    try:
+        stage.daemon.wait()
+    except KeyboardInterrupt:
+        console.print("Stopping.")
+
+
+@contextmanager
+def _directory(data_dir: Path | None) -> Iterator[Path]:
+    if data_dir is not None:
+        yield data_dir
+        return
+    with tempfile.TemporaryDirectory(prefix="fusion-prime-demo-") as temporary:
+        yield Path(temporary)

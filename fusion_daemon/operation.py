@@ -1,0 +1,76 @@
+"""What the admin port shows of the supervision tree and does to it: runtime's words in HTTP's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fusion_daemon.aio import Aio
+from fusion_daemon.domain.failure import Failure
+from fusion_daemon.http.admin_routes import Component, unknown_actor
+from fusion_daemon.runtime import ActorBusy, ActorState, ActorStatus, HealthLevel, Supervisor
+from fusion_daemon.runtime import UnknownActor as NotInTree
+
+COMMAND_TIMEOUT = 10.0
+
+
+class ActorNotReady(Failure):
+    """The actor is in a state in which it cannot take that command."""
+
+
+def components_of(tree: Supervisor, aio: Aio, started: float) -> Sequence[Component]:
+    """Every actor and the asyncio thread. From any thread: the tree's children never change."""
+    dead = aio.statistics().dead
+    door = Component(
+        "aio", not dead, "dead" if dead else "running", started, "restart the daemon" if dead else None
+    )
+    return (door, *(_component(status) for status in tree.tree() if not status.is_supervisor))
+
+
+class ActorOperations:
+    """http's ActorControl. asyncio side."""
+
+    def __init__(self, tree: Supervisor, aio: Aio) -> None:
+        self._tree = tree
+        self._aio = aio
+
+    def actors(self) -> Sequence[Component]:
+        return [_component(status) for status in self._tree.tree() if not status.is_supervisor]
+
+    async def pause(self, name: str) -> None:
+        await self._command(self._tree.pause, name)
+
+    async def resume(self, name: str) -> None:
+        await self._command(self._tree.resume, name)
+
+    async def restart(self, name: str) -> None:
+        await self._command(self._tree.restart, name)
+
+    async def _command(self, command: Callable[[str], None], name: str) -> None:
+        async def act() -> None:
+            command(name)
+
+        try:
+            await self._aio.to_trio(act, timeout=COMMAND_TIMEOUT)
+        except NotInTree as error:
+            raise unknown_actor(name) from error
+        except ActorBusy as error:
+            raise ActorNotReady(
+                str(error), "Nothing was done.", "Ask again when it runs or has stopped."
+            ) from error
+
+
+def _component(status: ActorStatus) -> Component:
+    up = status.state in (ActorState.RUNNING, ActorState.PAUSED, ActorState.STOPPED)
+    ready = up and status.health.level is not HealthLevel.UNHEALTHY
+    troubled = status.health.level is not HealthLevel.OK
+    state = status.health.level.value if troubled and up else status.state.value
+    since = status.health.since if troubled and up else status.since
+    return Component(status.name, ready, state, since, _reason(status), status.restarts)
+
+
+def _reason(status: ActorStatus) -> str | None:
+    if status.health.reason:
+        return status.health.reason
+    if status.state in (ActorState.RESTARTING, ActorState.ZOMBIE):
+        return status.last_error or None
+    return None

@@ -1,0 +1,112 @@
+"""From config.toml's sections to what each room is told: the only place that knows both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from fusion_daemon.alerting.settings import AlertingSettings, Receiver, SmtpSecurity, SmtpSettings
+from fusion_daemon.chain.settings import ChainSettings, PollSettings
+from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, Principal, with_secrets
+from fusion_daemon.domain.account import Channel
+from fusion_daemon.domain.identifiers import AssetId, ChainId, parse_address
+from fusion_daemon.domain.price import USD_SCALE
+from fusion_daemon.http.principals import hash_token
+from fusion_daemon.http.route import Role
+from fusion_daemon.http.settings import HttpSettings, PrincipalSettings
+from fusion_daemon.oracle import settings as oracle
+from fusion_daemon.risk.settings import Limits, RiskSettings
+
+SecretOf = Callable[[str], str]
+
+
+def chain_settings(chain: Chain, secret: SecretOf) -> ChainSettings:
+    """Raises SecretMissing when an RPC URL names a secret that is not there."""
+    return ChainSettings(
+        chain=ChainId(chain.id),
+        name=chain.name,
+        rpc_urls=tuple(with_secrets(url, secret) for url in chain.rpc_urls),
+        contracts=tuple(parse_address(text) for text in (*chain.vaults, *chain.escrow_factories)),
+        start_block=chain.start_block,
+        finality_depth=chain.finality_depth,
+        longest_span=chain.max_span,
+        request_timeout=chain.request_timeout_seconds,
+        poll=PollSettings(chain.poll_min_seconds, chain.poll_max_seconds),
+    )
+
+
+def oracle_settings(config: Config) -> oracle.OracleSettings:
+    feeds = tuple(_feed(asset) for asset in config.oracle.assets)
+    return oracle.OracleSettings(feeds=feeds, poll_interval=config.oracle.poll_seconds)
+
+
+def risk_settings(config: Config) -> RiskSettings:
+    tokens = {
+        (ChainId(chain.id), parse_address(token.address)): AssetId(token.asset)
+        for chain in config.chains
+        for token in chain.tokens
+    }
+    return RiskSettings(
+        tokens=tokens,
+        score=Limits(*config.risk.score_bps),
+        health=Limits(*config.risk.health_factor_bps),
+        hysteresis_bps=config.risk.hysteresis_bps,
+        interest_seconds=config.risk.interest_seconds,
+    )
+
+
+def alerting_settings(config: Config) -> AlertingSettings:
+    section = config.alerting
+    receivers = tuple(
+        Receiver(each.name, Channel(each.channel), each.target, each.secret) for each in section.receivers
+    )
+    smtp = None if section.smtp is None else SmtpSettings(
+        host=section.smtp.host,
+        port=section.smtp.port,
+        security=SmtpSecurity(section.smtp.security),
+        sender=section.smtp.sender,
+        username=section.smtp.username,
+        password=section.smtp.password,
+    )
+    return AlertingSettings(receivers, smtp, section.timeout_seconds, section.concurrency)
+
+
+def admin_http(config: Config) -> HttpSettings:
+    socket = config.http.socket or config.daemon.state_directory / "admin.sock"
+    return HttpSettings(host=config.http.host, port=config.http.port, socket=socket)
+
+
+def metrics_http(config: Config) -> HttpSettings:
+    return HttpSettings(host=config.http.metrics_host, port=config.http.metrics_port, network=True)
+
+
+def principal_settings(principal: Principal, secret: SecretOf) -> PrincipalSettings:
+    """Raises SecretMissing."""
+    token = None if principal.token is None else secret(principal.token)
+    if token is not None and not token.startswith("sha256:"):
+        token = hash_token(token)
+    return PrincipalSettings(
+        principal.name, Role[principal.role.upper()], token_hash=token, uid=principal.uid
+    )
+
+
+def _feed(asset: Asset) -> oracle.FeedSettings:
+    return oracle.FeedSettings(
+        asset=AssetId(asset.asset),
+        sources=tuple(
+            oracle.ChainlinkSource(
+                chain=ChainId(source.chain),
+                address=parse_address(source.address),
+                decimals=source.decimals,
+                description=source.description,
+                heartbeat=source.heartbeat_seconds,
+                slack=source.slack_seconds,
+            )
+            if isinstance(source, ChainlinkSource)
+            else oracle.StaticSource(int(Decimal(source.usd) * USD_SCALE))
+            for source in asset.sources
+        ),
+        deviation_bps=asset.deviation_bps,
+        heartbeat=asset.heartbeat_seconds,
+        spread_bps=asset.spread_bps,
+    )
