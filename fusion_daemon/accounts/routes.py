@@ -1,0 +1,206 @@
+"""The registry's HTTP: accounts, their addresses and contacts, and the audit trail.
+
+Handlers run on the asyncio side. Reads go straight to the store; commands cross into trio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TypeVarTuple
+
+import msgspec
+
+from fusion_daemon.accounts.audit import AuditEntry, By, record
+from fusion_daemon.accounts.contact_rules import InvalidContact
+from fusion_daemon.accounts.decisions import (
+    AccountExists,
+    AddressTaken,
+    ChainAddress,
+    ContactExists,
+    InvalidAccount,
+    NewAccount,
+    UnknownAccount,
+    UnknownContact,
+    unknown_account,
+)
+from fusion_daemon.accounts.registry import Registry
+from fusion_daemon.accounts.repository import list_accounts, list_audit, read_account
+from fusion_daemon.aio import Aio
+from fusion_daemon.domain.account import AccountRecord, Channel, Contact
+from fusion_daemon.domain.failure import Failure
+from fusion_daemon.domain.identifiers import AccountId, ChainId, hex_of, parse_address
+from fusion_daemon.http.body import body_as
+from fusion_daemon.http.pages import bad_cursor, page_of, page_reply
+from fusion_daemon.http.problem import invalid
+from fusion_daemon.http.route import Reply, Request, Role, Route, Routes, reply_json
+from fusion_daemon.store import Store
+
+COMMAND_TIMEOUT = 20.0
+"""Seconds; below the server's own deadline, so that the answer names the command."""
+BATCH_LIMIT = 2000
+"""Accounts in one POST: what one commit writes in well under a second."""
+
+_FAILURES: dict[type[Failure], int] = {
+    InvalidAccount: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InvalidContact: HTTPStatus.UNPROCESSABLE_ENTITY,
+    AccountExists: HTTPStatus.CONFLICT,
+    AddressTaken: HTTPStatus.CONFLICT,
+    ContactExists: HTTPStatus.CONFLICT,
+    UnknownAccount: HTTPStatus.NOT_FOUND,
+    UnknownContact: HTTPStatus.NOT_FOUND,
+}
+
+Ts = TypeVarTuple("Ts")
+
+
+class AddressForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    chain_id: int
+    address: str
+
+
+class AccountForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: str
+    customer: str
+    name: str
+    addresses: tuple[AddressForm, ...] = ()
+
+
+class ContactForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    channel: Channel
+    target: str
+    secret: str | None = None
+
+
+class VerifyForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    channel: Channel
+    target: str
+
+
+class AuditRows:
+    """The audit trail for commands without a database effect (http's AuditTrail). asyncio side."""
+
+    def __init__(self, store: Store, aio: Aio) -> None:
+        self._store = store
+        self._aio = aio
+
+    async def record(
+        self, *, principal: str, action: str, target: str, outcome: str, detail: bytes, request_id: str
+    ) -> None:
+        entry = AuditEntry(By(principal, request_id), action, target, outcome, detail)
+        await self._aio.to_trio(record, self._store, entry, timeout=COMMAND_TIMEOUT)
+
+
+def routes(store: Store, aio: Aio, registry: Registry) -> Routes:
+    commands = _Commands(aio, registry)
+
+    async def listed(request: Request) -> Reply:
+        page = page_of(request)
+        accounts = await store.query(list_accounts, page.after, page.limit)
+        return page_reply(page, "/v1/accounts", "accounts", accounts, accounts[-1].id if accounts else None)
+
+    async def shown(request: Request) -> Reply:
+        account = await store.query(read_account, request.path["id"])
+        if account is None:
+            raise unknown_account(request.path["id"])
+        return reply_json(account)
+
+    async def audited(request: Request) -> Reply:
+        page = page_of(request)
+        if page.after is not None and not (page.after.isascii() and page.after.isdigit()):
+            raise bad_cursor()
+        before = None if page.after is None else int(page.after)
+        rows = await store.query(list_audit, before, page.limit)
+        return page_reply(page, "/v1/audit", "audit", rows, str(rows[-1].id) if rows else None)
+
+    return (
+        Route("GET", "/v1/accounts", listed, "Registered accounts, in pages by id."),
+        Route("GET", "/v1/accounts/{id}", shown, "One account.", failures=_FAILURES),
+        Route("GET", "/v1/audit", audited, "Who changed what, newest first."),
+        _command("/v1/accounts", commands.register, "Register an account, or a list of them at once."),
+        _command("/v1/accounts/{id}/addresses", commands.link_address, "Link an address on a chain."),
+        _command("/v1/accounts/{id}/contacts", commands.add_contact, "Add a contact, not yet verified."),
+        _command(
+            "/v1/accounts/{id}/contacts/verify", commands.verify_contact, "Attest that a contact is right."
+        ),
+    )
+
+
+def _command(path: str, handler: Callable[[Request], Awaitable[Reply]], summary: str) -> Route:
+    return Route("POST", path, handler, summary, Role.OPERATOR, _FAILURES)
+
+
+class _Commands:
+    def __init__(self, aio: Aio, registry: Registry) -> None:
+        self._aio = aio
+        self._registry = registry
+
+    async def register(self, request: Request) -> Reply:
+        many = request.body.lstrip()[:1] == b"["
+        forms = body_as(request, list[AccountForm]) if many else [body_as(request, AccountForm)]
+        if len(forms) > BATCH_LIMIT:
+            raise invalid(f"A list may have at most {BATCH_LIMIT} accounts.")
+        new = [_new_account(form) for form in forms]
+        records = await self._aio.to_trio(
+            self._registry.register_many, new, _by(request), timeout=COMMAND_TIMEOUT
+        )
+        if many:
+            return reply_json({"accounts": [_shown(each) for each in records]}, HTTPStatus.CREATED)
+        return reply_json(
+            _shown(records[0]), HTTPStatus.CREATED, {"Location": f"/v1/accounts/{records[0].account}"}
+        )
+
+    async def link_address(self, request: Request) -> Reply:
+        chain, address = _link(body_as(request, AddressForm))
+        return await self._changed(
+            self._registry.link_address, AccountId(request.path["id"]), chain, address, _by(request)
+        )
+
+    async def add_contact(self, request: Request) -> Reply:
+        form = body_as(request, ContactForm)
+        contact = Contact(AccountId(request.path["id"]), form.channel, form.target, form.secret)
+        return await self._changed(self._registry.add_contact, contact, _by(request))
+
+    async def verify_contact(self, request: Request) -> Reply:
+        form = body_as(request, VerifyForm)
+        return await self._changed(
+            self._registry.verify_contact,
+            AccountId(request.path["id"]),
+            form.channel,
+            form.target,
+            _by(request),
+        )
+
+    async def _changed(self, command: Callable[[*Ts], Awaitable[AccountRecord]], *args: *Ts) -> Reply:
+        return reply_json(_shown(await self._aio.to_trio(command, *args, timeout=COMMAND_TIMEOUT)))
+
+
+def _by(request: Request) -> By:
+    return By(request.caller().name, request.request_id)
+
+
+def _new_account(form: AccountForm) -> NewAccount:
+    return NewAccount(
+        AccountId(form.id), form.customer, form.name, tuple(_link(address) for address in form.addresses)
+    )
+
+
+def _link(form: AddressForm) -> ChainAddress:
+    try:
+        return ChainId(form.chain_id), parse_address(form.address)
+    except ValueError as error:
+        raise invalid("An address is 0x and 40 hex digits.") from error
+
+
+def _shown(record: AccountRecord) -> dict[str, object]:
+    """A record as a command's answer: verified contacts only, as everybody downstream sees it."""
+    return {
+        "id": record.account,
+        "customer": record.customer,
+        "name": record.name,
+        "addresses": [{"chain_id": chain, "address": hex_of(address)} for chain, address in record.addresses],
+        "verified_contacts": [
+            {"channel": each.channel, "target": each.target, "secret": each.secret}
+            for each in record.contacts
+        ],
+    }
