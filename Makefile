@@ -1,0 +1,47 @@
+# Two commands do everything: `make demo` and `make test`. Each sets the clone up first (`make install`);
+# once that is done, the set-up costs a fraction of a second.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+# Tools of the venv (node, where the machine has none) are found without asking anyone to activate it.
+WITH_TOOLS := PATH="$(BIN):$$PATH"
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+
+.PHONY: install demo test soak lint contracts-check lock
+
+install:
+	@$(PYTHON) tools/install.py
+
+demo: install
+	@$(WITH_TOOLS) $(BIN)/fusion-daemon demo $(DEMO_ARGS)
+
+test: install
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint contracts-check
+	$(WITH_TOOLS) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The crash and outage tests in their long form: more kills, longer outages.
+soak: install
+	$(WITH_TOOLS) FUSION_PRIME_SOAK=1 FUSION_PRIME_TEST_OUTAGE=20 $(BIN)/python -m pytest tests/faults tests/e2e $(PYTEST_ARGS)
+
+lint: install
+	$(BIN)/ruff check
+	$(WITH_TOOLS) $(BIN)/lint-imports
+	$(BIN)/python -m mypy
+
+# Solidity tests, and: the committed artifacts are what the sources compile to.
+contracts-check: install
+	@$(PYTHON) tools/install.py --contracts
+	cd contracts && $(WITH_TOOLS) node_modules/.bin/forge test
+	cd contracts && $(WITH_TOOLS) $(BIN)/python build_artifacts.py --check
+
+# Choose new versions within pyproject.toml. Locks hold hashes and no addresses.
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --only-binary :all: --no-header --no-annotate --no-emit-index-url
+lock: install
+	$(BIN)/python -m pip install --quiet uv
+	$(COMPILE) pyproject.toml --extra embedded --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra embedded --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --group node --output-file requirements-node.lock
+	cd tools/anvil && $(WITH_TOOLS) npm install --package-lock-only --ignore-scripts --no-audit --no-fund

@@ -1,0 +1,189 @@
+"""The last word of every source, and what follows from it: the state of the poller, without its I/O.
+
+INVARIANTS
+* Latest wins: a source has one outcome, an asset at most one figure in a batch. What was not
+  published yet is not queued but overwritten, so a slow store makes batches rarer, never longer.
+* `published_at` never goes back along the stream, whatever the wall clock does.
+* Nothing is published before every source of the asset was asked once in this life: not being asked
+  yet is no sign of being stale.
+* A refused source never gives a figure, and its asset none either: it stays refused for the life of
+  this book, and its last published figure goes STALE.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fusion_daemon.domain.identifiers import AssetId
+from fusion_daemon.domain.price import Price, PriceStatus
+from fusion_daemon.oracle.aggregation import Figure, aggregate
+from fusion_daemon.oracle.chainlink import FeedMismatch
+from fusion_daemon.oracle.publication import Reason, reason_to_publish
+from fusion_daemon.oracle.reading import Outcome, Reading, Rejection
+from fusion_daemon.oracle.settings import FeedSettings, OracleSettings, StaticSource
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    price: Price
+    figure: Figure
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatistics:
+    """One source, counted over the life of the book."""
+
+    source: str
+    readings: int
+    rejections: int
+    """Answers that failed a check."""
+    silences: int
+    """Questions without an answer."""
+    observed_at: int | None
+    """Unix seconds of its last reading; None while its last answer was rejected."""
+
+
+class FeedBook:
+    def __init__(self, settings: OracleSettings, published: Iterable[Price]) -> None:
+        self._settings = settings
+        self._last: dict[AssetId, Price] = {price.asset: price for price in published}
+        self._outcomes: dict[str, Outcome] = {}
+        self._silent: dict[str, str] = {}
+        self._counts: dict[str, Counter[str]] = {
+            source.name: Counter() for feed in settings.feeds for source in feed.sources
+        }
+        self._refused: dict[str, FeedMismatch] = {}
+        self._checked: set[str] = set()
+
+    def checked(self, source: str) -> bool:
+        """Whether the source has proved to be the one that the configuration means."""
+        return source in self._checked
+
+    def refused(self, source: str) -> bool:
+        return source in self._refused
+
+    def confirm(self, source: str) -> None:
+        self._checked.add(source)
+
+    def refuse(self, source: str, mismatch: FeedMismatch) -> None:
+        self._refused[source] = mismatch
+        self._outcomes[source] = Rejection(source, "refused: not the feed that the configuration means")
+
+    def record(self, outcome: Outcome) -> None:
+        """The source answered."""
+        self._counts[outcome.source]["rejections" if isinstance(outcome, Rejection) else "readings"] += 1
+        self._outcomes[outcome.source] = outcome
+        self._silent.pop(outcome.source, None)
+
+    def record_silence(self, source: str, reason: str) -> None:
+        """The source did not answer: its last reading stands until it is too old."""
+        self._counts[source]["silences"] += 1
+        self._silent[source] = reason
+        self._outcomes.setdefault(source, Rejection(source, reason))
+
+    def due(self, head: int, now: float) -> tuple[Publication, ...]:
+        """What to publish at `now` (unix seconds), numbered from `head` + 1. Changes nothing."""
+        published_at = max([int(now), *(price.published_at for price in self._last.values())])
+        found: list[Publication] = []
+        for feed in self._settings.feeds:
+            figure = self.figure(feed, now) if self._asked(feed) else None
+            if figure is None:
+                continue
+            reason = reason_to_publish(feed, figure, self._last.get(feed.asset), now)
+            if reason is None:
+                continue
+            price = Price(
+                seq=head + len(found) + 1,
+                asset=feed.asset,
+                usd=figure.usd,
+                usd_low=figure.usd_low,
+                usd_high=figure.usd_high,
+                status=figure.status,
+                observed_at=figure.observed_at,
+                published_at=published_at,
+            )
+            found.append(Publication(price, figure, reason))
+        return tuple(found)
+
+    def published(self, publications: Sequence[Publication]) -> None:
+        """They have been committed."""
+        self._last.update({each.price.asset: each.price for each in publications})
+
+    def figure(self, feed: FeedSettings, now: float) -> Figure | None:
+        outcomes = [self._outcome(feed, index, now) for index in range(len(feed.sources))]
+        if any(self.refused(source.name) for source in feed.sources):
+            # Other sources of the asset are no way around the refusal: the operator meant another asset.
+            reason = "another source of the asset is refused"
+            outcomes = [
+                Rejection(each.source, reason) if isinstance(each, Reading) else each for each in outcomes
+            ]
+        return aggregate(feed, outcomes, self._last.get(feed.asset), now, self._settings.dark_after)
+
+    def _outcome(self, feed: FeedSettings, index: int, now: float) -> Outcome:
+        source = feed.sources[index]
+        if isinstance(source, StaticSource):
+            return Reading(
+                source=source.name,
+                independence=source.independence,
+                usd=source.usd,
+                observed_at=int(now),
+                received_at=now,
+                lifetime=math.inf,
+                round_id=None,
+                digest="",
+            )
+        return self._outcomes.get(source.name, Rejection(source.name, "not read yet"))
+
+    def troubles(self, now: float) -> tuple[str, ...]:
+        """What an operator should know, one sentence for each feed concerned; empty: all is well."""
+        found: list[str] = [str(self._refused[name]) for name in sorted(self._refused)]
+        for feed in self._settings.feeds:
+            figure = self.figure(feed, now)
+            if figure is None:
+                found.append(f"{feed.asset} has no price yet{_because(self._rejections(feed, now))}")
+            elif figure.status is not PriceStatus.LIVE or figure.rejected:
+                found.append(f"{feed.asset} is {figure.status.value}{_because(figure.rejected)}")
+            found.extend(
+                f"{feed.asset}: {source.name} does not answer: {self._silent[source.name]}"
+                for source in feed.sources
+                if source.name in self._silent and isinstance(self._outcomes[source.name], Reading)
+            )
+        return tuple(found)
+
+    def without_price(self, now: float) -> bool:
+        """Whether not one asset has a figure that rests on a fresh reading."""
+        figures = [self.figure(feed, now) for feed in self._settings.feeds]
+        return bool(figures) and not any(each is not None and each.used for each in figures)
+
+    def statistics(self) -> tuple[SourceStatistics, ...]:
+        return tuple(
+            SourceStatistics(
+                source=name,
+                readings=counts["readings"],
+                rejections=counts["rejections"],
+                silences=counts["silences"],
+                observed_at=self._observed_at(name),
+            )
+            for name, counts in self._counts.items()
+        )
+
+    def _observed_at(self, source: str) -> int | None:
+        outcome = self._outcomes.get(source)
+        return outcome.observed_at if isinstance(outcome, Reading) else None
+
+    def _asked(self, feed: FeedSettings) -> bool:
+        return all(
+            isinstance(source, StaticSource) or source.name in self._outcomes for source in feed.sources
+        )
+
+    def _rejections(self, feed: FeedSettings, now: float) -> tuple[Rejection, ...]:
+        outcomes = [self._outcome(feed, index, now) for index in range(len(feed.sources))]
+        return tuple(each for each in outcomes if isinstance(each, Rejection))
+
+
+def _because(rejections: Sequence[Rejection]) -> str:
+    return "".join(f"; {each.source}: {each.reason}" for each in rejections)

@@ -1,0 +1,35 @@
+"""What a source said, or why it is not listened to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A figure that passed every check that does not depend on the hour."""
+
+    source: str
+    """The source's name in the settings."""
+    independence: str
+    """Sources of one class are likely to fail together: a class has one vote."""
+    usd: int
+    """USD x 1e8, > 0."""
+    observed_at: int
+    """Unix seconds, the source's own."""
+    received_at: float
+    """Unix seconds: when we read it."""
+    lifetime: float
+    """Seconds after `observed_at` for which the source vouches for it."""
+    round_id: int | None
+    digest: str
+    """SHA-256 (hex) of the raw payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    source: str
+    reason: str
+
+
+Outcome = Reading | Rejection
