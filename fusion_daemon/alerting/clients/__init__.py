@@ -1,0 +1,1 @@
+"""Delivery channels: how an attempt leaves the house."""

@@ -1,0 +1,199 @@
+"""The dispatcher's own SQL: claiming due deliveries, making those of accepted alerts, taking up interrupted
+ones.
+
+All functions run on the asyncio side, each inside one transaction that the store holds; cancelling one
+rolls it back, or leaves a claim that the next epoch takes up again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fusion_daemon.accounts.decisions import record_of
+from fusion_daemon.accounts.repository import load_known
+from fusion_daemon.alerting.acceptance import INSERT_DELIVERIES, delivery_columns, moment
+from fusion_daemon.alerting.delivery import Delivery
+from fusion_daemon.alerting.lanes import LaneLimit
+from fusion_daemon.alerting.routing import receivers_of
+from fusion_daemon.alerting.settings import Receiver
+from fusion_daemon.domain.account import Channel
+from fusion_daemon.domain.alert import Alert, Severity
+from fusion_daemon.domain.identifiers import AccountId
+from fusion_daemon.store import Reader, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the queue found."""
+
+    claimed: tuple[Delivery, ...]
+    next_due_at: float | None
+    """Unix seconds: when the next delivery that is not yet due becomes so."""
+    due_since: float | None
+    """Unix seconds: since when the longest overdue one that was not claimed has been due."""
+    unrouted: bool
+    """Accepted alerts wait for their deliveries to be made."""
+
+
+_CLAIM = """
+WITH RECURSIVE lanes (severity, destination) AS (
+    (SELECT severity, destination FROM deliveries WHERE state IN ('pending', 'retrying')
+     ORDER BY severity DESC, destination DESC LIMIT 1)
+    UNION ALL
+    SELECT following.severity, following.destination
+    FROM lanes CROSS JOIN LATERAL (
+        SELECT severity, destination FROM deliveries
+        WHERE state IN ('pending', 'retrying')
+          AND (severity, destination) < (lanes.severity, lanes.destination)
+        ORDER BY severity DESC, destination DESC LIMIT 1) AS following
+), limits AS (
+    SELECT * FROM unnest($3::text[], $4::smallint[], $5::integer[]) AS given (destination, severity, free)
+), chosen AS (
+    SELECT due.id
+    FROM lanes
+    LEFT JOIN limits USING (severity, destination)
+    CROSS JOIN LATERAL (
+        SELECT id, due_at FROM deliveries
+        WHERE state IN ('pending', 'retrying') AND deliveries.severity = lanes.severity
+          AND deliveries.destination = lanes.destination AND due_at <= $2
+        ORDER BY due_at, id LIMIT coalesce(limits.free, $6)) AS due
+    ORDER BY lanes.severity DESC, due.due_at, due.id LIMIT $7
+), locked AS (
+    SELECT id FROM deliveries
+    WHERE id IN (SELECT id FROM chosen) AND state IN ('pending', 'retrying')
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE deliveries
+SET state = 'in_flight', claim_epoch = $1, attempts = deliveries.attempts + 1, due_at = $2
+FROM locked, alerts
+WHERE deliveries.id = locked.id AND alerts.id = deliveries.alert_id
+RETURNING deliveries.id, deliveries.receiver, deliveries.channel, deliveries.target, deliveries.destination,
+          deliveries.secret_name, deliveries.attempts, deliveries.severity, alerts.id AS alert_id,
+          alerts.type, alerts.account, extract(epoch FROM alerts.occurred_at)::bigint AS occurred_at,
+          alerts.summary, alerts.data::text AS data
+"""
+"""The due deliveries, critical ones first and the longest due first, but of no lane more than it has free.
+
+The recursion steps from one lane to the next in the index, so a lane with a long backlog costs one step.
+"""
+
+_OUTLOOK = """
+SELECT (SELECT min(due_at) FROM deliveries WHERE state IN ('pending', 'retrying') AND due_at > $1) AS
+next_due_at, (SELECT min(due_at) FROM deliveries WHERE state IN ('pending', 'retrying') AND due_at <= $1) AS
+due_since, EXISTS (SELECT FROM alerts WHERE state = 'accepted') AS unrouted
+"""
+
+
+_RELEASE = """
+UPDATE deliveries SET state = 'pending', attempts = attempts - 1
+WHERE state = 'in_flight' AND claim_epoch = $1 AND id <> ALL ($2::text[])
+"""
+
+
+async def claim_due(
+    reader: Reader,
+    epoch: int,
+    now: float,
+    limits: Sequence[LaneLimit],
+    per_lane: int,
+    most: int,
+    known: Sequence[str] | None = None,
+) -> Look:
+    """Claim up to `most` due deliveries under `epoch`, of each lane at most its limit or else `per_lane`.
+
+    `known` is given when the answer to an earlier claim was lost: the ids that this life holds. Anything
+    else in flight under its epoch was claimed by that one and never attempted, and is released first.
+    """
+    if known is not None:
+        await reader.fetch(_RELEASE, epoch, known)
+    rows = await reader.fetch(
+        _CLAIM,
+        epoch,
+        moment(now),
+        [each.destination for each in limits],
+        [int(each.severity) for each in limits],
+        [each.free for each in limits],
+        per_lane,
+        most,
+    )
+    outlook = await reader.fetch_one(_OUTLOOK, moment(now))
+    assert outlook is not None  # a SELECT without FROM has one row
+    next_due, due_since = outlook.optional_moment("next_due_at"), outlook.optional_moment("due_since")
+    claimed = sorted((_delivery(row, now) for row in rows), key=lambda each: -each.alert.severity)
+    return Look(
+        claimed=tuple(claimed),
+        next_due_at=None if next_due is None else next_due.timestamp(),
+        due_since=None if due_since is None else due_since.timestamp(),
+        unrouted=outlook.boolean("unrouted"),
+    )
+
+
+_INTERRUPTED = """
+WITH interrupted AS (
+    SELECT id, attempts, due_at AS claimed_at FROM deliveries
+    WHERE state = 'in_flight' AND claim_epoch < $1
+    FOR UPDATE
+), noted AS (
+    INSERT INTO delivery_attempts (delivery_id, attempt, started_at, finished_at, outcome, detail,
+    next_due_at) SELECT id, attempts, claimed_at, $2, 'interrupted', 'The daemon stopped before the answer
+    was recorded; the receiver may have it.', $2 FROM interrupted ) UPDATE deliveries SET state = 'pending',
+    due_at = $2 FROM interrupted WHERE deliveries.id = interrupted.id RETURNING deliveries.id
+"""
+
+
+async def take_up_interrupted(reader: Reader, epoch: int, now: float) -> int:
+    """Put what an earlier epoch claimed and never finished back into the queue, under the same id. How
+    many."""
+    return len(await reader.fetch(_INTERRUPTED, epoch, moment(now)))
+
+
+_UNROUTED = """
+SELECT id, account FROM alerts WHERE state = 'accepted'
+ORDER BY accepted_at, id LIMIT $1 FOR UPDATE SKIP LOCKED
+"""
+
+_ROUTED = """
+UPDATE alerts SET state = CASE WHEN addressed THEN 'routed' ELSE 'unaddressed' END
+FROM unnest($1::text[], $2::boolean[]) AS given (id, addressed)
+WHERE alerts.id = given.id
+"""
+
+
+async def route_accepted(reader: Reader, desk: Sequence[Receiver], at: float, most: int) -> int:
+    """Make the deliveries of up to `most` alerts that were accepted without. How many alerts."""
+    rows = await reader.fetch(_UNROUTED, most)
+    if not rows:
+        return 0
+    alerts = [(row.text("id"), row.optional_text("account")) for row in rows]
+    named = sorted({AccountId(account) for _, account in alerts if account is not None})
+    known = (await load_known(reader, named, ())).accounts
+    records = {account: record_of(each) for account, each in known.items()}
+    receivers = {
+        alert: receivers_of(desk, None if account is None else records.get(AccountId(account)))
+        for alert, account in alerts
+    }
+    pairs = [(alert, receiver) for alert, each in receivers.items() for receiver in each]
+    await reader.fetch(INSERT_DELIVERIES, *delivery_columns(pairs), moment(at), int(Severity.INFO))
+    await reader.fetch(_ROUTED, [*receivers], [bool(each) for each in receivers.values()])
+    return len(alerts)
+
+
+def _delivery(row: Row, now: float) -> Delivery:
+    account = row.optional_text("account")
+    alert = Alert(
+        id=row.text("alert_id"),
+        type=row.text("type"),
+        severity=Severity(row.integer("severity")),
+        account=None if account is None else AccountId(account),
+        occurred_at=row.integer("occurred_at"),
+        summary=row.text("summary"),
+        data=row.text("data").encode(),
+    )
+    receiver = Receiver(
+        row.text("receiver"),
+        Channel(row.text("channel")),
+        row.text("target"),
+        row.optional_text("secret_name"),
+    )
+    return Delivery(row.text("id"), alert, receiver, row.text("destination"), row.integer("attempts"), now)
