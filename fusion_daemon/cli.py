@@ -17,7 +17,7 @@ DEGRADED = 3
 CONFIGURATION = 78
 
 ConfigOption = Annotated[
-    Optional[Path],  # noqa: UP007, UP045 - typer reads the annotation at run time
+    Optional[Path],  # noqa: UP045 - typer reads the annotation at run time
     typer.Option("--config", "-c", help="The configuration file, TOML.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -82,7 +82,7 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Play once and exit.")] = False,
     as_json: JsonOption = False,
     data_dir: Annotated[
-        Optional[Path],  # noqa: UP007, UP045 - typer reads the annotation at run time
+        Optional[Path],  # noqa: UP045 - typer reads the annotation at run time
         typer.Option("--data-dir", help="Keep everything in this directory.", show_default=False),
     ] = None,
 ) -> None:

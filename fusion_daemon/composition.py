@@ -75,9 +75,7 @@ class House:
     """The present life of every actor, by name: what metrics are read from."""
 
 
-def build_house(
-    config: Config, secret: SecretFiles, clock: Clock, aio: Aio, store: Store, calls: ChainCalls
-) -> House:
+def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, store: Store, calls: ChainCalls) -> House:
     """Raises SecretMissing and the Failures of settings."""
     chains = [chain_settings(chain, secret) for chain in config.chains]
     alerting = alerting_settings(config)
@@ -85,9 +83,7 @@ def build_house(
     prices = Topic[Price](PRICE_STREAM, TOPIC_CAPACITY)
     accounts = Topic[AccountChange](ACCOUNT_STREAM, TOPIC_CAPACITY)
     margin = Topic[MarginEvent](MARGIN_STREAM, TOPIC_CAPACITY)
-    journals = {
-        each.chain: Topic[JournalEntry](journal_stream(each.chain), TOPIC_CAPACITY) for each in chains
-    }
+    journals = {each.chain: Topic[JournalEntry](journal_stream(each.chain), TOPIC_CAPACITY) for each in chains}
     requests: MarginRequests = Mailbox("margin_requests", MARGIN_REQUESTS, MailboxPolicy.FAIL)
     table = load_event_table()
     sources = _sources(store, table, prices, accounts, journals)
@@ -96,7 +92,7 @@ def build_house(
     alive: dict[str, Actor] = {}
 
     def dispatcher() -> Actor:
-        return AlertDispatcher(alerting, _optional(secret), aio, store, bell, Random())
+        return AlertDispatcher(alerting, _optional(secret), aio, store, bell, Random())  # noqa: S311 - jitter
 
     def calculator() -> Actor:
         accept = _acceptance(alerting, clock)

@@ -168,9 +168,7 @@ class Receiver(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Receiver:
-        if self.channel == "webhook" and (
-            self.secret is None or not self.target.startswith(("http://", "https://"))
-        ):
+        if self.channel == "webhook" and (self.secret is None or not self.target.startswith(("http://", "https://"))):
             raise ValueError("a webhook receiver needs an http(s) target and a secret")
         if self.channel == "email" and "@" not in self.target:
             raise ValueError("an e-mail receiver needs a mail address as target")
@@ -189,7 +187,7 @@ class Smtp(Section):
 class Alerting(Section):
     receivers: tuple[Receiver, ...] = ()
     timeout_seconds: Seconds = 15.0
-    concurrency: int = Field(default=32, ge=1, le=512)
+    concurrency: int = Field(default=128, ge=1, le=512)
     smtp: Smtp | None = None
 
 
@@ -221,15 +219,11 @@ class Config(Section):
             for token in chain.tokens:
                 parse_address(token.address)
                 if token.asset not in priced:
-                    raise ValueError(
-                        f"chain {chain.id}: nothing prices asset {token.asset}; add an [[oracle.assets]]"
-                    )
+                    raise ValueError(f"chain {chain.id}: nothing prices asset {token.asset}; add an [[oracle.assets]]")
         for asset in self.oracle.assets:
             for source in asset.sources:
                 if isinstance(source, ChainlinkSource) and source.chain not in chains:
-                    raise ValueError(
-                        f"asset {asset.asset}: its feed lies on chain {source.chain}, which is not listed"
-                    )
+                    raise ValueError(f"asset {asset.asset}: its feed lies on chain {source.chain}, which is not listed")
         names = [receiver.name for receiver in self.alerting.receivers]
         if len(set(names)) != len(names):
             raise ValueError("two [[alerting.receivers]] have the same name")
@@ -257,9 +251,7 @@ def load_config(path: Path | None) -> Config:
     try:
         return Config.model_validate(tomllib.loads(raw.decode()))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationInvalid(
-            f"{path} is not TOML: {error}.", "Nothing was read.", "Mend that line."
-        ) from error
+        raise ConfigurationInvalid(f"{path} is not TOML: {error}.", "Nothing was read.", "Mend that line.") from error
     except ValidationError as error:
         raise ConfigurationInvalid(
             f"{path} is not valid:\n" + "\n".join(_findings(error)) + "\n",

@@ -86,7 +86,7 @@ async def _live(config: Config, secret: SecretFiles) -> StopReport:
             async with open_store(aio, dsn) as store, ChainCalls(aio, chains) as calls:
                 house = build_house(config, secret, clock, aio, store, calls)
                 await house.registry.open()
-                tree = Supervisor("root", house.tree, clock=clock, random=Random())
+                tree = Supervisor("root", house.tree, clock=clock, random=Random())  # noqa: S311 - jitter
                 admin = _admin(config, secret, aio, house, tree, log)
                 metrics = _metrics(config, aio, store, house, tree, admin, log)
                 async with (
@@ -130,9 +130,7 @@ async def _run_tree(
     scope.cancel("the tree has ended")
 
 
-async def _stop_on_signal(
-    tree: Supervisor, notifier: Notifier, log: structlog.typing.FilteringBoundLogger
-) -> None:
+async def _stop_on_signal(tree: Supervisor, notifier: Notifier, log: structlog.typing.FilteringBoundLogger) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for signum in signals:
             log.info("stopping", signal=signal.Signals(signum).name)
@@ -162,9 +160,7 @@ async def _end_with_lock(lock: InstanceLock) -> None:
 
 def _reasons_to_starve(tree: Supervisor, aio: Aio) -> Sequence[str]:
     reasons = [f"{found.name}: {found.reason}" for found in stalled(tree.tree())]
-    reasons += [
-        f"{beat.name} loop: no beat for {beat.age:.1f} s" for beat in _beats(aio) if beat.age > beat.limit
-    ]
+    reasons += [f"{beat.name} loop: no beat for {beat.age:.1f} s" for beat in _beats(aio) if beat.age > beat.limit]
     return reasons + [f"{zombie.name}: would not stop" for zombie in tree.zombies()]
 
 

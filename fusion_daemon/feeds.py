@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from types import TracebackType
+from typing import Self
 
 import trio
 
@@ -26,7 +27,7 @@ class ChainCalls:
         self._chains = {settings.chain: settings for settings in chains}
         self._clients: dict[ChainId, ChainRpc] = {}
 
-    async def __aenter__(self) -> ChainCalls:
+    async def __aenter__(self) -> Self:
         for chain, settings in self._chains.items():
             self._clients[chain] = await self._aio.call(open_rpc, settings, timeout=settings.request_timeout)
         return self

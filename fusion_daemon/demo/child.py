@@ -70,7 +70,7 @@ class DaemonChild:
     def launch(self) -> None:
         """Start it and return at once."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 leashed([sys.executable, "-m", "fusion_daemon", "run", "--config", str(self._config)]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -120,12 +120,8 @@ class DaemonChild:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            raise self._failed(
-                f"did not stop within {_STOP_PATIENCE:.0f} s of {signum.name} and was killed"
-            ) from None
+            raise self._failed(f"did not stop within {_STOP_PATIENCE:.0f} s of {signum.name} and was killed") from None
 
     def _failed(self, what: str) -> DaemonFailed:
         tail = self._log.read_text(errors="replace").splitlines()[-25:]
-        return DaemonFailed(
-            f"The daemon {what}.", "Its last words:\n" + "\n".join(tail), f"Read {self._log}."
-        )
+        return DaemonFailed(f"The daemon {what}.", "Its last words:\n" + "\n".join(tail), f"Read {self._log}.")

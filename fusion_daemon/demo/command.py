@@ -39,9 +39,7 @@ def run_demo(*, once: bool, quiet: bool, data_dir: Path | None) -> dict[str, obj
 
 def failed(report: dict[str, object]) -> bool:
     """Whether the play shows a defect: an alert missing, unsigned or never made, or an unclean stop."""
-    return bool(
-        report["missing"] or report["unsigned"] or report["daemon_exit_code"] or not report["margin_events"]
-    )
+    return bool(report["missing"] or report["unsigned"] or report["daemon_exit_code"] or not report["margin_events"])
 
 
 def _report(outcome: Outcome, code: int) -> dict[str, object]:

@@ -21,7 +21,9 @@ USDC_UNIT = 10**6
 _ETHER = 10**18
 _FEED_HEARTBEAT = 86_400
 _LIQUIDITY = 1_000_000_000 * USDC_UNIT
-_ASSET_CONFIG = "configureAsset(address,(address,uint32,uint16,uint16,uint16,uint16,uint32,uint32,uint32,uint128,uint128,uint128))"
+_ASSET_CONFIG = (
+    "configureAsset(address,(address,uint32,uint16,uint16,uint16,uint16,uint32,uint32,uint32,uint128,uint128,uint128))"
+)
 _ROLES = ("RISK_ROLE", "CREDIT_ROLE", "GUARDIAN_ROLE")
 
 
@@ -70,12 +72,8 @@ def deploy(node: Node, chain_id: int, weth_usd: int) -> Deployment:
     grants = [call_data("grantRole(bytes32,address)", keccak(text=role), DESK) for role in _ROLES]
     node.send(*(Sent(DESK, vault, grant) for grant in grants))
     node.send(
-        Sent(
-            DESK, vault, call_data(_ASSET_CONFIG, weth, _terms(weth_feed, 8_000, 8_250, 10**9 * WETH_UNIT, 0))
-        ),
-        Sent(
-            DESK, vault, call_data(_ASSET_CONFIG, usdc, _terms(usdc_feed, 0, 0, 2 * _LIQUIDITY, _LIQUIDITY))
-        ),
+        Sent(DESK, vault, call_data(_ASSET_CONFIG, weth, _terms(weth_feed, 8_000, 8_250, 10**9 * WETH_UNIT, 0))),
+        Sent(DESK, vault, call_data(_ASSET_CONFIG, usdc, _terms(usdc_feed, 0, 0, 2 * _LIQUIDITY, _LIQUIDITY))),
     )
     node.send(
         Sent(DESK, usdc, call_data("mint(address,uint256)", DESK, _LIQUIDITY)),
@@ -90,27 +88,17 @@ def open_positions(home: Deployment, away: Deployment, openings: Sequence[Openin
     weth, vault = home.weth, home.vault
     _fund(home.node, [each.depositor for each in openings])
     _fund(away.node, [each.borrower for each in openings])
+    home.node.send(*(Sent(DESK, weth, call_data("mint(address,uint256)", o.depositor, o.collateral)) for o in openings))
     home.node.send(
-        *(Sent(DESK, weth, call_data("mint(address,uint256)", o.depositor, o.collateral)) for o in openings)
-    )
-    home.node.send(
-        *(
-            Sent(o.depositor, weth, call_data("approve(address,uint256)", vault, o.collateral))
-            for o in openings
-        )
+        *(Sent(o.depositor, weth, call_data("approve(address,uint256)", vault, o.collateral)) for o in openings)
     )
     deposit = "depositCollateral(address,uint256)"
     home.node.send(*(Sent(o.depositor, vault, call_data(deposit, weth, o.collateral)) for o in openings))
     away.node.send(
-        *(
-            Sent(DESK, away.vault, call_data("setCreditLine(address,uint256)", o.borrower, o.credit))
-            for o in openings
-        )
+        *(Sent(DESK, away.vault, call_data("setCreditLine(address,uint256)", o.borrower, o.credit)) for o in openings)
     )
     borrow = "borrow(address,uint256,address)"
-    away.node.send(
-        *(Sent(o.borrower, away.vault, call_data(borrow, away.usdc, o.debt, o.borrower)) for o in openings)
-    )
+    away.node.send(*(Sent(o.borrower, away.vault, call_data(borrow, away.usdc, o.debt, o.borrower)) for o in openings))
 
 
 def _fund(node: Node, addresses: Sequence[Address]) -> None:

@@ -63,9 +63,7 @@ class Node:
         answers = sorted(self._post(json.dumps(payload).encode()), key=lambda answer: int(str(answer["id"])))
         for answer, (method, _) in zip(answers, calls, strict=True):
             if "error" in answer:
-                raise NodeRefused(
-                    f"{method} failed: {answer['error']}.", "The node refused it.", "Read its text."
-                )
+                raise NodeRefused(f"{method} failed: {answer['error']}.", "The node refused it.", "Read its text.")
         return [answer["result"] for answer in answers]
 
     def send(self, *transactions: Sent) -> list[dict[str, object]]:
@@ -88,19 +86,13 @@ class Node:
             )
         return found
 
-    def deploy(
-        self, sender: Address, bytecode: bytes, types: Sequence[str] = (), *arguments: object
-    ) -> Address:
+    def deploy(self, sender: Address, bytecode: bytes, types: Sequence[str] = (), *arguments: object) -> Address:
         receipt = self.send(Sent(sender, None, bytecode + encode(list(types), list(arguments))))[0]
         return parse_address(str(receipt["contractAddress"]))
 
-    def view(
-        self, to: Address, signature: str, returns: Sequence[str], *arguments: object
-    ) -> tuple[object, ...]:
+    def view(self, to: Address, signature: str, returns: Sequence[str], *arguments: object) -> tuple[object, ...]:
         """`eth_call` at the latest block; the decoded return values."""
-        answer = self.call(
-            "eth_call", {"to": hex_of(to), "data": hex_of(call_data(signature, *arguments))}, "latest"
-        )
+        answer = self.call("eth_call", {"to": hex_of(to), "data": hex_of(call_data(signature, *arguments))}, "latest")
         return tuple(decode(list(returns), bytes.fromhex(str(answer)[2:])))
 
     def close(self) -> None:

@@ -51,13 +51,11 @@ class WebhookReceiver:
             def do_POST(self) -> None:  # the name is http.server's
                 receiver._receive(self)
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
                 """Silent: what arrived is in `arrivals`."""
 
         self._server = _Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name="receiver", daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="receiver", daemon=True)
         self._thread.start()
 
     @property

@@ -104,10 +104,7 @@ def await_positions(stage: Stage, players: Sequence[Player]) -> None:
         # The last ones to act: if they are in, so is everyone before them on the same chain.
         last = {player.home: player for player in players}
         reports = [stage.daemon.get(f"/v1/accounts/{player.id}/margin") for player in last.values()]
-        return all(
-            status == 200 and isinstance(report, dict) and report.get("health_factor") is not None
-            for status, report in reports
-        )
+        return all(status == 200 and _has_debt(report) for status, report in reports)
 
     _await(stage, "all positions known", known)
 
@@ -161,3 +158,8 @@ def _rows(stage: Stage, path: str, key: str) -> list[dict[str, object]]:
 def _price_seq(report: object) -> int:
     inputs = report.get("inputs") if isinstance(report, dict) else None
     return int(inputs.get("price_seq", 0)) if isinstance(inputs, dict) else 0
+
+
+def _has_debt(report: object) -> bool:
+    figures = report.get("figures") if isinstance(report, dict) else None
+    return isinstance(figures, dict) and figures.get("health_factor") is not None

@@ -86,9 +86,7 @@ def open_stage(directory: Path, *, durable: bool = True, max_span: int = 2_000) 
         daemon = DaemonChild(config, directory / "daemon.log", wiring.port, credentials[TOKEN_SECRET])
         stack.callback(daemon.kill)
         metrics = f"http://127.0.0.1:{wiring.metrics_port}/metrics"
-        yield Stage(
-            directory, postgres.dsn, (deployments[0], deployments[1]), receiver, daemon, config, metrics
-        )
+        yield Stage(directory, postgres.dsn, (deployments[0], deployments[1]), receiver, daemon, config, metrics)
 
 
 def _opening(player: Player) -> Opening:
@@ -108,7 +106,7 @@ def _registration(player: Player) -> dict[str, object]:
         "id": player.id,
         "customer": player.customer,
         "name": f"{player.customer} treasury",
-        "addresses": [{"chain": chain, "address": hex_of(address)} for chain, address in addresses],
+        "addresses": [{"chain_id": chain, "address": hex_of(address)} for chain, address in addresses],
     }
 
 

@@ -6,6 +6,7 @@ import http.client
 import threading
 from collections import deque
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -33,7 +34,7 @@ class LiveTable:
         """A line of the story, under the table."""
         self._lines.append(line)
 
-    def __enter__(self) -> LiveTable:
+    def __enter__(self) -> Self:
         self._live.start()
         self._thread.start()
         return self
@@ -66,17 +67,13 @@ class LiveTable:
         rows = answer.get("prices") if answer else None
         if not isinstance(rows, list):
             return "(daemon down)"
-        return next(
-            (f"{row['usd']} USD ({row['status']})" for row in rows if row["asset"] == "ETH"), "unknown"
-        )
+        return next((f"{row['usd']} USD ({row['status']})" for row in rows if row["asset"] == "ETH"), "unknown")
 
     def _cells(self, account: str) -> tuple[str | Text, ...]:
         report = self._ask(f"/v1/accounts/{account}/margin")
         if report is None:
             return ("-", "-", "-", "-", "-")
-        figures = [
-            report.get(name) for name in ("collateral_usd", "debt_usd", "health_factor", "score_percent")
-        ]
+        figures = [report.get(name) for name in ("collateral_usd", "debt_usd", "health_factor", "score_percent")]
         state = str(report.get("state", "-"))
         return (*(_short(figure) for figure in figures), Text(state, style=_COLOURS.get(state, "dim")))
 

@@ -59,7 +59,8 @@ def decode_log(abi: Sequence[Mapping[str, object]], log: Log) -> tuple[str, dict
         for each, topic in zip(indexed, topics[1:], strict=True):
             values[each["name"]] = decode([each["type"]], bytes.fromhex(topic[2:]))[0]
         data = bytes.fromhex(str(log["data"])[2:])
-        values |= dict(zip([each["name"] for each in plain], decode([each["type"] for each in plain], data), strict=True))
+        told = decode([each["type"] for each in plain], data)
+        values |= {each["name"]: value for each, value in zip(plain, told, strict=True)}
         return str(event["name"]), values
     return None
 
@@ -164,7 +165,7 @@ def _value(
             price = prices.get(asset)
             held, owed = book.collateral[owner, token], book.debt[owner, token]
             if price is None:
-                assert held == 0 and owed == 0, f"{asset} is held but was never priced"
+                assert not (held or owed), f"{asset} is held but was never priced"
                 continue
             value = floor(Fraction(held * price, 10**decimals))
             collateral += value
