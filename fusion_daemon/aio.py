@@ -234,7 +234,8 @@ class _LoopThread:
         """Trio side: why no call can be made any more."""
         self.died = trio.Event()
         self.ended = trio.Event()
-        self._closing = False
+        self._closing = self._winding_down = False
+        """Asyncio side: asked to end; has ended its ordinary run, whether asked or not."""
         self._on_background_failure = on_background_failure
         self._beat_interval = beat_interval
         self._beat_timer: asyncio.TimerHandle | None = None
@@ -272,6 +273,7 @@ class _LoopThread:
         self.post_to_asyncio(self._close)
         with trio.move_on_after(self.close_timeout + 1.0):
             await self.ended.wait()
+            self._thread.join()  # saying so was the last thing it did
             return True
         return False
 
@@ -283,12 +285,9 @@ class _LoopThread:
         except BaseException as error:  # noqa: BLE001 - a background task's exit must not pass unseen
             cause = error
         if not self._closing:
-            why = (
-                f"the asyncio loop ended on {cause!r}"
-                if cause is not None
-                else "the asyncio loop was stopped"
-            )
+            why = f"the asyncio loop ended on {cause!r}" if cause is not None else "the asyncio loop was stopped"
             self.post_to_trio(self._mourn, why)
+        self._winding_down = True
         try:
             self.loop.run_until_complete(self._wind_down())
         finally:
@@ -297,7 +296,8 @@ class _LoopThread:
 
     def _close(self) -> None:
         self._closing = True
-        self.loop.stop()
+        if not self._winding_down:  # a loop that died does so already, and must be let finish
+            self.loop.stop()
 
     async def _wind_down(self) -> None:
         if self._beat_timer is not None:
@@ -335,9 +335,7 @@ class _LoopThread:
         self.background_failures += 1
         error = context.get("exception")
         self._on_background_failure(
-            BackgroundFailure(
-                str(context.get("message", "")), error if isinstance(error, BaseException) else None
-            )
+            BackgroundFailure(str(context.get("message", "")), error if isinstance(error, BaseException) else None)
         )
 
 
@@ -375,7 +373,7 @@ class _Call(Generic[T]):
         self._task.add_done_callback(self._ended)
 
     def cancel(self) -> None:
-        if self._task is None or self._task.done():
+        if self._task is None:
             return
         self._task.cancel("the trio caller was cancelled")
         self._nag = self._thread.loop.call_later(self._thread.swallow_grace, self._insist)
@@ -387,6 +385,7 @@ class _Call(Generic[T]):
         self.cancel()
 
     def _ended(self, task: asyncio.Task[_Value[T] | _Raised]) -> None:
+        self._task = None
         if self._nag is not None:
             self._nag.cancel()
         if not task.cancelled():
@@ -504,8 +503,9 @@ class Aio:
         pending = cast("_Call[object]", call)
         self._thread.pending.add(pending)
         try:
-            if self._thread.post_to_asyncio(call.start):
-                await trio.lowlevel.wait_task_rescheduled(forward)
+            if not self._thread.post_to_asyncio(call.start):
+                raise AioDead(_name_of(call.fn), self._thread.closed_because or "the asyncio loop has ended")
+            await trio.lowlevel.wait_task_rescheduled(forward)
         finally:
             self._thread.pending.discard(pending)
         outcome = call.outcome

@@ -48,15 +48,11 @@ def check_everything(config: Config) -> list[Finding]:
     """Blocks; opens connections and closes them again. Never raises a Failure: it becomes a finding."""
     secret = SecretFiles.of(config)
     findings = [_try(f"secret {name}", partial(_secret, secret, name)) for name in secret_names(config)]
-    findings += [
-        _try(f"principal {each.name}", partial(_principal, each, secret)) for each in config.http.principals
-    ]
+    findings += [_try(f"principal {each.name}", partial(_principal, each, secret)) for each in config.http.principals]
     findings.append(_try("risk limits", lambda: _quiet(risk_settings(config))))
     findings.append(_try("alerting", lambda: _quiet(alerting_settings(config))))
     findings.append(_try("state directory", lambda: _directory(config.daemon.state_directory)))
-    findings += [
-        _try(f"receiver {each.name}", partial(_reach, each)) for each in config.alerting.receivers
-    ]
+    findings += [_try(f"receiver {each.name}", partial(_reach, each)) for each in config.alerting.receivers]
     if config.alerting.smtp is not None:
         host, port = config.alerting.smtp.host, config.alerting.smtp.port
         findings.append(_try("mail server", partial(_connect, host, port)))
@@ -97,9 +93,7 @@ async def _database(aio: Aio, config: Config, secret: SecretFiles) -> Finding:
     return Finding(subject, False, "reached; the schema is up to date")
 
 
-async def _chain(
-    aio: Aio, chain: Chain, secret: SecretFiles, reachable: dict[ChainId, ChainSettings]
-) -> list[Finding]:
+async def _chain(aio: Aio, chain: Chain, secret: SecretFiles, reachable: dict[ChainId, ChainSettings]) -> list[Finding]:
     subject = f"chain {chain.id} ({chain.name})"
     try:
         settings = chain_settings(chain, secret)
@@ -124,9 +118,7 @@ async def _feeds(aio: Aio, config: Config, reachable: dict[ChainId, ChainSetting
         for chain, sources in oracle_settings(config).on_chains().items():
             subject = f"feeds on chain {chain}"
             if chain not in reachable:
-                findings.append(
-                    Finding(subject, True, "not looked at: the chain has no endpoint that answers")
-                )
+                findings.append(Finding(subject, True, "not looked at: the chain has no endpoint that answers"))
                 continue
             wrong = await check_feeds(call_many, chain, sources)
             findings += [Finding(subject, True, str(each)) for each in wrong]
@@ -176,7 +168,5 @@ def _connect(host: str, port: int) -> str:
     try:
         socket.create_connection((host, port), timeout=5.0).close()
     except OSError as error:
-        raise ValueError(
-            f"{host}:{port} cannot be reached ({error}); check name, port and firewall"
-        ) from error
+        raise ValueError(f"{host}:{port} cannot be reached ({error}); check name, port and firewall") from error
     return "reached"

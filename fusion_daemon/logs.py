@@ -51,9 +51,7 @@ class Redactor:
             return [self.value(inner) for inner in value]
         return self.text(repr(value))
 
-    def __call__(
-        self, logger: object, method: str, event: MutableMapping[str, object]
-    ) -> MutableMapping[str, object]:
+    def __call__(self, logger: object, method: str, event: MutableMapping[str, object]) -> MutableMapping[str, object]:
         """The structlog processor."""
         return {key: self.value(inner) for key, inner in event.items()}
 

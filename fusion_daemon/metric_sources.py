@@ -30,9 +30,7 @@ from fusion_daemon.runtime import HealthLevel, Supervisor
 from fusion_daemon.store import Store
 
 
-def add_sources(
-    metrics: Metrics, aio: Aio, store: Store, house: House, tree: Supervisor, admin: AdminServer
-) -> None:
+def add_sources(metrics: Metrics, aio: Aio, store: Store, house: House, tree: Supervisor, admin: AdminServer) -> None:
     metrics.add("aio", lambda: _aio(aio))
     metrics.add("store", lambda: _store(store))
     metrics.add("actors", lambda: _actors(tree))
@@ -60,9 +58,7 @@ def _aio(aio: Aio) -> Iterable[AnyFamily]:
     seen = aio.statistics()
     ways = (("to_asyncio", seen.calls), ("to_trio", seen.portal))
     way = ("way",)
-    yield _gauge(
-        "fusion_aio_in_flight", "Crossings under way.", [Sample(s.in_flight, (w,)) for w, s in ways], way
-    )
+    yield _gauge("fusion_aio_in_flight", "Crossings under way.", [Sample(s.in_flight, (w,)) for w, s in ways], way)
     yield _counter(
         "fusion_aio_failures_total",
         "Crossings ended by an error.",
@@ -124,9 +120,7 @@ def _store(store: Store) -> Iterable[AnyFamily]:
     )
     yield _counter("fusion_store_fenced_total", "Writes refused to an older epoch.", [Sample(seen.fenced)])
     pools = (("actors", seen.actors), ("http", seen.http))
-    yield _gauge(
-        "fusion_store_connections", "Open connections.", [Sample(p.size, (n,)) for n, p in pools], ("pool",)
-    )
+    yield _gauge("fusion_store_connections", "Open connections.", [Sample(p.size, (n,)) for n, p in pools], ("pool",))
     yield _gauge(
         "fusion_store_idle_connections",
         "Connections at rest.",
@@ -210,15 +204,9 @@ def _mailboxes(house: House) -> Iterable[AnyFamily]:
     name = (seen.name,)
     label = ("mailbox",)
     yield _gauge("fusion_mailbox_queued", "Requests that wait.", [Sample(seen.queued, name)], label)
-    yield _counter(
-        "fusion_mailbox_accepted_total", "Requests accepted.", [Sample(seen.accepted, name)], label
-    )
-    yield _counter(
-        "fusion_mailbox_rejected_total", "Requests refused: full.", [Sample(seen.rejected, name)], label
-    )
-    yield _counter(
-        "fusion_mailbox_expired_total", "Askers that gave up.", [Sample(seen.expired, name)], label
-    )
+    yield _counter("fusion_mailbox_accepted_total", "Requests accepted.", [Sample(seen.accepted, name)], label)
+    yield _counter("fusion_mailbox_rejected_total", "Requests refused: full.", [Sample(seen.rejected, name)], label)
+    yield _counter("fusion_mailbox_expired_total", "Askers that gave up.", [Sample(seen.expired, name)], label)
 
 
 _LISTENER_COUNTERS: Sequence[tuple[str, str, Callable[[ListenerStatistics], float]]] = (
@@ -263,9 +251,7 @@ def _chains(house: House) -> Iterable[AnyFamily]:
         yield _counter(name, text, [Sample(number(s), (chain,)) for chain, s in seen], ("chain",))
     for name, text, figure in _LISTENER_GAUGES:
         told = [(chain, figure(s)) for chain, s in seen]
-        yield _gauge(
-            name, text, [Sample(value, (chain,)) for chain, value in told if value is not None], ("chain",)
-        )
+        yield _gauge(name, text, [Sample(value, (chain,)) for chain, value in told if value is not None], ("chain",))
     endpoints = [(chain, str(place), e) for chain, s in seen for place, e in enumerate(s.endpoints)]
     label = ("chain", "endpoint")
     yield _counter(
@@ -332,9 +318,7 @@ def _alerting(house: House) -> Iterable[AnyFamily]:
         [Sample(count, (state.value,)) for state, count in seen.ended.items()],
         ("state",),
     )
-    yield _counter(
-        "fusion_delivery_attempt_seconds_total", "Time spent in attempts.", [Sample(seen.attempt_seconds)]
-    )
+    yield _counter("fusion_delivery_attempt_seconds_total", "Time spent in attempts.", [Sample(seen.attempt_seconds)])
     yield _gauge("fusion_deliveries_in_flight", "Attempts under way.", [Sample(seen.in_flight)])
     yield _gauge(
         "fusion_delivery_overdue_seconds",

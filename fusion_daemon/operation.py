@@ -20,9 +20,7 @@ class ActorNotReady(Failure):
 def components_of(tree: Supervisor, aio: Aio, started: float) -> Sequence[Component]:
     """Every actor and the asyncio thread. From any thread: the tree's children never change."""
     dead = aio.statistics().dead
-    door = Component(
-        "aio", not dead, "dead" if dead else "running", started, "restart the daemon" if dead else None
-    )
+    door = Component("aio", not dead, "dead" if dead else "running", started, "restart the daemon" if dead else None)
     return (door, *(_component(status) for status in tree.tree() if not status.is_supervisor))
 
 
@@ -54,9 +52,7 @@ class ActorOperations:
         except NotInTree as error:
             raise unknown_actor(name) from error
         except ActorBusy as error:
-            raise ActorNotReady(
-                str(error), "Nothing was done.", "Ask again when it runs or has stopped."
-            ) from error
+            raise ActorNotReady(str(error), "Nothing was done.", "Ask again when it runs or has stopped.") from error
 
 
 def _component(status: ActorStatus) -> Component:

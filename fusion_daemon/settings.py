@@ -60,13 +60,17 @@ def alerting_settings(config: Config) -> AlertingSettings:
     receivers = tuple(
         Receiver(each.name, Channel(each.channel), each.target, each.secret) for each in section.receivers
     )
-    smtp = None if section.smtp is None else SmtpSettings(
-        host=section.smtp.host,
-        port=section.smtp.port,
-        security=SmtpSecurity(section.smtp.security),
-        sender=section.smtp.sender,
-        username=section.smtp.username,
-        password=section.smtp.password,
+    smtp = (
+        None
+        if section.smtp is None
+        else SmtpSettings(
+            host=section.smtp.host,
+            port=section.smtp.port,
+            security=SmtpSecurity(section.smtp.security),
+            sender=section.smtp.sender,
+            username=section.smtp.username,
+            password=section.smtp.password,
+        )
     )
     return AlertingSettings(receivers, smtp, section.timeout_seconds, section.concurrency)
 
@@ -85,9 +89,7 @@ def principal_settings(principal: Principal, secret: SecretOf) -> PrincipalSetti
     token = None if principal.token is None else secret(principal.token)
     if token is not None and not token.startswith("sha256:"):
         token = hash_token(token)
-    return PrincipalSettings(
-        principal.name, Role[principal.role.upper()], token_hash=token, uid=principal.uid
-    )
+    return PrincipalSettings(principal.name, Role[principal.role.upper()], token_hash=token, uid=principal.uid)
 
 
 def _feed(asset: Asset) -> oracle.FeedSettings:

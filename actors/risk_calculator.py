@@ -1,0 +1,385 @@
+"""The risk calculator: folds prices, registrations and journals into margin events, and commits each with
+its alerts.
+
+INVARIANT: a margin event, the account's standing, the accepted alert with its immediate deliveries, and the
+cursors of everything folded so far commit together. So after a stop at any moment the next life stands
+exactly where the last commit left the cursors, and finds the same events.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import trio
+
+from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange, AccountRecord
+from fusion_daemon.domain.identifiers import AccountId, ChainId
+from fusion_daemon.domain.journal import JournalEntry, journal_stream
+from fusion_daemon.domain.margin import MARGIN_STREAM, MarginEvent
+from fusion_daemon.domain.price import PRICE_STREAM, Price
+from fusion_daemon.risk.monitor import Case, MarginMonitor, in_order
+from fusion_daemon.risk.portfolio import Portfolio
+from fusion_daemon.risk.records import MARGIN_COLUMNS, SAVE_CONFIGURATION, row_of, save_standings
+from fusion_daemon.risk.report import AccountMargin, report
+from fusion_daemon.risk.repository import EntriesAfter, load_snapshot
+from fusion_daemon.risk.settings import RiskSettings
+from fusion_daemon.risk.snapshot import Snapshot, restore
+from fusion_daemon.runtime import Actor, ActorContext, Bell, Fill, Mailbox, Topic
+from fusion_daemon.store import Advance, Append, Claim, Commit, Execute, SqlValue, Store, Write
+
+T = TypeVar("T")
+
+OWNER = "risk_calculator"
+TAKEN = 256
+"""Entries taken from a topic at once."""
+UNCOMMITTED_ENTRIES = 1_000
+UNCOMMITTED_SECONDS = 5.0
+"""How far the cursors may lag behind what was folded when nothing happens."""
+ACCEPTED_AT_ONCE = 64
+"""Margin events rendered between two checkpoints."""
+SNAPSHOT_SECONDS = 600.0
+
+
+class Accept(Protocol):
+    """The alerts of margin events, and the deliveries of those that may not wait, as writes."""
+
+    def __call__(
+        self, events: Sequence[MarginEvent], accounts: Mapping[AccountId, AccountRecord], /
+    ) -> Sequence[Write]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MarginOf:
+    """Ask for an account's margin now; the reply is None for an unknown account."""
+
+    account: AccountId
+
+
+MarginRequests = Mailbox[MarginOf, AccountMargin | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The streams that are folded, and how each is read from the store where a topic dropped something."""
+
+    prices: Topic[Price]
+    price_fill: Fill[Price]
+    accounts: Topic[AccountChange]
+    account_fill: Fill[AccountChange]
+    journals: Mapping[ChainId, Topic[JournalEntry]]
+    journal_fills: Mapping[ChainId, Fill[JournalEntry]]
+    entries_after: EntriesAfter
+    """The same entries, for the snapshot's own transaction."""
+
+    @property
+    def streams(self) -> Sequence[str]:
+        return [PRICE_STREAM, ACCOUNT_STREAM, *map(journal_stream, self.journals)]
+
+    def advance(self, heads: Mapping[str, int]) -> None:
+        """Announce what the store holds, whether or not the writers have started."""
+        self.prices.advance(heads.get(PRICE_STREAM, 0))
+        self.accounts.advance(heads.get(ACCOUNT_STREAM, 0))
+        for topic in self.journals.values():
+            topic.advance(heads.get(topic.stream, 0))
+
+
+class RiskCalculator(Actor):
+    name = OWNER
+
+    def __init__(
+        self,
+        store: Store,
+        settings: RiskSettings,
+        sources: Sources,
+        margin: Topic[MarginEvent],
+        dispatcher: Bell,
+        requests: MarginRequests,
+        accept: Accept,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._sources = sources
+        self._margin = margin
+        self._dispatcher = dispatcher
+        self._requests = requests
+        self._accept = accept
+
+    async def run(self, context: ActorContext) -> None:
+        """Trio side. Cancelled at any moment it leaves whole commits only. Raises Fenced when another
+        calculator has claimed its streams, JournalMismatch when a journal contradicts itself."""
+        started_at = int(context.clock.now())
+        sources = self._sources
+        claim = await self._store.claim(OWNER, produces=[MARGIN_STREAM], consumes=sources.streams)
+        snapshot = await self._snapshot(claim)
+        portfolio = Portfolio(self._settings.tokens, sources.journals)
+        await _in_portions(restore(snapshot, portfolio))
+        monitor = MarginMonitor(self._settings, portfolio, snapshot.standings, started_at)
+        await _in_portions(monitor.mirror())
+        sources.advance(snapshot.heads)
+        self._margin.advance(claim.heads[MARGIN_STREAM])
+        bell = Bell()
+        commits = _Commits(self._store, claim, self._margin, self._dispatcher, self._accept, context)
+        loop = _Loop(monitor, commits, sources, claim, snapshot.heads, bell, self._requests, context)
+        with self._requests.serve(bell):
+            context.started()
+            if snapshot.fingerprint != self._settings.fingerprint:
+                await loop.reconfigured()
+            await loop.run()
+
+    async def _snapshot(self, claim: Claim) -> Snapshot:
+        cursors = {chain: claim.positions[journal_stream(chain)] for chain in self._sources.journals}
+        return await self._store.read(
+            load_snapshot,
+            sorted(set(self._settings.tokens.values())),
+            claim.positions[PRICE_STREAM],
+            claim.positions[ACCOUNT_STREAM],
+            cursors,
+            self._sources.entries_after,
+            timeout=SNAPSHOT_SECONDS,
+        )
+
+
+class _Commits:
+    """What was folded and what of it is committed. INVARIANT: publishes only what has committed."""
+
+    def __init__(
+        self,
+        store: Store,
+        claim: Claim,
+        margin: Topic[MarginEvent],
+        dispatcher: Bell,
+        accept: Accept,
+        context: ActorContext,
+    ) -> None:
+        self._store = store
+        self._epoch = claim.epoch
+        self._head = claim.heads[MARGIN_STREAM]
+        self._committed = dict(claim.positions)
+        self._folded = dict(claim.positions)
+        self._margin = margin
+        self._dispatcher = dispatcher
+        self._accept = accept
+        self._clock = context.clock
+        self._last = context.clock.monotonic()
+
+    def folded(self, stream: str, seq: int) -> None:
+        self._folded[stream] = seq
+
+    @property
+    def due_in(self) -> float:
+        """Seconds until the cursors should be committed; infinite when they are."""
+        lag = sum(self._folded.values()) - sum(self._committed.values())
+        if lag == 0:
+            return float("inf")
+        if lag >= UNCOMMITTED_ENTRIES:
+            return 0.0
+        return self._last + UNCOMMITTED_SECONDS - self._clock.monotonic()
+
+    async def cursors(self) -> None:
+        await self._commit(Commit(advances=self._advances()))
+
+    async def events(
+        self, events: Sequence[MarginEvent], monitor: MarginMonitor, writes: tuple[Write, ...] = ()
+    ) -> None:
+        """The events of one case, in one transaction."""
+        rows: list[tuple[SqlValue, ...]] = []
+        collected = [save_standings(events, monitor.standings), *writes]
+        records = monitor.portfolio.records
+        for start in range(0, len(events), ACCEPTED_AT_ONCE):
+            portion = events[start : start + ACCEPTED_AT_ONCE]
+            rows += map(row_of, portion)
+            collected += self._accept(portion, records)
+            await trio.lowlevel.checkpoint()
+        append = Append(MARGIN_STREAM, self._epoch, self._head, "margin_events", MARGIN_COLUMNS, rows)
+        await self._commit(Commit(tuple(collected), (append,), self._advances()))
+        self._head += len(events)
+        self._margin.publish(self._head - len(events) + 1, events)
+        self._dispatcher.ring()
+
+    async def configuration(self, fingerprint: str) -> None:
+        """Nobody's state changed under the new configuration."""
+        proof = Execute("SELECT fingerprint = $1 FROM risk_configuration", (fingerprint,))
+        await self._commit(
+            Commit((Execute(SAVE_CONFIGURATION, (fingerprint,)),), (), self._advances(), proof)
+        )
+
+    async def _commit(self, commit: Commit) -> None:
+        await self._store.commit(commit)
+        self._committed = dict(self._folded)
+        self._last = self._clock.monotonic()
+
+    def _advances(self) -> tuple[Advance, ...]:
+        return tuple(
+            Advance(OWNER, stream, self._epoch, self._committed[stream], folded)
+            for stream, folded in self._folded.items()
+            if folded > self._committed[stream]
+        )
+
+
+class _Input(Generic[T]):
+    """One stream, taken in portions and folded one by one."""
+
+    def __init__(self, topic: Topic[T], fill: Fill[T], claim: Claim, bell: Bell, target: int) -> None:
+        self.stream = topic.stream
+        self._subscription = topic.subscribe(OWNER, claim.positions[topic.stream], fill, bell)
+        self._taken: deque[T] = deque()
+        self._behind = target - claim.positions[topic.stream]
+
+    @property
+    def behind(self) -> bool:
+        """Whether it has yet to reach the head that its stream had at the start."""
+        return self._behind > 0
+
+    async def look(self) -> bool:
+        """Whether there is a next entry."""
+        if not self._taken and self._subscription.ready:
+            self._taken.extend(await self._subscription.take(TAKEN))
+        return bool(self._taken)
+
+    @property
+    def next(self) -> T:
+        return self._taken[0]
+
+    def pop(self) -> T:
+        self._behind -= 1
+        return self._taken.popleft()
+
+
+class _Loop:
+    """Fold one input, decide its case to the end, commit if anything happened, look again.
+
+    Prices go first: a backlog of a chain never delays a margin call. Of several chains' journals the
+    earliest block is next.
+
+    INVARIANT: up to the heads of its start, a life folds prices and blocks in the order of their times.
+    The cursors of the life before stood up to UNCOMMITTED_SECONDS behind what it had folded; prices
+    first would now meet accounts without their latest positions, and miss a crossing or invent one.
+    """
+
+    def __init__(
+        self,
+        monitor: MarginMonitor,
+        commits: _Commits,
+        sources: Sources,
+        claim: Claim,
+        heads: Mapping[str, int],
+        bell: Bell,
+        requests: MarginRequests,
+        context: ActorContext,
+    ) -> None:
+        self._monitor = monitor
+        self._commits = commits
+        self._bell = bell
+        self._requests = requests
+        self._context = context
+        self._clock = context.clock
+        self._prices = _Input(sources.prices, sources.price_fill, claim, bell, heads.get(PRICE_STREAM, 0))
+        self._accounts = _Input(
+            sources.accounts, sources.account_fill, claim, bell, heads.get(ACCOUNT_STREAM, 0)
+        )
+        self._journals = [
+            _Input(topic, sources.journal_fills[chain], claim, bell, heads.get(topic.stream, 0))
+            for chain, topic in sorted(sources.journals.items())
+        ]
+        self._interest_due = self._clock.monotonic() + monitor.settings.interest_seconds
+
+    async def run(self) -> None:
+        while True:
+            await self._context.gate()
+            self._answer()
+            if not await self._step():
+                self._judge_health()
+                await self._rest()
+            if self._commits.due_in <= 0:
+                await self._commits.cursors()
+
+    async def reconfigured(self) -> None:
+        """Look at everybody under the new limits, and remember them."""
+        fingerprint = self._monitor.settings.fingerprint
+        events = await self._decided(self._monitor.configuration(self._now))
+        if events:
+            await self._commits.events(events, self._monitor, (Execute(SAVE_CONFIGURATION, (fingerprint,)),))
+        else:
+            await self._commits.configuration(fingerprint)
+
+    async def _step(self) -> bool:
+        """Fold the next input; False when there is none."""
+        in_time = self._prices.behind or any(journal.behind for journal in self._journals)
+        if await self._prices.look() and not in_time:
+            await self._fold_price()
+        elif await self._accounts.look():
+            change = self._accounts.pop()
+            self._commits.folded(ACCOUNT_STREAM, change.seq)
+            await self._conclude(self._monitor.registration(change.record, self._now))
+        elif waiting := [journal for journal in self._journals if await journal.look()]:
+            earliest = min(waiting, key=lambda journal: journal.next.block.timestamp)
+            if await self._prices.look() and self._prices.next.published_at <= earliest.next.block.timestamp:
+                await self._fold_price()
+            else:
+                await self._fold_journal(earliest)
+        elif await self._prices.look():
+            await self._fold_price()
+        elif self._clock.monotonic() >= self._interest_due:
+            self._interest_due = self._clock.monotonic() + self._monitor.settings.interest_seconds
+            await self._conclude(self._monitor.interest(self._now))
+        else:
+            return False
+        return True
+
+    async def _fold_price(self) -> None:
+        price = self._prices.pop()
+        self._commits.folded(PRICE_STREAM, price.seq)
+        await self._conclude(self._monitor.price(price))
+
+    async def _fold_journal(self, journal: _Input[JournalEntry]) -> None:
+        """The next entry, or the whole of a reorg: the cursor never rests between its entries."""
+        case = None
+        while case is None and await journal.look():
+            entry = journal.pop()
+            case = self._monitor.entry(entry)
+            if case is not None:
+                self._commits.folded(journal.stream, entry.seq)
+                await self._conclude(case)
+
+    async def _conclude(self, case: Case) -> None:
+        events = await self._decided(case)
+        if events:
+            await self._commits.events(events, self._monitor)
+
+    async def _decided(self, case: Case) -> list[MarginEvent]:
+        events: list[MarginEvent] = []
+        for portion in self._monitor.blocks(case):
+            events += self._monitor.decide(portion, case.driver)
+            await trio.lowlevel.checkpoint()
+        return in_order(events)
+
+    def _answer(self) -> None:
+        while (letter := self._requests.take()) is not None:
+            letter.reply(report(self._monitor, letter.request.account, self._now))
+
+    def _judge_health(self) -> None:
+        unvalued = self._monitor.portfolio.unvalued()
+        if unvalued:
+            names = ", ".join(
+                sorted({f"{each.asset or each.token.hex()} on chain {each.chain}" for each in unvalued})
+            )
+            self._context.degraded(f"accounts hold what has no price or no parameters: {names}")
+        else:
+            self._context.healthy()
+
+    async def _rest(self) -> None:
+        until_interest = self._interest_due - self._clock.monotonic()
+        with trio.move_on_after(max(0.0, min(until_interest, self._commits.due_in, UNCOMMITTED_SECONDS))):
+            await self._bell.wait()
+
+    @property
+    def _now(self) -> int:
+        return int(self._clock.now())
+
+
+async def _in_portions(work: Iterator[object]) -> None:
+    for _ in work:
+        await trio.lowlevel.checkpoint()

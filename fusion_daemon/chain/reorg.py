@@ -1,0 +1,34 @@
+"""Where do the stored chain and the node's chain part? Pure; the caller fetches what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from fusion_daemon.chain.blocks import Header
+from fusion_daemon.domain.journal import BlockRef
+
+_FIRST_PROBE = 8
+_GROWTH = 4
+_LARGEST_PROBE = 128
+
+
+def probes(lowest: int, highest: int) -> Iterator[tuple[int, int]]:
+    """Ranges (inclusive) that cover lowest..highest from the top down: small first, since most reorgs are
+    shallow, then growing, since an optimistic roll-up may have hours of blocks that are not final."""
+    size, last = _FIRST_PROBE, highest
+    while last >= lowest:
+        first = max(lowest, last - size + 1)
+        yield first, last
+        last, size = first - 1, min(size * _GROWTH, _LARGEST_PROBE)
+
+
+def common_ancestor(stored: Sequence[BlockRef], headers: Sequence[Header]) -> BlockRef | None:
+    """The highest stored block that is also among `headers`; None when they part below all of these.
+
+    ``stored   1 <- 2 <- 3a <- 4a``
+    ``headers       2 <- 3b <- 4b``   gives 2
+
+    `stored` is one chain, so equal hashes at one height mean equal chains below it.
+    """
+    theirs = {header.number: header.hash for header in headers}
+    return next((block for block in reversed(stored) if theirs.get(block.number) == block.hash), None)

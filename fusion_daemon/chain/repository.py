@@ -1,0 +1,203 @@
+"""The chain room's SQL. Functions that take a `Reader` run on the asyncio side, inside the caller's
+transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from fusion_daemon.chain.events import EventTable
+from fusion_daemon.chain.journal import ChainView
+from fusion_daemon.domain.failure import Failure
+from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
+from fusion_daemon.domain.journal import BlockRef, Change, JournalEntry, Op, journal_stream
+from fusion_daemon.store import Reader, Row, Store
+from fusion_daemon.store.writes import Commit, Execute
+
+
+class StartBlockRefused(Failure):
+    """A chain's start block cannot be changed any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainStatus:
+    """A row of `GET /v1/chains`."""
+
+    chain: ChainId
+    start_block: int
+    tip_number: int | None
+    tip_hash: bytes | None
+    head: int | None
+    safe: int | None
+    finalized: int | None
+    latched: str | None
+    updated_at: datetime
+
+
+async def load_view(reader: Reader, chain: ChainId, seq: int) -> ChainView | None:
+    """Where the stored chain stands; None while it has no start block. `seq`: the head of its journal."""
+    state = await reader.fetch_one(
+        "SELECT start_block, tip_number, finalized FROM chain_state WHERE chain_id = $1", chain
+    )
+    if state is None:
+        return None
+    tip = state.optional_integer("tip_number")
+    finalized = state.optional_integer("finalized")
+    final = -1 if finalized is None else finalized
+    blocks: list[Row] = []
+    if tip is not None:
+        blocks = await reader.fetch(
+            "SELECT number, hash, timestamp FROM chain_blocks"
+            " WHERE chain_id = $1 AND canonical AND number >= $2 ORDER BY number",
+            chain,
+            min(final, tip),
+        )
+    orphans = await reader.fetch(
+        "SELECT hash, number FROM chain_blocks WHERE chain_id = $1 AND NOT canonical AND number > $2",
+        chain,
+        final,
+    )
+    return ChainView(
+        chain,
+        state.integer("start_block"),
+        tuple(
+            BlockRef(row.integer("number"), Hash32(row.octets("hash")), row.integer("timestamp"))
+            for row in blocks
+        ),
+        {Hash32(row.octets("hash")): row.integer("number") for row in orphans},
+        final,
+        seq,
+    )
+
+
+async def load_changes(
+    reader: Reader, table: EventTable, chain: ChainId, blocks: Iterable[Hash32]
+) -> Mapping[Hash32, tuple[Change, ...]]:
+    """What the stored logs of these blocks changed, decoded anew, in log order; every block has an entry."""
+    wanted = list(blocks)
+    found: dict[Hash32, list[Change]] = {block: [] for block in wanted}
+    rows = await reader.fetch(
+        "SELECT block_hash, log_index, address, data,"
+        " topics[1] AS topic0, topics[2] AS topic1, topics[3] AS topic2, topics[4] AS topic3"
+        " FROM chain_logs WHERE chain_id = $1 AND block_hash = ANY($2) AND topics[1] = ANY($3)"
+        " ORDER BY block_hash, log_index",
+        chain,
+        wanted,
+        list(table.changing),
+    )
+    for row in rows:
+        event = table.event(
+            Address(row.octets("address")), row.integer("log_index"), _topics(row), row.octets("data")
+        )
+        found[Hash32(row.octets("block_hash"))] += event.changes
+    return {block: tuple(changes) for block, changes in found.items()}
+
+
+async def load_entries(
+    reader: Reader, table: EventTable, chain: ChainId, after: int, limit: int
+) -> Sequence[JournalEntry]:
+    """Journal entries after+1 … after+limit as far as they are committed: equal to those once published."""
+    rows = await reader.fetch(
+        "SELECT j.seq, j.op, j.block_hash, j.block_number, j.settles, b.timestamp FROM chain_journal j"
+        " JOIN chain_blocks b ON b.chain_id = j.chain_id AND b.hash = j.block_hash"
+        " WHERE j.chain_id = $1 AND j.seq > $2 ORDER BY j.seq LIMIT $3",
+        chain,
+        after,
+        limit,
+    )
+    hashes = {Hash32(row.octets("block_hash")) for row in rows}
+    changes = await load_changes(reader, table, chain, hashes) if hashes else {}
+    return tuple(_entry(chain, row, changes) for row in rows)
+
+
+def journal_fill(
+    store: Store, table: EventTable, chain: ChainId
+) -> Callable[[int, int], Awaitable[Sequence[JournalEntry]]]:
+    """How a consumer of the chain's topic reads what it missed. The function returned runs on the trio
+    side.
+    """
+
+    async def fill(after: int, limit: int) -> Sequence[JournalEntry]:
+        return await store.read(load_entries, table, chain, after, limit)
+
+    return fill
+
+
+async def load_statuses(reader: Reader) -> tuple[ChainStatus, ...]:
+    """Every chain that was ever started, by id."""
+    rows = await reader.fetch("SELECT * FROM chain_state ORDER BY chain_id")
+    return tuple(
+        ChainStatus(
+            ChainId(row.integer("chain_id")),
+            row.integer("start_block"),
+            row.optional_integer("tip_number"),
+            row.optional_octets("tip_hash"),
+            row.optional_integer("head"),
+            row.optional_integer("safe"),
+            row.optional_integer("finalized"),
+            row.optional_text("latched"),
+            row.moment("updated_at"),
+        )
+        for row in rows
+    )
+
+
+async def set_start_block(writer: Reader, chain: ChainId, block: int) -> None:
+    """In a read-write transaction. Raises StartBlockRefused once a block of the chain is stored: what was
+    read from there on would no longer be all there is."""
+    row = await writer.fetch_one(
+        "INSERT INTO chain_state AS held (chain_id, start_block) VALUES ($1, $2)"
+        " ON CONFLICT (chain_id) DO UPDATE SET start_block = $2, updated_at = now()"
+        " WHERE held.tip_number IS NULL RETURNING start_block",
+        chain,
+        block,
+    )
+    if row is None:
+        raise StartBlockRefused(
+            f"Chain {chain} has been read already; its start block is fixed.",
+            "Moving it would leave positions that lack the events in between.",
+            "To read a chain anew, start with an empty database.",
+        )
+
+
+async def propose_start_block(writer: Reader, chain: ChainId, block: int) -> None:
+    """In a read-write transaction: the configured start block, unless the chain has one."""
+    await writer.fetch(
+        "INSERT INTO chain_state (chain_id, start_block) VALUES ($1, $2) ON CONFLICT DO NOTHING", chain, block
+    )
+
+
+def latch(chain: ChainId, epoch: int, reason: str) -> Commit:
+    """The chain stands still and says why; the next committed step clears it. Fenced by the journal's
+    epoch.
+    """
+    return Commit(
+        writes=(
+            Execute(
+                "UPDATE chain_state SET latched = $4, updated_at = now() WHERE chain_id = $1 AND EXISTS"
+                " (SELECT 1 FROM streams WHERE name = $2 AND epoch = $3)",
+                (chain, journal_stream(chain), epoch, reason),
+                expect=1,
+            ),
+        ),
+        proof=Execute("SELECT latched = $2 FROM chain_state WHERE chain_id = $1", (chain, reason)),
+    )
+
+
+def _topics(row: Row) -> tuple[bytes, ...]:
+    found = (row.optional_octets(f"topic{place}") for place in range(4))
+    return tuple(topic for topic in found if topic is not None)
+
+
+def _entry(chain: ChainId, row: Row, changes: Mapping[Hash32, tuple[Change, ...]]) -> JournalEntry:
+    block = Hash32(row.octets("block_hash"))
+    return JournalEntry(
+        chain,
+        row.integer("seq"),
+        Op(row.text("op")),
+        BlockRef(row.integer("block_number"), block, row.integer("timestamp")),
+        row.boolean("settles"),
+        changes[block],
+    )

@@ -1,0 +1,91 @@
+"""HTTP: where each chain's listener stands, and from where it starts to read. Handlers run on the asyncio
+side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from fusion_daemon.aio import Aio
+from fusion_daemon.chain.repository import (
+    ChainStatus,
+    StartBlockRefused,
+    load_statuses,
+    set_start_block,
+)
+from fusion_daemon.domain.identifiers import ChainId, hex_of
+from fusion_daemon.http.problem import invalid, not_found
+from fusion_daemon.http.route import Reply, Request, Role, Route, Routes, reply_json
+from fusion_daemon.store import Store
+
+_CHOICE_SECONDS = 10.0
+
+
+class StartBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of POST /v1/chains/{id}/start-block."""
+
+    block: int
+
+
+def routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes:
+    """`names`: the configured chains, whether or not anything of them is stored."""
+
+    async def list_chains(_request: Request) -> Reply:
+        stored = {status.chain: status for status in await store.query(load_statuses)}
+        return reply_json(
+            {"chains": [_described(chain, name, stored.get(chain)) for chain, name in sorted(names.items())]}
+        )
+
+    async def choose(chain: ChainId, block: int) -> None:
+        """trio side: a write takes an actor's way to the store, where HTTP traffic cannot crowd it out."""
+        await store.transact(set_start_block, chain, block, timeout=_CHOICE_SECONDS)
+
+    async def start_chain(request: Request) -> Reply:
+        chain = _configured(request.path["id"], names)
+        try:
+            body = msgspec.json.decode(request.body, type=StartBlock)
+        except msgspec.DecodeError as error:
+            raise invalid(f'The body must be {{"block": number}}: {error}.') from error
+        if not 0 <= body.block < 2**63:
+            raise invalid("A block number is not negative and fits 63 bits.")
+        await aio.to_trio(choose, chain, body.block, timeout=_CHOICE_SECONDS)
+        return reply_json({"chain_id": chain, "start_block": body.block})
+
+    return (
+        Route("GET", "/v1/chains", list_chains, "Every configured chain and where its listener stands"),
+        Route(
+            "POST",
+            "/v1/chains/{id}/start-block",
+            start_chain,
+            "Choose the first block to read; refused once the chain has been read",
+            Role.OPERATOR,
+            {StartBlockRefused: 409},
+        ),
+    )
+
+
+def _configured(text: str, names: Mapping[ChainId, str]) -> ChainId:
+    if text.isdecimal() and ChainId(int(text)) in names:
+        return ChainId(int(text))
+    raise not_found(f"configured chain {text}")
+
+
+def _described(chain: ChainId, name: str, status: ChainStatus | None) -> dict[str, object]:
+    if status is None:
+        return {"chain_id": chain, "name": name, "start_block": None, "tip": None, "latched": None}
+    tip = None
+    if status.tip_number is not None and status.tip_hash is not None:
+        tip = {"number": status.tip_number, "hash": hex_of(status.tip_hash)}
+    return {
+        "chain_id": chain,
+        "name": name,
+        "start_block": status.start_block,
+        "tip": tip,
+        "head": status.head,
+        "safe": status.safe,
+        "finalized": status.finalized,
+        "latched": status.latched,
+        "updated_at": status.updated_at,
+    }

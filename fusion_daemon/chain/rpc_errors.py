@@ -1,0 +1,103 @@
+"""What can go wrong between us and a node, each with its own consequence for the listener."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from fusion_daemon.chain.ranges import Refusal
+from fusion_daemon.domain.failure import Failure
+
+
+def endpoint_name(url: str) -> str:
+    """Scheme, host and port: what may be shown. Providers put keys in the user part, the path and the
+    query.
+    """
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port is not None else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}"
+
+
+class RpcFailure(Failure):
+    """Any failure to get an answer from a node. Nothing was stored; the same question may be asked again."""
+
+
+class EndpointFault(RpcFailure):
+    """No usable answer: unreachable, timed out, an HTTP error, not JSON-RPC, or an error of the node's
+    own.
+    """
+
+
+class BlockUnknown(RpcFailure):
+    """The node does not have a block: it lags, or the block was reorganised away. Says nothing about
+    ranges.
+    """
+
+
+@dataclass(eq=False)
+class RateLimited(RpcFailure):
+    retry_after: float | None = None
+    """Seconds that the provider asked for."""
+
+
+@dataclass(eq=False)
+class RangeRefused(RpcFailure):
+    """The logs of blocks first..last (inclusive) are too much for this provider."""
+
+    first: int
+    last: int
+    refusal: Refusal
+
+
+@dataclass(eq=False)
+class WrongChain(RpcFailure):
+    """A node belongs to another chain than its configuration says."""
+
+    expected: int
+    found: int
+
+
+def endpoint_fault(url: str, what: str) -> EndpointFault:
+    return EndpointFault(
+        f"{endpoint_name(url)} {what}.",
+        "This endpoint gives no data; the listener tries again, with the next endpoint if there is one.",
+        "If it lasts, check the provider's status page, the API key and the network.",
+    )
+
+
+def block_unknown(url: str, what: str) -> BlockUnknown:
+    return BlockUnknown(
+        f"{endpoint_name(url)} does not have {what}.",
+        "The endpoint lags behind, or the block was reorganised away while it was read.",
+        "Nothing if it passes; an endpoint that keeps lagging should be replaced.",
+    )
+
+
+def rate_limited(url: str, retry_after: float | None) -> RateLimited:
+    return RateLimited(
+        f"{endpoint_name(url)} limits our request rate.",
+        "The listener slows down; the chain is followed with a delay.",
+        "Raise the provider's plan or add an endpoint if the delay matters.",
+        retry_after,
+    )
+
+
+def range_refused(url: str, first: int, last: int, message: str, refusal: Refusal) -> RangeRefused:
+    return RangeRefused(
+        f"{endpoint_name(url)} refuses the logs of blocks {first} to {last}: {message[:200]}.",
+        "The range is too large for this provider; the listener asks for less.",
+        "Nothing.",
+        first,
+        last,
+        refusal,
+    )
+
+
+def wrong_chain(url: str, expected: int, found: int) -> WrongChain:
+    return WrongChain(
+        f"{endpoint_name(url)} serves chain {found}, but the configuration says chain {expected}.",
+        "Nothing is read from it: blocks of another chain must never enter this chain's journal.",
+        "Correct `rpc_urls` or the chain id in the configuration.",
+        expected,
+        found,
+    )

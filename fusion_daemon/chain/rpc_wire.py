@@ -1,0 +1,177 @@
+"""JSON-RPC on the wire: typed straight from bytes, converted once, never seen by anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from fusion_daemon.chain.blocks import Header, Log
+from fusion_daemon.domain.identifiers import Address, Hash32
+
+_EMPTY_TRIE = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
+"""Receipts root of a block without receipts, hence without logs."""
+
+_LARGEST_NUMBER = 2**63 - 1
+
+Param = str | bool | dict[str, "Param"] | list["Param"]
+Call = tuple[str, list[Param]]
+"""Method and parameters."""
+
+
+class WireError(msgspec.Struct, frozen=True):
+    code: int = 0
+    message: str = ""
+
+
+class WireHeader(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    number: str
+    hash: str
+    parent_hash: str
+    timestamp: str
+    logs_bloom: str | None = None
+    receipts_root: str | None = None
+
+
+class WireLog(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    address: str
+    topics: tuple[str, ...]
+    data: str
+    block_number: str
+    block_hash: str
+    transaction_hash: str
+    transaction_index: str
+    log_index: str
+    removed: bool = False
+
+
+class HeaderAnswer(msgspec.Struct, frozen=True):
+    id: int | None = None
+    result: WireHeader | None = None
+    error: WireError | None = None
+
+
+class LogsAnswer(msgspec.Struct, frozen=True):
+    id: int | None = None
+    result: list[WireLog] | None = None
+    error: WireError | None = None
+
+
+class TextAnswer(msgspec.Struct, frozen=True):
+    id: int | None = None
+    result: str | None = None
+    error: WireError | None = None
+
+
+Answer = HeaderAnswer | LogsAnswer | TextAnswer
+A = TypeVar("A", HeaderAnswer, LogsAnswer, TextAnswer)
+
+# A whole batch may be refused with a single error object.
+HEADERS: msgspec.json.Decoder[list[HeaderAnswer] | HeaderAnswer] = msgspec.json.Decoder(
+    list[HeaderAnswer] | HeaderAnswer
+)
+LOGS: msgspec.json.Decoder[list[LogsAnswer] | LogsAnswer] = msgspec.json.Decoder(
+    list[LogsAnswer] | LogsAnswer
+)
+TEXTS: msgspec.json.Decoder[list[TextAnswer] | TextAnswer] = msgspec.json.Decoder(
+    list[TextAnswer] | TextAnswer
+)
+
+_ENCODE = msgspec.json.Encoder().encode
+
+
+def encode_batch(calls: Sequence[Call]) -> bytes:
+    """Ids are the places in the batch: answers may come in any order."""
+    return _ENCODE(
+        [
+            {"jsonrpc": "2.0", "id": place, "method": method, "params": params}
+            for place, (method, params) in enumerate(calls)
+        ]
+    )
+
+
+def in_order(answers: Sequence[A], count: int) -> list[A]:
+    """One answer per call, in the order of the calls. Raises ValueError when some are missing or doubled."""
+    places: dict[int, A] = {answer.id: answer for answer in answers if answer.id is not None}
+    if len(answers) != count or set(places) != set(range(count)):
+        raise ValueError(f"{len(answers)} answers to a batch of {count}")
+    return [places[place] for place in range(count)]
+
+
+def number_of(text: str) -> int:
+    """A hex quantity that fits the store. Raises ValueError."""
+    if not text.startswith("0x"):
+        raise ValueError(f"not a quantity: {text[:80]!r}")
+    number = int(text, 16)
+    if not 0 <= number <= _LARGEST_NUMBER:
+        raise ValueError(f"a quantity out of range: {text[:80]!r}")
+    return number
+
+
+def header_of(wire: WireHeader) -> Header:
+    """Raises ValueError on anything that is not a header."""
+    return Header(
+        number_of(wire.number),
+        Hash32(_exactly(wire.hash, 32)),
+        Hash32(_exactly(wire.parent_hash, 32)),
+        number_of(wire.timestamp),
+        _bloom_of(wire),
+    )
+
+
+def _bloom_of(wire: WireHeader) -> int | None:
+    if wire.receipts_root == _EMPTY_TRIE:
+        return 0
+    # Zeros beside receipts: some nodes do not fill the filter in.
+    return int(wire.logs_bloom, 16) or None if wire.logs_bloom else None
+
+
+def log_reader() -> Callable[[WireLog], Log]:
+    """A converter for the logs of one answer, in which block, transaction, address and topic repeat.
+
+    It raises ValueError on anything that is not a log, and on one that the node marks as removed.
+    """
+    known: dict[str, bytes] = {}
+    numbers: dict[str, int] = {}
+
+    def octets(text: str, length: int) -> bytes:
+        found = known.get(text)
+        if found is None:
+            known[text] = found = _exactly(text, length)
+        return found
+
+    def number(text: str) -> int:
+        found = numbers.get(text)
+        if found is None:
+            numbers[text] = found = number_of(text)
+        return found
+
+    def read(wire: WireLog) -> Log:
+        if wire.removed or len(wire.topics) > 4:
+            raise ValueError("a log that is removed or has too many topics")
+        return Log(
+            number(wire.block_number),
+            Hash32(octets(wire.block_hash, 32)),
+            number(wire.log_index),
+            Hash32(octets(wire.transaction_hash, 32)),
+            number(wire.transaction_index),
+            Address(octets(wire.address, 20)),
+            tuple([octets(topic, 32) for topic in wire.topics]),
+            _octets(wire.data),
+        )
+
+    return read
+
+
+def _exactly(text: str, length: int) -> bytes:
+    value = _octets(text)
+    if len(value) != length:
+        raise ValueError(f"{len(value)} bytes instead of {length}")
+    return value
+
+
+def _octets(text: str) -> bytes:
+    if text[:2] != "0x":
+        raise ValueError(f"not hex: {text[:80]!r}")
+    return bytes.fromhex(text[2:])

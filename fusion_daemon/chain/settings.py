@@ -1,0 +1,37 @@
+"""What a chain listener is told about its chain. Plain values: the configuration is parsed elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fusion_daemon.domain.identifiers import Address, ChainId
+
+
+@dataclass(frozen=True, slots=True)
+class PollSettings:
+    """Bounds of the adaptive polling interval, in seconds."""
+
+    shortest: float = 0.1
+    longest: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSettings:
+    chain: ChainId
+    name: str
+    rpc_urls: tuple[str, ...]
+    """In order of preference. They may hold credentials: never log them, `endpoint_name` hides those."""
+    contracts: tuple[Address, ...]
+    """Vaults and escrow factories whose logs are read."""
+    start_block: int | None = None
+    """The first block to read when nothing is stored yet. None: wait until an operator sets one."""
+    finality_depth: int = 64
+    """Blocks behind the head that count as final when the chain has no `finalized` tag."""
+    longest_span: int = 2_000
+    """Most blocks asked for in one range."""
+    logs_per_answer: int = 1_000
+    """What the range size aims at: reading and planning so many takes about 5 ms of either thread, and nothing
+    else of the daemon runs meanwhile."""
+    request_timeout: float = 15.0
+    """Seconds for one HTTP request to a node."""
+    poll: PollSettings = PollSettings()

@@ -1,0 +1,191 @@
+"""The core of margining: folds prices, journal entries and registry changes into margin events.
+
+INVARIANT: what comes out depends on the order of the inputs alone, not on how they were batched; and
+only accounts whose health an input may have moved are looked at. Of many, floats pick out those whose
+state could differ (`screen`); every state is decided in integers (`margin`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from fusion_daemon.domain.account import AccountRecord
+from fusion_daemon.domain.identifiers import AccountId, ChainId
+from fusion_daemon.domain.journal import JournalEntry, Op
+from fusion_daemon.domain.margin import Cause, MarginEvent, MarginInputs, MarginState
+from fusion_daemon.domain.price import Price
+from fusion_daemon.risk.episodes import UNKNOWN, Driver, Standing, transition
+from fusion_daemon.risk.margin import decide, rule_of
+from fusion_daemon.risk.portfolio import Portfolio, Touched
+from fusion_daemon.risk.registers import Market
+from fusion_daemon.risk.screen import Screen
+from fusion_daemon.risk.settings import RiskSettings
+from fusion_daemon.risk.valuation import assess, totals
+
+FEW = 128
+"""Up to so many accounts are decided exactly without a screening."""
+PORTION = 64
+"""Accounts decided, or mirrored, between two yields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Whose health is to be looked at, and why."""
+
+    driver: Driver
+    touched: Touched
+    everyone: bool = False
+
+
+@dataclass(slots=True)
+class _Reorg:
+    """What unsettled entries of one chain left behind."""
+
+    touched: Touched = field(default_factory=Touched)
+    tip: int | None = None
+    """The highest retracted block; None: nothing was retracted."""
+
+
+class MarginMonitor:
+    """Mutable, but pure: no clock, no I/O. One fold, then its case decided to the end, then the next fold."""
+
+    def __init__(
+        self,
+        settings: RiskSettings,
+        portfolio: Portfolio,
+        standings: Mapping[AccountId, Standing],
+        started_at: int,
+    ) -> None:
+        self.settings = settings
+        self.portfolio = portfolio
+        self.standings = dict(standings)
+        self.rule = rule_of(settings)
+        self._started_at = started_at
+        self._screen = Screen(self.rule)
+        self._reorgs: dict[ChainId, _Reorg] = {}
+
+    # Folds: each gives the case to be decided
+
+    def price(self, price: Price) -> Case:
+        self.portfolio.set_price(price)
+        markets = dict.fromkeys(self.portfolio.markets_of(price.asset))
+        return Case(self._driver(Cause.PRICE, price.published_at), Touched(markets=markets))
+
+    def entry(self, entry: JournalEntry) -> Case | None:
+        """None while inside a reorg: such a state never was the chain's. Raises JournalMismatch."""
+        reorg = self._reorgs.setdefault(entry.chain, _Reorg())
+        reorg.touched.add(self.portfolio.fold(entry))
+        if entry.op is Op.RETRACT:
+            reorg.tip = max(reorg.tip or 0, entry.block.number)
+        if not entry.settles:
+            return None
+        del self._reorgs[entry.chain]
+        cause = Cause.CHAIN if reorg.tip is None else Cause.REORG
+        as_of = entry.block.timestamp
+        block = (entry.chain, entry.block.number)
+        driver = Driver(cause, as_of, as_of < self._started_at, block, reorg.tip)
+        return Case(driver, reorg.touched)
+
+    def registration(self, record: AccountRecord, now: int) -> Case:
+        return Case(Driver(Cause.REGISTRY, now, past=False), self.portfolio.register(record))
+
+    def interest(self, now: int) -> Case:
+        return Case(Driver(Cause.INTEREST, now, past=False), Touched(), everyone=True)
+
+    def configuration(self, now: int) -> Case:
+        """The limits or the tokens changed."""
+        return Case(Driver(Cause.CONFIGURATION, now, past=False), Touched(), everyone=True)
+
+    def _driver(self, cause: Cause, as_of: int) -> Driver:
+        return Driver(cause, as_of, past=as_of < self._started_at)
+
+    # Deciding
+
+    def blocks(self, case: Case) -> Iterator[Sequence[AccountId]]:
+        """The accounts to decide, in portions of at most PORTION; some may be empty.
+
+        Between two portions at most a few milliseconds pass: the place to let others run.
+        """
+        decided = dict(case.touched.accounts)
+        markets = tuple(case.touched.markets)
+        portfolio = self.portfolio
+        few = portfolio.account_count if case.everyone else portfolio.holder_count(markets)
+        if few <= FEW:
+            decided.update(
+                dict.fromkeys(portfolio.accounts()) if case.everyone else portfolio.holders(markets)
+            )
+        yield from _portions(decided)
+        if few > FEW:
+            yield from self._screened(case, decided, markets)
+
+    def _screened(
+        self, case: Case, decided: Mapping[AccountId, None], markets: Sequence[Market]
+    ) -> Iterator[Sequence[AccountId]]:
+        yield from self.mirror()
+        for found in self._screen.candidates(self.portfolio, case.driver.as_of):
+            yield from _portions(
+                account
+                for account in found
+                if account not in decided and (case.everyone or self.portfolio.holds(account, markets))
+            )
+            yield ()
+
+    def mirror(self) -> Iterator[Sequence[AccountId]]:
+        """Bring what changed into the screen, yielding empty portions as `blocks` does."""
+        dirty = self.portfolio.dirty
+        while dirty:
+            portion = list(islice(dirty, PORTION))
+            self._screen.refresh(self.portfolio, portion, self.standings)
+            for account in portion:
+                del dirty[account]
+            yield ()
+
+    def decide(self, accounts: Iterable[AccountId], driver: Driver) -> list[MarginEvent]:
+        """Evaluate these accounts exactly; those whose state changes take their new standing at once."""
+        events = []
+        for account in accounts:
+            event = self._decide(account, driver)
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _decide(self, account: AccountId, driver: Driver) -> MarginEvent | None:
+        before = self.standings.get(account, UNKNOWN)
+        sums = totals(self.portfolio, account, driver.as_of)
+        if sums is None:
+            return None
+        state = decide(sums, before.state, self.rule)
+        if state is before.state:
+            return None
+        now = assess(self.portfolio, account, sums, state, driver.as_of, self.rule)
+        step = transition(account, before, now, driver, self.inputs(driver.as_of))
+        if step is None:
+            return None
+        self.standings[account], event = step
+        self._screen.set_state(account, state)
+        return event
+
+    def inputs(self, as_of: int) -> MarginInputs:
+        chains = self.portfolio.chains
+        return MarginInputs(
+            price_seq=self.portfolio.price_seq,
+            chains=tuple(chains[chain] for chain in sorted(chains)),
+            configuration=self.settings.fingerprint,
+            as_of=as_of,
+        )
+
+    def state(self, account: AccountId) -> MarginState:
+        return self.standings.get(account, UNKNOWN).state
+
+
+def _portions(accounts: Iterable[AccountId]) -> Iterator[Sequence[AccountId]]:
+    iterator = iter(accounts)
+    while portion := list(islice(iterator, PORTION)):
+        yield portion
+
+
+def in_order(events: Iterable[MarginEvent]) -> list[MarginEvent]:
+    """The events of one case by account: the same whatever order accounts were loaded in."""
+    return sorted(events, key=lambda event: event.account)

@@ -1,0 +1,187 @@
+"""Margin events and standings as rows: what the calculator writes and what is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from fusion_daemon.domain.identifiers import AccountId, ChainId
+from fusion_daemon.domain.margin import (
+    Cause,
+    ChainInput,
+    MarginEvent,
+    MarginFigures,
+    MarginInputs,
+    MarginKind,
+    MarginState,
+)
+from fusion_daemon.risk.episodes import Standing
+from fusion_daemon.store.writes import Execute, SqlValue
+
+MARGIN_COLUMNS = (
+    "account",
+    "episode",
+    "step",
+    "kind",
+    "before",
+    "after",
+    "cause",
+    "confirmed",
+    "past",
+    "figures",
+    "health_low",
+    "health_high",
+    "inputs",
+    "at",
+)
+
+SAVE_STANDINGS = """
+INSERT INTO margin_states (account, state, episode, step, corrected_chain, corrected_tip)
+SELECT * FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+ON CONFLICT (account) DO UPDATE SET
+    state = excluded.state, episode = excluded.episode, step = excluded.step,
+    corrected_chain = excluded.corrected_chain, corrected_tip = excluded.corrected_tip
+"""
+
+SAVE_CONFIGURATION = """
+INSERT INTO risk_configuration (fingerprint) VALUES ($1)
+ON CONFLICT (only_row) DO UPDATE SET fingerprint = excluded.fingerprint
+"""
+
+
+class _Figures(msgspec.Struct, frozen=True):
+    collateral_usd: str
+    debt_usd: str
+    threshold_usd: str
+    health_factor: str | None
+    score_bps: str | None
+    cure_repay_usd: str
+    cure_deposit_usd: str
+
+
+class _Chain(msgspec.Struct, frozen=True):
+    chain: int
+    seq: int
+    block: int
+
+
+class _Inputs(msgspec.Struct, frozen=True):
+    price_seq: int
+    chains: tuple[_Chain, ...]
+    configuration: str
+    as_of: int
+
+
+class MarginRow(msgspec.Struct, frozen=True):
+    """A row of margin_events, parsed at the edge but for its two JSON columns."""
+
+    account: str
+    episode: int
+    step: int
+    kind: str
+    before: int
+    after: int
+    cause: str
+    confirmed: bool
+    past: bool
+    figures: bytes
+    health_low: int | None
+    health_high: int | None
+    inputs: bytes
+
+
+def row_of(event: MarginEvent) -> tuple[SqlValue, ...]:
+    """The values of MARGIN_COLUMNS."""
+    return (
+        event.account,
+        event.episode,
+        event.step,
+        event.kind.value,
+        int(event.before),
+        int(event.after),
+        event.cause.value,
+        event.confirmed,
+        event.past,
+        msgspec.json.encode(figures_json(event.figures)).decode(),
+        event.health_low,
+        event.health_high,
+        msgspec.json.encode(inputs_json(event.inputs)).decode(),
+        event.inputs.as_of,
+    )
+
+
+def event_of(row: MarginRow) -> MarginEvent:
+    figures = msgspec.json.decode(row.figures, type=_Figures)
+    inputs = msgspec.json.decode(row.inputs, type=_Inputs)
+    return MarginEvent(
+        account=AccountId(row.account),
+        episode=row.episode,
+        step=row.step,
+        kind=MarginKind(row.kind),
+        before=MarginState(row.before),
+        after=MarginState(row.after),
+        cause=Cause(row.cause),
+        confirmed=row.confirmed,
+        past=row.past,
+        figures=MarginFigures(
+            collateral_usd=int(figures.collateral_usd),
+            debt_usd=int(figures.debt_usd),
+            threshold_usd=int(figures.threshold_usd),
+            health_factor=None if figures.health_factor is None else int(figures.health_factor),
+            score_bps=None if figures.score_bps is None else int(figures.score_bps),
+            cure_repay_usd=int(figures.cure_repay_usd),
+            cure_deposit_usd=int(figures.cure_deposit_usd),
+        ),
+        health_low=row.health_low,
+        health_high=row.health_high,
+        inputs=MarginInputs(
+            price_seq=inputs.price_seq,
+            chains=tuple(ChainInput(ChainId(each.chain), each.seq, each.block) for each in inputs.chains),
+            configuration=inputs.configuration,
+            as_of=inputs.as_of,
+        ),
+    )
+
+
+def figures_json(figures: MarginFigures) -> dict[str, str | None]:
+    """Integers as decimal strings: a health factor does not fit the numbers of most JSON readers."""
+    return {
+        "collateral_usd": str(figures.collateral_usd),
+        "debt_usd": str(figures.debt_usd),
+        "threshold_usd": str(figures.threshold_usd),
+        "health_factor": _text(figures.health_factor),
+        "score_bps": _text(figures.score_bps),
+        "cure_repay_usd": str(figures.cure_repay_usd),
+        "cure_deposit_usd": str(figures.cure_deposit_usd),
+    }
+
+
+def inputs_json(inputs: MarginInputs) -> dict[str, object]:
+    return {
+        "price_seq": inputs.price_seq,
+        "chains": [{"chain": each.chain, "seq": each.seq, "block": each.block} for each in inputs.chains],
+        "configuration": inputs.configuration,
+        "as_of": inputs.as_of,
+    }
+
+
+def save_standings(events: Iterable[MarginEvent], standings: Mapping[AccountId, Standing]) -> Execute:
+    """The last standing of every account among the events."""
+    accounts = list(dict.fromkeys(event.account for event in events))
+    chosen: Sequence[Standing] = [standings[account] for account in accounts]
+    return Execute(
+        SAVE_STANDINGS,
+        (
+            accounts,
+            [int(each.state) for each in chosen],
+            [each.episode for each in chosen],
+            [each.step for each in chosen],
+            [None if each.corrected is None else each.corrected.chain for each in chosen],
+            [None if each.corrected is None else each.corrected.tip for each in chosen],
+        ),
+    )
+
+
+def _text(value: int | None) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,200 @@
+"""A price tick for very many accounts: floats find whose state could differ, integers decide.
+
+A mirror of the portfolio as two dense float64 matrices, accounts x markets: collateral base units and
+scaled debt base units. A tick multiplies them by one factor per market and compares the sums with the
+two bounds of each account's present state.
+
+INVARIANT: an account whose state would change is always among the candidates. The proof, with
+u = 2^-53 and m markets. Every cell and every factor is a correctly rounded quotient or integer (relative
+error u each), every term is nonnegative, so a float sum of m products lies within (m + 3) u of the
+real sum in any order of adding (Higham, Accuracy and Stability, 3.5), to first order. Adding the credit
+line and forming a bound cost at most 8 more roundings. A slack of (m + 32) 2u covers both and the
+second order. The exact sums differ from the real ones by rounding each leg: a collateral value by less
+than one unit downwards (a weighted one by less than 1e4), a debt value by less than one base unit's
+price plus one unit upwards. So with n legs:
+
+    exact collateral in (real - n, real]      exact debt in [real, real + n (dearest base unit + 1))
+
+and "could be worse" compares the lower end of the one with the upper end of the other, "could be
+better" the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion_daemon.domain.identifiers import AccountId
+from fusion_daemon.domain.journal import Side
+from fusion_daemon.domain.margin import MarginState
+from fusion_daemon.risk.episodes import UNKNOWN, Standing
+from fusion_daemon.risk.margin import RAY, Need, Rule
+from fusion_daemon.risk.portfolio import Portfolio
+from fusion_daemon.risk.registers import Market
+from fusion_daemon.risk.settings import BPS
+
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+
+BLOCK = 16_384
+"""Accounts screened in one go: about 1 ms, after which the caller may yield."""
+
+_NEVER = 1e150
+"""Finite, because inf x 0 is not a number; beyond every ratio of two sums all the same."""
+
+
+class Factors:
+    """What one unit of each market is worth at a moment, USD x 1e8; one column a market."""
+
+    __slots__ = ("collateral", "dearest", "debt", "unvalued_collateral", "unvalued_debt")
+
+    def __init__(self, portfolio: Portfolio, columns: int, at: int) -> None:
+        self.collateral = np.zeros((columns, 2))
+        """Value, and value x threshold in bps."""
+        self.debt = np.zeros(columns)
+        self.dearest = 0.0
+        self.unvalued_collateral: list[int] = []
+        self.unvalued_debt: list[int] = []
+        for market in portfolio.markets:
+            self._of(market, portfolio, at)
+
+    def _of(self, market: Market, portfolio: Portfolio, at: int) -> None:
+        column = market.number
+        if market.asset is None:
+            self.unvalued_debt.append(column)
+            return
+        price = portfolio.prices.get(market.asset)
+        parameters = market.parameters.last
+        if price is None or parameters is None:
+            self.unvalued_collateral.append(column)
+            self.unvalued_debt.append(column)
+            return
+        unit = 10**parameters.decimals
+        self.collateral[column, 0] = price.usd / unit
+        self.collateral[column, 1] = price.usd * parameters.liquidation_threshold_bps / unit
+        self.debt[column] = price.usd * market.index_at(at) / (unit * RAY)
+        self.dearest = max(self.dearest, price.usd / unit)
+
+
+class Screen:
+    """The float mirror. `refresh` brings changed accounts in, `candidates` screens all of them."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._bounds = _bounds_of(rule)
+        self._row_of: dict[AccountId, int] = {}
+        self._accounts: list[AccountId] = []
+        self._collateral: Floats = np.zeros((0, 0))
+        self._debt: Floats = np.zeros((0, 0))
+        self._scalars: Floats = np.zeros((0, 2))
+        """Credit line in USD x 1e8 x bps; legs, 0 for an account without debt."""
+        self._state: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
+
+    def refresh(
+        self, portfolio: Portfolio, accounts: Iterable[AccountId], standings: Mapping[AccountId, Standing]
+    ) -> None:
+        """Mirror these accounts' legs, credit lines and states anew."""
+        self._fit(len(portfolio.markets), 0)
+        for account in accounts:
+            row = self._row_of.get(account)
+            if row is None:
+                row = self._row_of[account] = len(self._accounts)
+                self._accounts.append(account)
+                self._fit(0, row + 1)
+            self._mirror(row, portfolio, account)
+            self._state[row] = standings.get(account, UNKNOWN).state
+
+    def _mirror(self, row: int, portfolio: Portfolio, account: AccountId) -> None:
+        self._collateral[row] = 0.0
+        self._debt[row] = 0.0
+        # Cells add up as integers first: a float is rounded once.
+        cells: dict[tuple[int, Side], int] = {}
+        legs = 0
+        for leg in portfolio.legs(account):
+            key = (leg.market.number, leg.side)
+            cells[key] = cells.get(key, 0) + leg.amount
+            legs += 1
+        owes = False
+        for (column, side), amount in cells.items():
+            if side is Side.COLLATERAL:
+                self._collateral[row, column] = float(amount)
+            else:
+                self._debt[row, column] = float(amount)
+                owes = True
+        self._scalars[row, 0] = float(portfolio.credit(account) * BPS)
+        self._scalars[row, 1] = float(legs) if owes else 0.0
+
+    def set_state(self, account: AccountId, state: MarginState) -> None:
+        row = self._row_of.get(account)
+        if row is not None:
+            self._state[row] = state
+
+    def candidates(self, portfolio: Portfolio, at: int) -> Iterator[list[AccountId]]:
+        """Per block of accounts: those whose state at these prices and this second could differ.
+
+        The portfolio must not change before the iterator is exhausted.
+        """
+        factors = Factors(portfolio, self._collateral.shape[1], at)
+        for start in range(0, len(self._accounts), BLOCK):
+            stop = min(start + BLOCK, len(self._accounts))
+            rows = start + np.flatnonzero(self._could_differ(start, stop, factors))
+            yield [self._accounts[row] for row in rows]
+
+    def _could_differ(self, start: int, stop: int, factors: Factors) -> Booleans:
+        rows = slice(start, stop)
+        slack = (self._collateral.shape[1] + 32) * 2.0**-52
+        sums: Floats = self._collateral[rows] @ factors.collateral
+        collateral = sums[:, 0]
+        threshold = sums[:, 1] + self._scalars[rows, 0]
+        debt: Floats = self._debt[rows] @ factors.debt
+        legs = self._scalars[rows, 1]
+        worse_score, worse_health, better_score, better_health = self._bounds[:, self._state[rows]]
+        most = debt * (1 + slack) + (legs + 1) * (factors.dearest + 2)
+        least = debt * (1 - slack)
+        worse = (collateral * (1 - slack) - (legs + 1) < worse_score * most) | (
+            threshold * (1 - slack) - BPS * (legs + 1) < worse_health * most
+        )
+        better = (collateral * (1 + slack) >= better_score * least) & (
+            threshold * (1 + slack) >= better_health * least
+        )
+        # Without debt an account is HEALTHY: it differs only if it was not.
+        differs = np.where(legs > 0, worse | better, self._state[rows] > 0)
+        if factors.unvalued_collateral:
+            differs &= ~(self._collateral[rows][:, factors.unvalued_collateral] > 0).any(axis=1)
+        if factors.unvalued_debt:
+            differs &= ~(self._debt[rows][:, factors.unvalued_debt] > 0).any(axis=1)
+        return differs
+
+    def _fit(self, columns: int, rows: int) -> None:
+        height, width = self._collateral.shape
+        if rows <= height and columns <= width:
+            return
+        height = height if rows <= height else max(2 * height, rows, 64)
+        width = max(width, columns)
+        self._collateral = _grown(self._collateral, height, width)
+        self._debt = _grown(self._debt, height, width)
+        self._scalars = _grown(self._scalars, height, 2)
+        self._state = np.concatenate([self._state, np.zeros(height - len(self._state), dtype=np.intp)])
+
+
+def _grown(old: Floats, height: int, width: int) -> Floats:
+    new = np.zeros((height, width))
+    new[: old.shape[0], : old.shape[1]] = old
+    return new
+
+
+def _bounds_of(rule: Rule) -> Floats:
+    """Four rows (worse by score, worse by health, better by score, better by health), one column a state.
+
+    An account is worse when a sum is below its column's bound x debt, better when both reach it.
+    """
+
+    def ratios(need: Need) -> tuple[float, float]:
+        return need.score / BPS**2, need.health / BPS
+
+    table = np.array([[-_NEVER] * 4, [-_NEVER] * 4, [_NEVER] * 4, [_NEVER] * 4])
+    for state in (MarginState.HEALTHY, MarginState.WARNING, MarginState.MARGIN_CALL):
+        table[0:2, state] = ratios(rule.bounds[state])
+        table[2:4, state + 1] = ratios(rule.cleared[state])
+    return table

@@ -1,0 +1,139 @@
+"""An actor and what its supervisor gives it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import cast
+
+import structlog
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fusion_daemon.runtime.clock import Clock
+from fusion_daemon.runtime.health import Health, HealthLevel
+
+
+class Pause:
+    """The operator's hand on one child. It belongs to the child, so it outlives a restart."""
+
+    __slots__ = ("_open",)
+
+    def __init__(self) -> None:
+        self._open = trio.Event()
+        self._open.set()
+
+    @property
+    def requested(self) -> bool:
+        return not self._open.is_set()
+
+    def close(self) -> None:
+        if self._open.is_set():
+            self._open = trio.Event()
+
+    def open(self) -> None:
+        self._open.set()
+
+    async def passed(self) -> None:
+        """Wait until nobody holds it. Trio side, always a checkpoint."""
+        await self._open.wait()
+        while not self._open.is_set():
+            await self._open.wait()
+
+
+class ActorContext:
+    """What one life of an actor may use and must tell. Trio side; only `gate` waits.
+
+    Built by the supervisor for every start; a test of an actor builds one with a name and a clock.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        log: FilteringBoundLogger | None = None,
+        pause: Pause | None = None,
+        on_started: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self.log: FilteringBoundLogger = (
+            log if log is not None else cast("FilteringBoundLogger", structlog.get_logger(actor=name))
+        )
+        self.decided = trio.Event()
+        """Set by `started`, and by the supervisor when this life ended without it."""
+        self.started_at: float | None = None
+        """Unix seconds of `started()`."""
+        self.started_monotonic: float | None = None
+        self.health = Health(HealthLevel.OK, "", clock.now())
+        self.last_beat: float | None = None
+        """Unix seconds."""
+        self.last_beat_monotonic: float | None = None
+        self.gated_since: float | None = None
+        """Unix seconds since when the actor stands at a closed gate."""
+        self._on_started = on_started
+        self._pause = pause if pause is not None else Pause()
+
+    def started(self) -> None:
+        """The actor does its work from here on; its supervisor starts the next child. Idempotent.
+
+        Call it after what makes no sense to retry and before what depends on the outside: an error
+        before it is a failed start, which at boot takes the tree down.
+        """
+        if self.started_at is None:
+            self.started_at = self.clock.now()
+            self.started_monotonic = self.clock.monotonic()
+            self.decided.set()
+            self._on_started()
+        self.beat()
+
+    def beat(self) -> None:
+        """Progress was made. A critical actor beats at least once per beat limit, also when idle."""
+        self.last_beat = self.clock.now()
+        self.last_beat_monotonic = self.clock.monotonic()
+
+    def healthy(self) -> None:
+        self._report(HealthLevel.OK, "")
+
+    def degraded(self, reason: str) -> None:
+        """Works, but not as it should; `reason` is for the operator and holds no secret."""
+        self._report(HealthLevel.DEGRADED, reason)
+
+    def unhealthy(self, reason: str) -> None:
+        """Does not do its work; `reason` is for the operator and holds no secret."""
+        self._report(HealthLevel.UNHEALTHY, reason)
+
+    async def gate(self) -> None:
+        """A safe point: counts as a beat, and waits here while the operator paused the actor.
+
+        A checkpoint; cancelled while paused, it raises Cancelled like any wait.
+        """
+        self.beat()
+        if self._pause.requested:
+            self.gated_since = self.clock.now()
+            try:
+                await self._pause.passed()
+            finally:
+                self.gated_since = None
+            self.beat()
+        else:
+            await trio.lowlevel.checkpoint()
+
+    def _report(self, level: HealthLevel, reason: str) -> None:
+        # `since` is when the level was entered: a new wording of the same trouble is not a new trouble.
+        since = self.health.since if level is self.health.level else self.clock.now()
+        self.health = Health(level, reason, since)
+
+
+class Actor(ABC):
+    """Something with a name that lives under a supervisor.
+
+    One object is one life: a restart builds a new one, which rebuilds its state from the store.
+    """
+
+    name: str
+
+    @abstractmethod
+    async def run(self, context: ActorContext) -> None:
+        """Live. Trio side. Calls `context.started()` once; returning is a normal exit, an exception a
+        crash, and cancellation the order to stop: clean up within the stop timeout, and leave."""

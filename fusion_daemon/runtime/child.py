@@ -1,0 +1,231 @@
+"""A child's place in the tree: it outlives the lives of the actor that fills it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fusion_daemon.runtime.actor import Actor, ActorContext, Pause
+from fusion_daemon.runtime.clock import Clock
+from fusion_daemon.runtime.health import ActorState, ActorStatus, Health, HealthLevel
+from fusion_daemon.runtime.life import Departure, Graveyard, Life, describe
+from fusion_daemon.runtime.restart import Restart, failures_after
+from fusion_daemon.runtime.spec import ChildSpec, SupervisorSpec
+
+if TYPE_CHECKING:
+    from fusion_daemon.runtime.supervisor import Supervisor
+
+
+class Order(Enum):
+    """What the operator wants a lane to do with a child."""
+
+    START = auto()
+    RESTART = auto()
+
+
+class Child:
+    """INVARIANT: at most one life is current (`life`); one that outlived its stop is a zombie in the
+    graveyard and no longer the child's."""
+
+    def __init__(
+        self,
+        spec: ChildSpec,
+        owner: str,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        graveyard: Graveyard,
+        build: Callable[[str, SupervisorSpec], Supervisor],
+        on_end: Callable[[BaseException | None], None],
+    ) -> None:
+        self.spec = spec
+        self.life: Life | None = None
+        self.nested: Supervisor | None = None
+        """The present, else the last, supervisor in this place."""
+        self.wanted = True
+        self.booted = False
+        """Its first start is behind it; until then it belongs to the boot, not to a lane."""
+        self.order: Order | None = None
+        self.failures = 0
+        self.wake: Callable[[], None] = lambda: None
+        """Rings its lane."""
+        self._lives = 0
+        self._last_error = ""
+        self._last_error_at: float | None = None
+        self._zombie: Life | None = None
+        self._idle_since = clock.now()
+        self._pause = Pause()
+        self._owner = owner
+        self._clock = clock
+        self._log = log.bind(actor=spec.name)
+        self._graveyard = graveyard
+        self._build = build
+        self._on_end = on_end
+
+    @property
+    def temporary(self) -> bool:
+        return self.spec.restart is Restart.TEMPORARY
+
+    @property
+    def alive(self) -> bool:
+        return self.life is not None and not self.life.ended.is_set()
+
+    def spawn(self) -> Life:
+        """Begin a new life. The factory runs inside it, so its errors are the life's."""
+        self._lives += 1
+        context = ActorContext(self.spec.name, self._clock, self._log, self._pause, self._started)
+        self.life = Life(self._lives, context, self._body(), self._ended)
+        self.life.begin()
+        return self.life
+
+    def collect(self) -> BaseException | None:
+        """Take note of a life that ended: its error. The place is empty afterwards."""
+        assert self.life is not None
+        life, self.life = self.life, None
+        self._idle_since = self._clock.now()
+        if life.error is not None:
+            self._note(life.error)
+        return life.error
+
+    def fail(self, error: BaseException | None, lived: float | None) -> None:
+        """Count a failure for the backoff; `lived` seconds since `started()`, None if it never was."""
+        self.failures = failures_after(self.spec.backoff, self.failures, lived)
+        if error is not None:
+            self._log.error("actor_crashed", error=describe(error), life=self._lives, exc_info=error)
+
+    def note_start_timeout(self, error: BaseException) -> None:
+        self._note(error)
+
+    async def stop(self, reason: str) -> tuple[Departure, ...]:
+        """Tell the present life to stop and wait, at most its budget. Trio side.
+
+        Cancelled meanwhile, it can be called again and goes on with the same deadline. Returns how
+        the child, and the children below it, left; empty when it did not live.
+        """
+        life = self.life
+        if life is None:
+            return ()
+        begun = trio.current_time()
+        life.cancel(reason, self.spec.stop_budget())
+        if not life.ended.is_set():
+            with trio.move_on_at(life.stop_deadline):
+                await life.ended.wait()
+        return self._departed(life, trio.current_time() - begun)
+
+    def _departed(self, life: Life, seconds: float) -> tuple[Departure, ...]:
+        below = self.nested.report.departures if self.nested is not None else ()
+        zombie = not life.ended.is_set()
+        if zombie:
+            self._bury(life)
+        elif self.life is life:
+            self.collect()
+        error = "" if life.error is None else describe(life.error)
+        if error:
+            self._log.error("actor_failed_while_stopping", error=error, exc_info=life.error)
+        return (*below, Departure(self.spec.name, seconds, error, zombie))
+
+    def pause(self) -> None:
+        self._pause.close()
+        if self.nested is not None:
+            self.nested.pause_all()
+
+    def resume(self) -> None:
+        self._pause.open()
+        if self.nested is not None:
+            self.nested.resume_all()
+
+    @property
+    def paused(self) -> bool:
+        return self._pause.requested
+
+    def status(self) -> ActorStatus:
+        state, since = self._state()
+        context = self.life.context if self.life is not None else None
+        beat = None if context is None else context.last_beat_monotonic
+        return ActorStatus(
+            name=self.spec.name,
+            supervisor=self._owner,
+            is_supervisor=isinstance(self.spec.start, SupervisorSpec),
+            state=state,
+            since=since,
+            restarts=max(self._lives - 1, 0),
+            last_error=self._last_error,
+            last_error_at=self._last_error_at,
+            health=self._health(state, since),
+            last_beat=None if context is None else context.last_beat,
+            beat_age=None if beat is None else self._clock.monotonic() - beat,
+            beat_limit=self.spec.beat_limit,
+            pause_requested=self._pause.requested,
+        )
+
+    def _state(self) -> tuple[ActorState, float]:
+        life = self.life
+        if life is not None and not life.ended.is_set():
+            context = life.context
+            if life.stop_asked_at is not None:
+                return ActorState.STOPPING, life.stop_asked_at
+            if context.started_at is None:
+                return ActorState.STARTING, life.begun_at
+            if context.gated_since is not None:
+                return ActorState.PAUSED, context.gated_since
+            return ActorState.RUNNING, context.started_at
+        if self.wanted:
+            return (ActorState.RESTARTING if self._lives else ActorState.STARTING), self._idle_since
+        if self._zombie is not None:
+            return ActorState.ZOMBIE, self._idle_since
+        return ActorState.STOPPED, self._idle_since
+
+    def _health(self, state: ActorState, since: float) -> Health:
+        if state is ActorState.RESTARTING:
+            return Health(HealthLevel.UNHEALTHY, f"restarting after {self._last_error or 'its end'}", since)
+        if state is ActorState.ZOMBIE:
+            return Health(HealthLevel.UNHEALTHY, "told to stop, and still running", since)
+        if state is ActorState.STOPPED or self.life is None:
+            return Health(HealthLevel.OK, "", since)
+        if self._zombie is not None:
+            return Health(HealthLevel.DEGRADED, "an earlier life of it would not stop", self._idle_since)
+        return self.life.context.health
+
+    def _body(self) -> Callable[[ActorContext], Awaitable[None]]:
+        start = self.spec.start
+        if isinstance(start, SupervisorSpec):
+            self.nested = self._build(self.spec.name, start)
+            if self._pause.requested:
+                self.nested.pause_all()
+            return self.nested.live
+
+        async def run_actor(context: ActorContext) -> None:
+            actor: Actor = start()
+            await actor.run(context)
+
+        return run_actor
+
+    def _started(self) -> None:
+        self._log.info("actor_started", life=self._lives)
+        self.wake()
+
+    def _ended(self, life: Life) -> None:
+        if self._graveyard.release(life):
+            self._log.warning("zombie_ended", life=life.number, exc_info=life.error)
+            if self._zombie is life:
+                self._zombie = None
+        self._on_end(life.error)
+        self.wake()
+
+    def _bury(self, life: Life) -> None:
+        self._graveyard.take_in(life)
+        self._zombie = life
+        self._idle_since = self._clock.now()
+        if self.life is life:
+            self.life = None
+        zombie = life.as_zombie()
+        self._log.error(
+            "actor_would_not_stop", life=life.number, age=zombie.age, whereabouts=zombie.whereabouts
+        )
+
+    def _note(self, error: BaseException) -> None:
+        self._last_error = describe(error)
+        self._last_error_at = self._clock.now()

@@ -1,0 +1,222 @@
+"""How children come back: one lane heals one thing at a time.
+
+Under one_for_one every child has a lane of its own, so one that waits out its backoff holds nobody
+up. Under one_for_all and rest_for_one all children share a lane, because they go down and up together.
+
+The rules, after Erlang/OTP's supervisor:
+* one_for_all: everybody is stopped, last started first, then started in order. A child that fails to
+  start takes those started again down with it, and all are tried again.
+* rest_for_one: the same for the child and those after it; those before it are left alone, also when a
+  start fails.
+* A temporary bystander is stopped and forgotten, not started again; others come back even if the
+  operator had stopped them.
+* While one heals, an earlier child that crashes widens the circle at once.
+
+INVARIANT: a lane waits only on its bell, with a deadline (backoff, start) or without work; the operator
+rings the bell and never waits for a lane. So neither can hang the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fusion_daemon.runtime.child import Child, Order
+from fusion_daemon.runtime.life import describe
+from fusion_daemon.runtime.restart import Aftermath, Strategy, aftermath
+from fusion_daemon.runtime.topic import Bell
+
+
+class StartTimeout(Exception):
+    """An actor did not call `started()` in time."""
+
+    def __init__(self, child: str, seconds: float) -> None:
+        self.child = child
+        super().__init__(f"{child} did not start within {seconds:g} s and was stopped.")
+
+
+class Ward(Protocol):
+    """What a lane asks of its supervisor."""
+
+    def may_restart(self, child: Child, error: BaseException | None, *, started: bool) -> bool:
+        """Count it; False when that was one too many and the supervisor is coming down."""
+        ...
+
+    def forget(self, child: Child) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A child to bring back after `delay` seconds."""
+
+    child: Child
+    delay: float
+    alone: bool = False
+    """Without its strategy: the operator starts one that was stopped."""
+
+
+class Lane:
+    """Trio side; `run` ends when no child is left, or by cancellation at any point."""
+
+    def __init__(
+        self,
+        children: list[Child],
+        strategy: Strategy,
+        ward: Ward,
+        random: Random,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.bell = Bell()
+        self._children = children
+        self._strategy = strategy
+        self._ward = ward
+        self._random = random
+        self._log = log
+        for child in children:
+            child.wake = self.bell.ring
+
+    async def run(self) -> None:
+        while self._children:
+            patient = self._next_patient()
+            if patient is None:
+                await self.bell.wait()
+            else:
+                await self._heal(patient)
+
+    def _next_patient(self, before: Child | None = None) -> Patient | None:
+        """The first child (of those before `before`) that ended by itself and comes back, or that the
+        operator ordered back."""
+        for child in tuple(self._children):
+            if child is before:
+                return None
+            patient = self._examine(child) if child.booted else None
+            if patient is not None:
+                return patient
+        return None
+
+    def _examine(self, child: Child) -> Patient | None:
+        order, child.order = child.order, None
+        if child.life is not None and child.life.ended_by_itself:
+            return self._after_exit(child)
+        if order is Order.RESTART and child.life is not None:
+            return Patient(child, 0.0)
+        if order is not None and child.life is None:
+            return Patient(child, 0.0, alone=True)
+        if child.temporary and not child.wanted and child.life is None:
+            self._forget(child)
+        return None
+
+    def _after_exit(self, child: Child) -> Patient | None:
+        assert child.life is not None
+        started, lived = child.life.started, child.life.lived()
+        error = child.collect()
+        verdict = aftermath(child.spec.restart, crashed=error is not None) if child.wanted else None
+        child.fail(error, lived)
+        if verdict is Aftermath.FORGET or (verdict is None and child.temporary):
+            self._forget(child)
+        elif verdict is Aftermath.KEEP_STOPPED:
+            child.wanted = False
+        elif verdict is Aftermath.RESTART:
+            # A return without `started()` is work that was done at once, not a failed start.
+            return self._count(child, error, started=started or error is None)
+        return None
+
+    def _count(self, child: Child, error: BaseException | None, *, started: bool) -> Patient | None:
+        if not self._ward.may_restart(child, error, started=started):
+            return None
+        delay = child.spec.backoff.delay(child.failures, self._random)
+        self._log.warning(
+            "actor_restarting",
+            actor=child.spec.name,
+            delay_seconds=delay,
+            failures=child.failures,
+            error="" if error is None else describe(error),
+        )
+        return Patient(child, delay)
+
+    def _group(self, patient: Patient) -> list[Child]:
+        if patient.alone or self._strategy is Strategy.ONE_FOR_ONE:
+            return [patient.child]
+        booted = [child for child in self._children if child.booted]
+        if self._strategy is Strategy.REST_FOR_ONE and patient.child in booted:
+            return booted[booted.index(patient.child) :]
+        return booted
+
+    async def _heal(self, patient: Patient) -> None:
+        invited: set[Child] = set()
+        next_patient: Patient | None = patient
+        while next_patient is not None:
+            patient = next_patient
+            group = self._group(patient)
+            # Once each: what the operator stops while they heal stays stopped.
+            for child in group:
+                child.wanted = child.wanted or child not in invited
+            invited.update(group)
+            await self._take_down(group, patient.child)
+            next_patient = await self._wait_out(patient, group)
+            if next_patient is None:
+                next_patient = await self._bring_up(group)
+
+    async def _take_down(self, group: list[Child], cause: Child) -> None:
+        for child in reversed(group):
+            if child.life is not None:
+                await child.stop(f"restart of {cause.spec.name}")
+            if child.temporary and child is not cause:
+                self._forget(child)
+
+    async def _wait_out(self, patient: Patient, group: list[Child]) -> Patient | None:
+        deadline = trio.current_time() + patient.delay
+        intruder = await self._watch(
+            lambda: not any(child.wanted for child in group), deadline, patient.child
+        )
+        if intruder is None:
+            return None
+        return Patient(intruder.child, max(deadline - trio.current_time(), intruder.delay))
+
+    async def _bring_up(self, group: list[Child]) -> Patient | None:
+        for child in group:
+            if child not in self._children or not child.wanted or child.life is not None:
+                continue
+            life = child.spawn()
+            budget = child.spec.start_budget()
+            intruder = await self._watch(life.context.decided.is_set, trio.current_time() + budget, child)
+            if intruder is not None:
+                return intruder
+            failure: BaseException | None
+            if not life.context.decided.is_set():
+                await child.stop("start timeout")
+                failure = StartTimeout(child.spec.name, budget)
+                child.note_start_timeout(failure)
+            elif not life.started and life.ended_by_itself and life.error is not None:
+                failure = child.collect()
+            else:
+                continue  # it runs, has done its work already, or the operator stopped it
+            child.fail(failure, None)
+            if child.wanted:
+                if child.temporary:
+                    self._forget(child)
+                    continue
+                return self._count(child, failure, started=False)
+        return None
+
+    async def _watch(self, over: Callable[[], bool], deadline: float, before: Child) -> Patient | None:
+        """Wait until `over()` or the deadline; a child earlier than `before` that needs healing ends it."""
+        while not over():
+            intruder = self._next_patient(before)
+            if intruder is not None:
+                return intruder
+            with trio.move_on_at(deadline) as scope:
+                await self.bell.wait()
+            if scope.cancelled_caught:
+                return None
+        return None
+
+    def _forget(self, child: Child) -> None:
+        if child in self._children:
+            self._children.remove(child)
+        self._ward.forget(child)

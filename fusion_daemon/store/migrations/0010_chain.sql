@@ -1,0 +1,103 @@
+-- The chain room. One writer per chain (its chain_listener), everything below in one transaction per step.
+--
+-- What other rooms may read, and how:
+--
+-- chain_journal   the stream `journal:<chain_id>`; what consumers fold, in order of seq.
+-- positions       sums over the journal up to the stream's head: chain_id, vault (20 bytes), owner (20 bytes),
+--                 token (20 bytes; 20 x 0xee = native), side 'collateral' (token base units) | 'debt' (scaled
+--                 units: debt(t) = ceil(amount x borrow index(t) / 1e27)), amount. A row may stand at 0.
+-- chain_registers every value of the canonical chain's registers, newest last by (block_number, log_index):
+--                   kind 'index'  subject = token: borrow_index (ray), borrow_rate (ray per second), effective_at
+--                   kind 'asset'  subject = token: decimals, ltv_bps, liquidation_threshold_bps
+--                   kind 'credit' subject = owner: credit_limit (USD x 1e8)
+--                 The value in force:
+--                   SELECT DISTINCT ON (chain_id, vault, kind, subject) * FROM chain_registers
+--                   ORDER BY chain_id, vault, kind, subject, block_number DESC, log_index DESC
+-- chain_state     one row per chain: where the listener stands and how the chain is.
+--
+-- chain_blocks and chain_logs are the evidence: chain_logs is immutable, a block's canonical flag is for people
+-- and audits (consumers fold the journal and never read it).
+
+CREATE TABLE chain_blocks (
+    chain_id    bigint  NOT NULL,
+    hash        bytea   NOT NULL CHECK (octet_length(hash) = 32),
+    number      bigint  NOT NULL,
+    parent_hash bytea   NOT NULL,
+    timestamp   bigint  NOT NULL,  -- unix seconds, the block's own
+    canonical   boolean NOT NULL,
+    PRIMARY KEY (chain_id, hash)
+);
+CREATE UNIQUE INDEX chain_blocks_canonical ON chain_blocks (chain_id, number) WHERE canonical;
+CREATE INDEX chain_blocks_orphaned ON chain_blocks (chain_id, number) WHERE NOT canonical;
+
+-- No foreign key to chain_blocks: its trigger would double the price of a row, and block and logs are
+-- written by the same transaction.
+CREATE TABLE chain_logs (
+    chain_id          bigint  NOT NULL,
+    block_hash        bytea   NOT NULL,
+    log_index         integer NOT NULL,
+    block_number      bigint  NOT NULL,
+    transaction_hash  bytea   NOT NULL,
+    transaction_index integer NOT NULL,
+    address           bytea   NOT NULL,
+    topics            bytea[] NOT NULL,
+    data              bytea   NOT NULL,
+    name              text,             -- of the event; null when no ABI of ours knows its topic
+    args              jsonb,            -- integers as decimal strings, octets as 0x hex; null = undecodable
+    PRIMARY KEY (chain_id, block_hash, log_index)
+);
+
+CREATE TABLE chain_journal (
+    seq            bigint  NOT NULL,
+    chain_id       bigint  NOT NULL,
+    op             text    NOT NULL CHECK (op IN ('apply', 'retract')),
+    block_hash     bytea   NOT NULL,
+    block_number   bigint  NOT NULL,
+    filter_version integer NOT NULL,
+    settles        boolean NOT NULL,    -- false inside a reorg: fold, but do not evaluate yet
+    PRIMARY KEY (chain_id, seq)
+);
+
+CREATE TABLE positions (
+    chain_id bigint         NOT NULL,
+    vault    bytea          NOT NULL,
+    owner    bytea          NOT NULL,
+    token    bytea          NOT NULL,
+    side     text           NOT NULL CHECK (side IN ('collateral', 'debt')),
+    amount   numeric(78, 0) NOT NULL,
+    PRIMARY KEY (chain_id, vault, owner, token, side)
+);
+CREATE INDEX positions_owner ON positions (chain_id, owner);
+
+-- Derived from the logs: a retract deletes its block's rows, an apply inserts them (again).
+CREATE TABLE chain_registers (
+    chain_id                  bigint  NOT NULL,
+    block_hash                bytea   NOT NULL,
+    log_index                 integer NOT NULL,
+    block_number              bigint  NOT NULL,
+    kind                      text    NOT NULL CHECK (kind IN ('index', 'asset', 'credit')),
+    vault                     bytea   NOT NULL,
+    subject                   bytea   NOT NULL,
+    borrow_index              numeric(78, 0),
+    borrow_rate               numeric(78, 0),
+    effective_at              numeric(78, 0),
+    decimals                  integer,
+    ltv_bps                   integer,
+    liquidation_threshold_bps integer,
+    credit_limit              numeric(78, 0),
+    PRIMARY KEY (chain_id, block_hash, log_index)
+);
+CREATE INDEX chain_registers_in_force
+    ON chain_registers (chain_id, vault, kind, subject, block_number DESC, log_index DESC);
+
+CREATE TABLE chain_state (
+    chain_id    bigint      PRIMARY KEY,
+    start_block bigint      NOT NULL,   -- the first block that is read
+    tip_number  bigint,                 -- the last canonical block stored; null: none yet
+    tip_hash    bytea,
+    head        bigint,                 -- as the chain's tags said at the last commit
+    safe        bigint,                 -- null: the chain does not say
+    finalized   bigint,                 -- never goes back; from the tag, else by depth
+    latched     text,                   -- why the listener stopped for good (finality violated); null: it runs
+    updated_at  timestamptz NOT NULL DEFAULT now()
+);

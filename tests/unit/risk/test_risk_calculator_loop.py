@@ -1,0 +1,184 @@
+"""The calculator's loop in virtual time: interest, cursors, priorities, answers. The store is a fake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+import trio
+import trio.testing
+
+from actors.risk_calculator import MarginOf, RiskCalculator, Sources
+from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange
+from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.domain.journal import JournalEntry, journal_stream
+from fusion_daemon.domain.margin import MARGIN_STREAM, Cause, MarginEvent
+from fusion_daemon.domain.price import PRICE_STREAM, Price
+from fusion_daemon.risk.margin import RAY
+from fusion_daemon.risk.report import AccountMargin
+from fusion_daemon.risk.settings import RiskSettings
+from fusion_daemon.risk.snapshot import Snapshot
+from fusion_daemon.runtime import ActorContext, Bell, Mailbox, MailboxPolicy, TargetDied, Topic, TrioClock
+from fusion_daemon.store import Claim, Commit, Reader, Store, Write
+from tests.unit.risk.margin_scene import (
+    DOLLAR,
+    ETH,
+    ETHER,
+    GENESIS,
+    ONE,
+    TOKENS,
+    USD,
+    JournalWriter,
+    accrual,
+    borrow,
+    deposit,
+    listed,
+    name,
+    usd,
+)
+
+A_YEAR = 365 * 86_400
+
+
+class FakeStore(Store):
+    """Remembers commits; everything starts at 0."""
+
+    def __init__(self) -> None:
+        self.committed: list[Commit] = []
+
+    async def commit(self, commit: Commit) -> None:
+        await trio.lowlevel.checkpoint()
+        self.committed.append(commit)
+
+    async def claim(self, owner: str, *, produces: Sequence[str] = (), consumes: Sequence[str] = ()) -> Claim:
+        await trio.lowlevel.checkpoint()
+        return Claim(owner, 1, dict.fromkeys(produces, 0), dict.fromkeys(consumes, 0))
+
+    async def read(self, query: object, *args: object, timeout: float = 30.0) -> Snapshot:  # type: ignore[override]
+        await trio.lowlevel.checkpoint()
+        return Snapshot([], [], {}, [], [], 0, [], {}, {}, RiskSettings(TOKENS).fingerprint)
+
+
+@dataclass
+class Stage:
+    store: FakeStore = field(default_factory=FakeStore)
+    prices: Topic[Price] = field(default_factory=lambda: Topic(PRICE_STREAM, 10_000))
+    accounts: Topic[AccountChange] = field(default_factory=lambda: Topic(ACCOUNT_STREAM, 100))
+    journal: Topic[JournalEntry] = field(default_factory=lambda: Topic(journal_stream(ONE), 10_000))
+    margin: Topic[MarginEvent] = field(default_factory=lambda: Topic(MARGIN_STREAM, 100))
+    requests: Mailbox[MarginOf, AccountMargin | None] = field(
+        default_factory=lambda: Mailbox("margin", 8, MailboxPolicy.FAIL)
+    )
+    chain: JournalWriter = field(default_factory=JournalWriter)
+    told: list[MarginEvent] = field(default_factory=list)
+
+    async def run(self, task_status: trio.TaskStatus[ActorContext]) -> None:
+        async def nothing(_after: int, _limit: int) -> Sequence[object]:
+            raise AssertionError("the buffers are large enough here")
+
+        async def no_entries(_r: Reader, _c: ChainId, _a: int, _l: int) -> Sequence[JournalEntry]:
+            return ()
+
+        def accept(events: Sequence[MarginEvent], _accounts: object) -> Sequence[Write]:
+            self.told += events
+            return ()
+
+        sources = Sources(
+            self.prices,
+            nothing,  # type: ignore[arg-type]
+            self.accounts,
+            nothing,  # type: ignore[arg-type]
+            {ONE: self.journal},
+            {ONE: nothing},  # type: ignore[dict-item]
+            no_entries,
+        )
+        context = ActorContext(
+            "risk_calculator", TrioClock(GENESIS + 100.0), on_started=lambda: task_status.started(context)
+        )
+        await RiskCalculator(self.store, RiskSettings(TOKENS), sources, self.margin, Bell(), self.requests, accept).run(
+            context
+        )
+
+    def lend(self, scaled: int, rate: int = 0) -> None:
+        """Two prices, a listing, and account 1 with 1 WETH and a debt."""
+        self.prices.publish(1, [usd(1, ETH, 2_000.0), usd(2, USD, 1.0)])
+        self.chain.apply(1, *listed(), accrual(RAY, rate, GENESIS, 2), deposit(1, ETHER), borrow(1, scaled))
+        self.journal.publish(1, self.chain.entries)
+
+    @property
+    def positions(self) -> dict[str, int]:
+        return {advance.stream: advance.after for commit in self.store.committed for advance in commit.advances}
+
+
+async def test_interest_is_looked_at_when_its_time_comes(autojump_clock: trio.testing.MockClock) -> None:
+    """1,600 over 1,066 at 10,000 % a year: below 1.50 after minutes, with no tick and no block."""
+    stage = Stage()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        stage.lend(1_066 * DOLLAR, rate=100 * RAY // A_YEAR)
+        await trio.sleep(1_000)
+        assert [(event.cause, event.after.name) for event in stage.told] == [(Cause.INTEREST, "WARNING")]
+        nursery.cancel_scope.cancel()
+
+
+async def test_cursors_move_after_five_quiet_seconds_and_not_before(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    stage = Stage()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        stage.lend(500 * DOLLAR)
+        await trio.sleep(4.9)
+        assert stage.positions == {}
+        await trio.sleep(0.2)
+        assert stage.positions == {PRICE_STREAM: 2, journal_stream(ONE): 1}
+        assert len(stage.store.committed) == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_price_overtakes_a_backlog_of_blocks(autojump_clock: trio.testing.MockClock) -> None:
+    stage = Stage()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        stage.lend(1_000 * DOLLAR)
+        await trio.testing.wait_all_tasks_blocked()
+        stage.journal.publish(2, [stage.chain.apply(number) for number in range(2, 3_000)])
+        stage.prices.publish(3, [usd(3, ETH, 1_500.0)])
+        await trio.testing.wait_all_tasks_blocked()
+        (event,) = stage.told
+        assert event.inputs.chains[0].seq == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_answer_is_given_between_inputs_and_refused_when_nobody_lives(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    stage = Stage()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        stage.lend(1_000 * DOLLAR)
+        await trio.testing.wait_all_tasks_blocked()
+        shown = await stage.requests.ask(MarginOf(name(1)), 1.0)
+        assert shown is not None
+        assert shown.figures is not None
+        assert shown.figures.health_factor == 16 * 10**17
+        assert await stage.requests.ask(MarginOf(name(2)), 1.0) is None
+        nursery.cancel_scope.cancel()
+    with pytest.raises(TargetDied):
+        await stage.requests.ask(MarginOf(name(1)), 1.0)
+
+
+async def test_what_has_no_price_is_said(autojump_clock: trio.testing.MockClock) -> None:
+    stage = Stage()
+    async with trio.open_nursery() as nursery:
+        context = await nursery.start(stage.run)
+        stage.chain.apply(1, *listed(), deposit(1, ETHER), borrow(1, DOLLAR))
+        stage.journal.publish(1, stage.chain.entries)
+        await trio.testing.wait_all_tasks_blocked()
+        assert "ETH on chain 1, USDC on chain 1" in context.health.reason
+        assert stage.told == []
+        stage.prices.publish(1, [usd(1, ETH, 2_000.0), usd(2, USD, 1.0)])
+        await trio.testing.wait_all_tasks_blocked()
+        assert context.health.reason == ""
+        nursery.cancel_scope.cancel()
