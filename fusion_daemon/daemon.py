@@ -61,8 +61,8 @@ def run_daemon(config: Config) -> int:
     configure_logging(style=config.logging.style, level=config.logging.level, redactor=redactor)
     faulthandler.enable()
     sys.setswitchinterval(SWITCH_INTERVAL)
-    report = trio.run(_live, config, secret)
-    return ZOMBIES if report.zombies else 0
+    trio.run(_live, config, secret)
+    return 0
 
 
 def migrate_database(config: Config) -> list[str]:
@@ -75,7 +75,7 @@ def migrate_database(config: Config) -> list[str]:
     return trio.run(bring_up)
 
 
-async def _live(config: Config, secret: SecretFiles) -> StopReport:
+async def _live(config: Config, secret: SecretFiles) -> None:
     log = structlog.get_logger("daemon").bind(instance=config.daemon.instance)
     notifier = Notifier.from_environment(os.environ, os.getpid())
     clock = SystemClock()
@@ -94,9 +94,8 @@ async def _live(config: Config, secret: SecretFiles) -> StopReport:
                     serving(aio, metrics, HTTP_STOP_TIMEOUT) as scraped,
                 ):
                     log.info("listening", admin=bound.port, socket=str(bound.socket), metrics=scraped.port)
-                    report = await _supervise(tree, aio, lock, notifier, log)
-    log.info("stopped", zombies=len(report.zombies))
-    return report
+                    await _supervise(tree, aio, lock, notifier, log)
+    log.info("stopped")
 
 
 async def _supervise(
@@ -105,7 +104,7 @@ async def _supervise(
     lock: InstanceLock,
     notifier: Notifier,
     log: structlog.typing.FilteringBoundLogger,
-) -> StopReport:
+) -> None:
     """The tree, until a signal stops it, or until something ends without which nothing may go on."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, tree, notifier, log)
@@ -117,7 +116,16 @@ async def _supervise(
             nursery.start_soon(feed_watchdog, notifier, held_back, notifier.watchdog_seconds / 3)
         nursery.start_soon(_end_with_loop, aio)
         nursery.start_soon(_end_with_lock, lock)
-    return tree.report
+    _end_with_zombies(tree.report, log)
+
+
+def _end_with_zombies(report: StopReport, log: structlog.typing.FilteringBoundLogger) -> None:
+    """trio cannot end while a task of its own runs on, so a zombie would keep the process for ever. Everything
+    that counts has been committed, and the embedded Postgres ends with its parent."""
+    if report.zombies:
+        log.error("zombies_left_behind", zombies=[zombie.name for zombie in report.zombies])
+        sys.stderr.flush()
+        os._exit(ZOMBIES)
 
 
 async def _run_tree(

@@ -83,22 +83,26 @@ def deploy(node: Node, chain_id: int, weth_usd: int) -> Deployment:
     return deployment
 
 
-def open_positions(home: Deployment, away: Deployment, openings: Sequence[Opening]) -> None:
-    """Collateral on `home`; against it the desk grants a credit line on `away`, where the account borrows."""
+def deposit(home: Deployment, openings: Sequence[Opening]) -> None:
+    """Each depositor gets WETH and puts it into the vault."""
+    if not openings:
+        return
     weth, vault = home.weth, home.vault
     _fund(home.node, [each.depositor for each in openings])
-    _fund(away.node, [each.borrower for each in openings])
     home.node.send(*(Sent(DESK, weth, call_data("mint(address,uint256)", o.depositor, o.collateral)) for o in openings))
-    home.node.send(
-        *(Sent(o.depositor, weth, call_data("approve(address,uint256)", vault, o.collateral)) for o in openings)
-    )
-    deposit = "depositCollateral(address,uint256)"
-    home.node.send(*(Sent(o.depositor, vault, call_data(deposit, weth, o.collateral)) for o in openings))
-    away.node.send(
-        *(Sent(DESK, away.vault, call_data("setCreditLine(address,uint256)", o.borrower, o.credit)) for o in openings)
-    )
-    borrow = "borrow(address,uint256,address)"
-    away.node.send(*(Sent(o.borrower, away.vault, call_data(borrow, away.usdc, o.debt, o.borrower)) for o in openings))
+    approve, put = "approve(address,uint256)", "depositCollateral(address,uint256)"
+    home.node.send(*(Sent(o.depositor, weth, call_data(approve, vault, o.collateral)) for o in openings))
+    home.node.send(*(Sent(o.depositor, vault, call_data(put, weth, o.collateral)) for o in openings))
+
+
+def borrow(away: Deployment, openings: Sequence[Opening]) -> None:
+    """The desk grants each borrower a credit line, who draws it in USDC."""
+    if not openings:
+        return
+    _fund(away.node, [each.borrower for each in openings])
+    grant, draw = "setCreditLine(address,uint256)", "borrow(address,uint256,address)"
+    away.node.send(*(Sent(DESK, away.vault, call_data(grant, o.borrower, o.credit)) for o in openings))
+    away.node.send(*(Sent(o.borrower, away.vault, call_data(draw, away.usdc, o.debt, o.borrower)) for o in openings))
 
 
 def _fund(node: Node, addresses: Sequence[Address]) -> None:

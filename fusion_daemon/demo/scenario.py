@@ -54,9 +54,12 @@ def play(stage: Stage, players: Sequence[Player], say: Say) -> Outcome:
     say("The daemon starts, the registry learns who owns which address.")
     stage.daemon.start()
     stage.register(players)
-    say(f"{len(players)} accounts deposit WETH on one chain and borrow USDC on the other.")
-    stage.enter(players)
-    await_positions(stage, players)
+    say(f"{len(players)} accounts deposit WETH on one chain.")
+    stage.deposit(players)
+    await_margin(stage, players, "collateral_usd")
+    say("Each borrows USDC on the other.")
+    stage.borrow(players)
+    await_margin(stage, players, "health_factor")
     for usd in FALL:
         say(f"ETH falls to {usd} USD.")
         move_price(stage, usd)
@@ -97,16 +100,11 @@ def await_price(stage: Stage, usd: int) -> None:
     _await(stage, f"ETH at {usd} USD folded", folded)
 
 
-def await_positions(stage: Stage, players: Sequence[Player]) -> None:
-    """Until the daemon knows a debt for every player."""
-
-    def known() -> bool:
-        # The last ones to act: if they are in, so is everyone before them on the same chain.
-        last = {player.home: player for player in players}
-        reports = [stage.daemon.get(f"/v1/accounts/{player.id}/margin") for player in last.values()]
-        return all(status == 200 and _has_debt(report) for status, report in reports)
-
-    _await(stage, "all positions known", known)
+def await_margin(stage: Stage, players: Sequence[Player], figure: str) -> None:
+    """Until that figure of every player's margin is there and not zero. They act in order on each chain, so the
+    last ones speak for all."""
+    last = {player.home: player.id for player in players}.values()
+    _await(stage, f"{figure} of everybody", lambda: all(_figure(stage, account, figure) for account in last))
 
 
 def _await(stage: Stage, what: str, holds: Callable[[], bool]) -> None:
@@ -160,6 +158,9 @@ def _price_seq(report: object) -> int:
     return int(inputs.get("price_seq", 0)) if isinstance(inputs, dict) else 0
 
 
-def _has_debt(report: object) -> bool:
-    figures = report.get("figures") if isinstance(report, dict) else None
-    return isinstance(figures, dict) and figures.get("health_factor") is not None
+def _figure(stage: Stage, account: str, name: str) -> Decimal | None:
+    """None or zero while the daemon does not know it."""
+    status, report = stage.daemon.get(f"/v1/accounts/{account}/margin")
+    figures = report.get("figures") if status == 200 and isinstance(report, dict) else None
+    value = figures.get(name) if isinstance(figures, dict) else None
+    return None if value is None else Decimal(str(value))

@@ -17,7 +17,7 @@ from fusion_daemon.demo.accounts import Player
 from fusion_daemon.demo.anvil import anvil
 from fusion_daemon.demo.child import DaemonChild, free_port
 from fusion_daemon.demo.configuration import RECEIVER_SECRET, TOKEN_SECRET, Wiring, render_config
-from fusion_daemon.demo.deploy import USDC_UNIT, Deployment, Opening, deploy, open_positions
+from fusion_daemon.demo.deploy import USDC_UNIT, Deployment, Opening, borrow, deploy, deposit
 from fusion_daemon.demo.node import Node
 from fusion_daemon.demo.receiver import WebhookReceiver
 from fusion_daemon.domain.identifiers import hex_of
@@ -41,13 +41,16 @@ class Stage:
     metrics_url: str
     players: list[Player] = field(default_factory=list)
 
-    def enter(self, players: Sequence[Player]) -> None:
-        """The players deposit and borrow on the chains. The daemon need not run."""
-        for home in (0, 1):
-            openings = [_opening(player) for player in players if player.home == home]
-            if openings:
-                open_positions(self.deployments[home], self.deployments[1 - home], openings)
+    def deposit(self, players: Sequence[Player]) -> None:
+        """The players put collateral into the vault of their home chain. The daemon need not run."""
+        for home, deployment in enumerate(self.deployments):
+            deposit(deployment, [_opening(player) for player in players if player.home == home])
         self.players.extend(players)
+
+    def borrow(self, players: Sequence[Player]) -> None:
+        """The desk grants credit on each player's other chain, and the player draws it."""
+        for away, deployment in enumerate(self.deployments):
+            borrow(deployment, [_opening(player) for player in players if player.away == away])
 
     def register(self, players: Sequence[Player]) -> None:
         """Tell the running daemon which addresses belong to whom."""

@@ -73,7 +73,9 @@ class LiveTable:
         report = self._ask(f"/v1/accounts/{account}/margin")
         if report is None:
             return ("-", "-", "-", "-", "-")
-        figures = [report.get(name) for name in ("collateral_usd", "debt_usd", "health_factor", "score_percent")]
+        known = report.get("figures")
+        told = known if isinstance(known, dict) else {}
+        figures = [told.get(name) for name in ("collateral_usd", "debt_usd", "health_factor", "score_percent")]
         state = str(report.get("state", "-"))
         return (*(_short(figure) for figure in figures), Text(state, style=_COLOURS.get(state, "dim")))
 
