@@ -65,8 +65,7 @@ def _compile(entry: AbiEntry) -> EventDecoder:
     fields = tuple(field.name or f"arg{index}" for index, field in enumerate(entry.inputs))
     data_types = [kind for kind, field in zip(types, entry.inputs, strict=True) if not field.indexed]
     converters = [
-        _converter(kind) or (_keep if field.indexed else None)
-        for kind, field in zip(types, entry.inputs, strict=True)
+        _converter(kind) or (_keep if field.indexed else None) for kind, field in zip(types, entry.inputs, strict=True)
     ]
     indexed = len(types) - len(data_types)
     order = _order(entry.inputs, indexed)

@@ -145,9 +145,7 @@ def _indexed(vault: Address, index: int, args: tuple[Value, ...]) -> tuple[Chang
 
 def _configured(vault: Address, index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
     token, decimals, ltv, threshold, _bonus, _feed = args
-    return (
-        AssetParameters(vault, _octets(token), _integer(decimals), _integer(ltv), _integer(threshold), index),
-    )
+    return (AssetParameters(vault, _octets(token), _integer(decimals), _integer(ltv), _integer(threshold), index),)
 
 
 def _credited(vault: Address, index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:

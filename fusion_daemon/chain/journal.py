@@ -227,7 +227,7 @@ def _after(
         view.chain,
         view.start,
         blocks[root:],
-        {block: number for block, number in orphans.items() if number > finalized},
+        {block: number for block, number in orphans.items() if number > finalized and block not in returning},
         finalized,
         view.seq + len(entries),
     )
@@ -305,9 +305,7 @@ def _position_writes(chain: ChainId, entries: Iterable[JournalEntry]) -> Iterabl
         )
 
 
-def _register_writes(
-    chain: ChainId, lost: Sequence[BlockRef], entries: Iterable[JournalEntry]
-) -> Iterable[Write]:
+def _register_writes(chain: ChainId, lost: Sequence[BlockRef], entries: Iterable[JournalEntry]) -> Iterable[Write]:
     if lost:
         yield Execute(
             "DELETE FROM chain_registers WHERE chain_id = $1 AND block_hash = ANY($2)",

@@ -62,10 +62,7 @@ async def load_view(reader: Reader, chain: ChainId, seq: int) -> ChainView | Non
     return ChainView(
         chain,
         state.integer("start_block"),
-        tuple(
-            BlockRef(row.integer("number"), Hash32(row.octets("hash")), row.integer("timestamp"))
-            for row in blocks
-        ),
+        tuple(BlockRef(row.integer("number"), Hash32(row.octets("hash")), row.integer("timestamp")) for row in blocks),
         {Hash32(row.octets("hash")): row.integer("number") for row in orphans},
         final,
         seq,
@@ -88,9 +85,7 @@ async def load_changes(
         list(table.changing),
     )
     for row in rows:
-        event = table.event(
-            Address(row.octets("address")), row.integer("log_index"), _topics(row), row.octets("data")
-        )
+        event = table.event(Address(row.octets("address")), row.integer("log_index"), _topics(row), row.octets("data"))
         found[Hash32(row.octets("block_hash"))] += event.changes
     return {block: tuple(changes) for block, changes in found.items()}
 

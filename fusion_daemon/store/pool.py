@@ -94,6 +94,8 @@ class Pool:
                 session = await self._connections.acquire()
         except REFUSED as error:
             raise refused(error) from error
+        except asyncpg.InternalClientError as error:
+            raise SessionLost(describe(error)) from error
         try:
             return await work(session)
         except asyncpg.InternalClientError as error:

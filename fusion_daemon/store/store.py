@@ -122,18 +122,14 @@ class Store:
         check(commit)
         await self._aio.call(self._commit, commit, timeout=self._patience + MARGIN)
 
-    async def read(
-        self, query: Callable[[Reader, *Ts], Awaitable[T]], *args: *Ts, timeout: float = 30.0
-    ) -> T:
+    async def read(self, query: Callable[[Reader, *Ts], Awaitable[T]], *args: *Ts, timeout: float = 30.0) -> T:
         """trio side. `query` in one read-only snapshot (REPEATABLE READ); it is run again when the
         database went away, so it must do nothing but read. Raises `StoreUnavailable` after `timeout`
         seconds. Cancellation ends the statement on the server."""
         work = partial(_snapshot, self._actors, query, args, timeout)
         return await self._aio.call(work, timeout=timeout + MARGIN)
 
-    async def transact(
-        self, work: Callable[[Reader, *Ts], Awaitable[T]], *args: *Ts, timeout: float = 30.0
-    ) -> T:
+    async def transact(self, work: Callable[[Reader, *Ts], Awaitable[T]], *args: *Ts, timeout: float = 30.0) -> T:
         """trio side. A read-write transaction whose result is needed, such as a claim of queue rows.
 
         `work` is run again when the database went away before COMMIT was sent. When the answer to COMMIT
@@ -237,18 +233,14 @@ async def open_store(aio: Aio, dsn: str, *, patience: float = PATIENCE) -> Async
                 await aio.call(pool.close, timeout=MARGIN)
 
 
-async def _snapshot(
-    pool: Pool, query: Callable[[Reader, *Ts], Awaitable[T]], args: tuple[*Ts], patience: float
-) -> T:
+async def _snapshot(pool: Pool, query: Callable[[Reader, *Ts], Awaitable[T]], args: tuple[*Ts], patience: float) -> T:
     async def look(session: Session) -> T:
         return await query(_SessionReader(session), *args)
 
     return await pool.patiently(lambda: pool.repeatable(SNAPSHOT, look), patience)
 
 
-async def _transact(
-    pool: Pool, work: Callable[[Reader, *Ts], Awaitable[T]], args: tuple[*Ts], patience: float
-) -> T:
+async def _transact(pool: Pool, work: Callable[[Reader, *Ts], Awaitable[T]], args: tuple[*Ts], patience: float) -> T:
     async def run(session: Session) -> T:
         return await work(_SessionReader(session), *args)
 
@@ -261,9 +253,7 @@ async def _transact(
     return await pool.patiently(once, patience)
 
 
-async def _claim(
-    pool: Pool, owner: str, produces: Sequence[str], consumes: Sequence[str], patience: float
-) -> Claim:
+async def _claim(pool: Pool, owner: str, produces: Sequence[str], consumes: Sequence[str], patience: float) -> Claim:
     async def take(session: Session) -> Claim:
         epoch = int(await session.fetchval("SELECT nextval('epochs')"))
         # In the order of the names: two claims of the same streams queue up instead of deadlocking.

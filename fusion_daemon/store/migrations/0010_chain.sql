@@ -66,7 +66,7 @@ CREATE TABLE positions (
     side     text           NOT NULL CHECK (side IN ('collateral', 'debt')),
     amount   numeric(78, 0) NOT NULL,
     PRIMARY KEY (chain_id, vault, owner, token, side)
-);
+) WITH (fillfactor = 70);  -- updated in place, so that neither index grows
 CREATE INDEX positions_owner ON positions (chain_id, owner);
 
 -- Derived from the logs: a retract deletes its block's rows, an apply inserts them (again).
@@ -100,4 +100,4 @@ CREATE TABLE chain_state (
     finalized   bigint,                 -- never goes back; from the tag, else by depth
     latched     text,                   -- why the listener stopped for good (finality violated); null: it runs
     updated_at  timestamptz NOT NULL DEFAULT now()
-);
+) WITH (fillfactor = 50);

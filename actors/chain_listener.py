@@ -1,0 +1,369 @@
+"""Follows one chain block by block and writes its journal.
+
+A step looks at an endpoint's head, proves by hash that the stored tip is still on that chain, and then either
+extends the tip or, when the chains part, retracts to the common ancestor and applies the new branch. Catching
+up from far behind and following the head are the same code: spans of blocks, one transaction each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import trio
+
+from fusion_daemon.aio import Aio, AioTimeout
+from fusion_daemon.chain.blocks import Head, Header, Log, Span
+from fusion_daemon.chain.events import EventTable
+from fusion_daemon.chain.journal import ChainView, Plan, finality_of, plan_extend, plan_reorg
+from fusion_daemon.chain.polling import Polling
+from fusion_daemon.chain.ranges import BlockTooDense, RangeSize, first_size
+from fusion_daemon.chain.reorg import common_ancestor, probes
+from fusion_daemon.chain.repository import latch, load_changes, load_view, propose_start_block
+from fusion_daemon.chain.rpc import ChainRpc, EndpointStatistics, open_rpc
+from fusion_daemon.chain.rpc_errors import RangeRefused, RateLimited, RpcFailure, WrongChain
+from fusion_daemon.chain.settings import ChainSettings
+from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_headers, check_span
+from fusion_daemon.domain.failure import Failure
+from fusion_daemon.domain.identifiers import Hash32, hex_of
+from fusion_daemon.domain.journal import BlockRef, Change, JournalEntry, journal_stream
+from fusion_daemon.runtime import Actor, ActorContext, Topic
+from fusion_daemon.store import Store
+
+_STORE_SECONDS = 30.0
+_DOOR_SECONDS = 5.0
+_BEAT_SECONDS = 5.0
+_REQUESTS_PER_CROSSING = 4
+"""A crossing may take this many request timeouts, since it makes several requests."""
+
+
+_Ahead = tuple[Plan, Span] | Failure | AioTimeout
+"""What is handed from reading to committing."""
+
+
+class FinalityViolated(Failure):
+    """The node's chain lacks a block that the chain had called final."""
+
+
+@dataclass(slots=True)
+class ListenerStatistics:
+    """Counters since this life of the actor began, and where it stands."""
+
+    blocks: int = 0
+    logs: int = 0
+    undecodable: int = 0
+    """Logs of a known event whose arguments are not as its ABI says; they are stored raw."""
+    repaired: int = 0
+    """Blocks whose logs a node had left out of a range answer."""
+    splits: int = 0
+    """Ranges that a provider refused."""
+    reorgs: int = 0
+    deepest_reorg: int = 0
+    rate_limits: int = 0
+    faults: int = 0
+    tip: int | None = None
+    tip_timestamp: int | None = None
+    head: int | None = None
+    finalized: int | None = None
+    endpoints: tuple[EndpointStatistics, ...] = ()
+
+
+class ChainListener(Actor):
+    """One chain's only writer. Rebuilds its view from the store at every start; a crash loses nothing."""
+
+    def __init__(
+        self,
+        settings: ChainSettings,
+        aio: Aio,
+        store: Store,
+        topic: Topic[JournalEntry],
+        table: EventTable,
+    ) -> None:
+        self.name = f"chain_listener:{settings.chain}"
+        self._settings = settings
+        self._aio = aio
+        self._store = store
+        self._topic = topic
+        self._table = table
+        self._polling = Polling(settings.poll)
+        self._size: RangeSize = first_size(settings.longest_span, settings.logs_per_answer)
+        self._statistics = ListenerStatistics()
+        self._latched = False
+        self._avoid: int | None = None
+        # Set by `run` before anything else reads them.
+        self._epoch: int
+        self._view: ChainView
+        self._rpc: ChainRpc
+
+    def statistics(self) -> ListenerStatistics:
+        """A copy."""
+        return replace(self._statistics)
+
+    async def run(self, context: ActorContext) -> None:
+        stream = journal_stream(self._settings.chain)
+        claim = await self._store.claim(self.name, produces=(stream,))
+        self._epoch = claim.epoch
+        self._topic.advance(claim.heads[stream])
+        self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
+        self._statistics.endpoints = self._rpc.statistics()
+        try:
+            context.started()
+            self._view = await self._first_view(context, claim.heads[stream])
+            while True:
+                await context.gate()
+                await self._rest(context, await self._step(context))
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._aio.call(self._rpc.close, timeout=_DOOR_SECONDS)
+
+    async def _first_view(self, context: ActorContext, seq: int) -> ChainView:
+        """The stored chain, as soon as it has a start block."""
+        chain = self._settings.chain
+        if self._settings.start_block is not None:
+            await self._store.transact(propose_start_block, chain, self._settings.start_block, timeout=_STORE_SECONDS)
+        while True:
+            view = await self._store.read(load_view, chain, seq)
+            if view is not None:
+                return view
+            context.degraded(
+                f"Chain {chain} has no start block. Nothing is read. Set `start_block` in the configuration,"
+                f" or POST /v1/chains/{chain}/start-block."
+            )
+            await context.gate()
+            await trio.sleep(self._settings.poll.longest)
+
+    async def _step(self, context: ActorContext) -> float:
+        """One look at the head and what follows from it; seconds to rest afterwards. Only faults of the
+        outside end here; what the store or a bug raises ends the actor, whose next life starts from what is
+        stored."""
+        try:
+            verified = await self._follow(context)
+        except RateLimited as limited:
+            self._polling = self._polling.limited()
+            self._statistics.rate_limits += 1
+            return self._failed(context, limited, limited.retry_after)
+        except FinalityViolated as violated:
+            await self._latch(context, violated)
+            return self._settings.poll.longest
+        except (WrongChain, BlockTooDense) as failure:
+            if not self._latched:
+                context.unhealthy(str(failure))
+            return self._settings.poll.longest
+        except (RpcFailure, Inconsistent, AioTimeout) as failure:
+            self._polling = self._polling.failed()
+            self._statistics.faults += 1
+            return self._failed(context, failure, None)
+        self._polling = self._polling.succeeded()
+        if verified:  # hash for hash; a head that says nothing about the stored chain proves nothing
+            self._latched = False
+            context.healthy()
+        return self._polling.interval(self._view.blocks)
+
+    def _failed(self, context: ActorContext, failure: Exception, asked: float | None) -> float:
+        context.log.warning("chain_read_failed", chain=self._settings.chain, reason=str(failure))
+        if not self._latched:
+            context.degraded(str(failure))
+        return self._polling.backoff(asked)
+
+    async def _follow(self, context: ActorContext) -> bool:
+        """Bring the stored chain to an endpoint's head. True: the stored chain was proved to be on the
+        node's.
+        """
+        head = await self._ask_head()
+        view = self._view
+        self._statistics.head = head.header.number
+        if head.header.number >= view.next_number:
+            try:
+                await self._extend(context, head)
+            except Unlinked:
+                await self._reorganise(context, head)
+            return True
+        known = view.block_at(head.header.number)
+        if known is None:  # below what can still change: an endpoint that is far behind, or starts later
+            self._avoid = head.endpoint
+            context.log.info("endpoint_behind", chain=view.chain, head=head.header.number)
+            return False
+        if known.hash != head.header.hash:
+            await self._reorganise(context, head)
+        elif known.number < view.next_number - 1:
+            # The same block at a lower height is a lagging endpoint (or a rollback, which the next block of
+            # another hash will prove): nothing is retracted on a guess.
+            self._avoid = head.endpoint
+            context.log.info("endpoint_behind", chain=view.chain, head=head.header.number)
+        return True
+
+    async def _extend(self, context: ActorContext, head: Head) -> None:
+        """Commit span after span up to the head; the next one is read and planned meanwhile. Raises Unlinked
+        when the stored tip is not on the node's chain."""
+        failure: Failure | AioTimeout | None = None
+        send, receive = trio.open_memory_channel[_Ahead](0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._plan_ahead, send, head)
+            async with receive:
+                async for ahead in receive:
+                    try:
+                        await self._commit_ahead(context, ahead)
+                    except (Failure, AioTimeout) as caught:
+                        # Raised again below, outside of the nursery that would wrap it.
+                        failure = caught
+                        nursery.cancel_scope.cancel()
+                        break
+        if failure is not None:
+            raise failure
+
+    async def _plan_ahead(self, send: trio.MemorySendChannel[_Ahead], head: Head) -> None:
+        """Plans from the tip to the head, each on the view that the one before it will leave. If one of them
+        is not committed, those behind it are dropped: only a commit moves `self._view`."""
+        view = self._view
+        finality = finality_of(head, self._settings.finality_depth)
+        async with send:
+            try:
+                while view.next_number <= head.header.number:
+                    span = await self._read_span(head, view.next_number, head.header.number)
+                    self._avoid = head.endpoint  # while its word is not checked
+                    check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
+                    self._avoid = None
+                    stored = await self._stored_changes(view, (), span)
+                    plan = plan_extend(view, self._epoch, self._table, finality, span, stored)
+                    await send.send((plan, span))
+                    view = plan.view
+            except (Failure, AioTimeout) as failure:
+                await send.send(failure)
+
+    async def _commit_ahead(self, context: ActorContext, ahead: _Ahead) -> None:
+        if not isinstance(ahead, tuple):
+            raise ahead
+        await self._commit(context, *ahead)
+
+    async def _read_span(self, head: Head, first: int, until: int) -> Span:
+        """The next span from `first`; it ends at `until` at most. Blocks that are not final are asked for
+        their logs by hash, final ones by range."""
+        final = finality_of(head, self._settings.finality_depth).finalized
+        while True:
+            last = min(first + self._size.blocks - 1, final if first <= final else until, until)
+            try:
+                span = await self._call_span(head.endpoint, first, last, first > final)
+            except RangeRefused as refused:
+                self._size = self._size.after_refusal(refused.first, refused.last, refused.refusal)
+                self._statistics.splits += 1
+                continue
+            self._size = self._size.after_answer(len(span.headers), len(span.logs))
+            return span
+
+    async def _reorganise(self, context: ActorContext, head: Head) -> None:
+        """Retract to the common ancestor and apply the node's branch up to the old height; what is above it
+        is an ordinary extension of the next step. The branch is read and checked before anything is
+        written."""
+        view = self._view
+        tip = view.tip
+        assert tip is not None
+        self._avoid = head.endpoint  # while its word is not checked
+        until = min(head.header.number, tip.number)
+        ancestor = await self._ancestor(head, until)
+        first = view.start if ancestor is None else ancestor.number + 1
+        if first > until:
+            self._avoid = None
+            return  # the node came back to our chain while it was asked: the next step sees
+        branch = await self._read_branch(head, first, until)
+        try:
+            check_span(branch, first, None if ancestor is None else ancestor.hash)
+        except Unlinked as moved:
+            raise Inconsistent(moved.happened, "The chain moved while it was read.", "Nothing.") from moved
+        self._avoid = None
+        lost = [block.hash for block in view.blocks if block.number >= first]
+        stored = await self._stored_changes(view, lost, branch)
+        finality = finality_of(head, self._settings.finality_depth)
+        plan = plan_reorg(view, self._epoch, self._table, finality, ancestor, branch, stored)
+        await self._commit(context, plan, branch)
+        self._statistics.reorgs += 1
+        self._statistics.deepest_reorg = max(self._statistics.deepest_reorg, len(lost))
+        context.log.warning(
+            "chain_reorganised",
+            chain=view.chain,
+            depth=len(lost),
+            block=first,
+            tip=hex_of(branch.headers[-1].hash),
+        )
+
+    async def _ancestor(self, head: Head, until: int) -> BlockRef | None:
+        """The highest stored block that is on the node's chain. None: it parts below our first block, of
+        which nothing is final. Raises FinalityViolated when it parts below a final one."""
+        view = self._view
+        lowest = view.blocks[0]
+        for first, last in probes(lowest.number, until):
+            headers = await self._call_headers(head.endpoint, first, last)
+            if headers:
+                check_headers(headers, first)
+            ancestor = common_ancestor(view.blocks, headers)
+            if ancestor is not None:
+                return ancestor
+        if not view.rooted:
+            return None
+        raise FinalityViolated(
+            f"Chain {view.chain} replaced block {lowest.number} ({hex_of(lowest.hash)}), which it had called final.",
+            "The listener stops here: what is stored stays as it is and nothing new is read.",
+            "Check the RPC endpoint against another source. It goes on by itself once that block is back; if"
+            " the chain really rewrote its history, start with an empty database.",
+        )
+
+    async def _read_branch(self, head: Head, first: int, until: int) -> Span:
+        headers: list[Header] = []
+        logs: list[Log] = []
+        while first <= until:
+            span = await self._read_span(head, first, until)
+            headers += span.headers
+            logs += span.logs
+            first = span.headers[-1].number + 1
+        return Span(tuple(headers), tuple(logs))
+
+    async def _stored_changes(
+        self, view: ChainView, lost: Sequence[Hash32], span: Span
+    ) -> Mapping[Hash32, tuple[Change, ...]]:
+        """Changes of the stored blocks that a plan touches: those lost and those that come back."""
+        wanted = [*lost, *(header.hash for header in span.headers if header.hash in view.orphans)]
+        if not wanted:
+            return {}
+        return await self._store.read(load_changes, self._table, view.chain, wanted)
+
+    async def _commit(self, context: ActorContext, plan: Plan, span: Span) -> None:
+        await self._store.commit(plan.commit)
+        # From here on it has happened: no checkpoint may come between the commit and its publication.
+        self._view = plan.view
+        self._topic.publish(plan.entries[0].seq, plan.entries)
+        context.beat()
+        tip = plan.view.tip
+        assert tip is not None
+        self._statistics.tip = tip.number
+        self._statistics.tip_timestamp = tip.timestamp
+        self._statistics.finalized = plan.view.finalized
+        self._statistics.undecodable += plan.undecodable
+        self._statistics.blocks += len(span.headers)
+        self._statistics.logs += len(span.logs)
+        self._statistics.repaired += span.repaired
+
+    async def _latch(self, context: ActorContext, violated: FinalityViolated) -> None:
+        context.unhealthy(str(violated))
+        if not self._latched:
+            context.log.error("finality_violated", chain=self._settings.chain, reason=str(violated))
+            await self._store.commit(latch(self._settings.chain, self._epoch, str(violated)))
+            self._latched = True
+
+    async def _ask_head(self) -> Head:
+        return await self._aio.call(self._rpc.fetch_head, self._avoid, timeout=self._patience)
+
+    async def _call_span(self, endpoint: int, first: int, last: int, by_hash: bool) -> Span:
+        return await self._aio.call(self._rpc.fetch_span, endpoint, first, last, by_hash, timeout=self._patience)
+
+    async def _call_headers(self, endpoint: int, first: int, last: int) -> tuple[Header, ...]:
+        return await self._aio.call(self._rpc.fetch_headers, endpoint, first, last, timeout=self._patience)
+
+    @property
+    def _patience(self) -> float:
+        return self._settings.request_timeout * _REQUESTS_PER_CROSSING
+
+    async def _rest(self, context: ActorContext, seconds: float) -> None:
+        """Sleep in slices that beat: an idle chain is not a stuck one."""
+        while seconds > 0:
+            await trio.sleep(min(seconds, _BEAT_SECONDS))
+            context.beat()
+            seconds -= _BEAT_SECONDS

@@ -1,0 +1,190 @@
+"""Endpoints that refuse, lie, limit, lag or hang: nothing wrong is stored, and the listener says what it
+meets.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from fusion_daemon.domain.journal import journal_stream
+from fusion_daemon.store import Fenced
+from tests.faults.fake_node import FakeNode
+from tests.integration.chain.listening import CHAIN, Listening, fold, folded_positions
+from tests.unit.chain.vault_logs import ALICE, WETH, deposited, garbled, unknown
+
+FINAL_BLOCKS = 40
+
+
+def mine_history(node: FakeNode) -> bytes:
+    """40 final blocks, every other one with two deposits, and a few that are not final."""
+    node.finality = 3
+    for number in range(1, FINAL_BLOCKS + 1):
+        node.mine(*[deposited(ALICE, WETH, number), deposited(ALICE, WETH, 1)] * (number % 2))
+    for _ in range(3):
+        node.mine()
+    return node.head.hash
+
+
+async def check(listening: Listening, node: FakeNode) -> None:
+    entries = await listening.entries()
+    assert fold(entries) == [block.hash for block in node.canonical()]
+    assert await listening.positions() == folded_positions(entries)
+    stored = await listening.rows("SELECT block_number, log_index FROM chain_logs ORDER BY 1, 2")
+    expected = [(block.number, index) for block in node.canonical() for index in range(len(block.logs))]
+    assert [(row.integer("block_number"), row.integer("log_index")) for row in stored] == expected
+
+
+@pytest.mark.parametrize(
+    ("longest", "densest", "refusal"),
+    [
+        (7, None, (-32602, "You can make eth_getLogs requests with up to a 7 block range.")),
+        (10, None, (-32000, "block range is too wide")),
+        (None, 5, (-32005, "query returned more than 5 results")),
+        (None, 6, (-32008, "Log response size exceeded. Retry")),
+    ],
+)
+async def test_ranges_shrink_to_what_the_provider_answers(
+    listening: Listening,
+    node: FakeNode,
+    longest: int | None,
+    densest: int | None,
+    refusal: tuple[int, str],
+) -> None:
+    tip = mine_history(node)
+    node.faults.longest_range, node.faults.densest_range, node.faults.refusal = longest, densest, refusal
+    async with listening.live(node.url) as life:
+        await life.until_tip(tip)
+        assert life.listener.statistics().splits > 0
+        assert life.listener.statistics().faults == 0
+    await check(listening, node)
+
+
+async def test_one_block_over_the_limit_is_asked_by_hash(listening: Listening, node: FakeNode) -> None:
+    tip = mine_history(node)
+    node.faults.densest_range = 1
+    async with listening.live(node.url) as life:
+        await life.until_tip(tip)
+    await check(listening, node)
+
+
+@pytest.mark.parametrize("no_bloom", [False, True])
+async def test_truncated_range_is_asked_again_by_hash(listening: Listening, node: FakeNode, no_bloom: bool) -> None:
+    tip = mine_history(node)
+    node.faults.logs_per_range, node.faults.no_bloom = 9, no_bloom
+    async with listening.live(node.url) as life:
+        await life.until_tip(tip)
+        assert life.listener.statistics().repaired > 0
+    await check(listening, node)
+
+
+async def test_an_empty_range_is_not_believed(listening: Listening, node: FakeNode) -> None:
+    tip = mine_history(node)
+    node.faults.empty_ranges = True
+    async with listening.live(node.url) as life:
+        await life.until_tip(tip)
+    await check(listening, node)
+
+
+async def test_a_chain_without_tags_counts_blocks(listening: Listening, node: FakeNode) -> None:
+    tip = mine_history(node)
+    node.faults.no_tags = True
+    async with listening.live(node.url, settings=listening.settings(finality_depth=10)) as life:
+        await life.until_tip(tip)
+    await check(listening, node)
+    [state] = await listening.rows("SELECT safe, finalized FROM chain_state")
+    assert (state.optional_integer("safe"), state.integer("finalized")) == (None, FINAL_BLOCKS + 3 - 10)
+
+
+async def test_rate_limit_slows_down_and_is_told(listening: Listening, node: FakeNode) -> None:
+    tip = mine_history(node)
+    node.faults.limits, node.faults.retry_after = 3, "0"
+    async with listening.live(node.url) as life:
+        assert "limits our request rate" in await life.until_health("DEGRADED")
+        await life.until_tip(tip)
+        assert life.listener.statistics().rate_limits == 3
+        await life.until_health("OK")
+    await check(listening, node)
+
+
+async def test_hung_socket_ends_at_its_deadline(listening: Listening, node: FakeNode) -> None:
+    tip = mine_history(node)
+    node.faults.hangs = 1
+    async with listening.live(node.url, settings=listening.settings(request_timeout=0.2)) as life:
+        assert "did not answer" in await life.until_health("DEGRADED")
+        await life.until_tip(tip)
+    await check(listening, node)
+
+
+@pytest.mark.parametrize("fault", ["doubled_logs", "foreign_logs"])
+async def test_contradictions_are_never_stored(listening: Listening, node: FakeNode, fault: str) -> None:
+    tip = mine_history(node)
+    setattr(node.faults, fault, True)
+    async with listening.live(node.url) as life:
+        reason = await life.until_health("DEGRADED")
+        assert "contradicted itself" in reason
+        assert await listening.entries() == ()
+        setattr(node.faults, fault, False)
+        await life.until_tip(tip)
+    await check(listening, node)
+
+
+async def test_the_next_endpoint_takes_over(listening: Listening, node: FakeNode, second_node: FakeNode) -> None:
+    """The first answers 502, lies and lags in turn; the second is sound."""
+    tip = mine_history(node)
+    second_node.blocks, second_node.head, second_node.finality = node.blocks, node.head, node.finality
+    node.faults.broken, node.faults.foreign_logs, node.faults.lag = 2, True, 2
+    async with listening.live(node.url, second_node.url) as life:
+        await life.until_tip(tip)
+    await check(listening, node)
+
+
+async def test_wrong_chain_is_named_without_credentials(listening: Listening, node: FakeNode) -> None:
+    node.chain_id = 5
+    async with listening.live(node.url) as life:
+        reason = await life.until_health("UNHEALTHY")
+        assert "serves chain 5" in reason
+        assert "chain 31337" in reason
+        assert "planted-key" not in reason
+        assert await listening.entries() == ()
+        node.chain_id = 31_337
+        tip = mine_history(node)
+        await life.until_tip(tip)
+    await check(listening, node)
+
+
+async def test_undecodable_logs_are_stored_raw_and_counted(listening: Listening, node: FakeNode) -> None:
+    tip = node.mine(deposited(ALICE, WETH, 5), garbled(), unknown()).hash
+    async with listening.live(node.url) as life:
+        await life.until_tip(tip)
+        assert life.listener.statistics().undecodable == 1
+    await check(listening, node)
+    rows = await listening.rows("SELECT name, args::text AS args, data FROM chain_logs ORDER BY log_index")
+    assert [(row.optional_text("name"), row.optional_text("args") is None) for row in rows] == [
+        ("CollateralDeposited", False),
+        ("CollateralDeposited", True),
+        (None, True),
+    ]
+    assert rows[1].octets("data") == garbled().data
+
+
+async def test_waits_for_a_start_block(listening: Listening, node: FakeNode) -> None:
+    tip = mine_history(node)
+    async with listening.live(node.url, settings=listening.settings(start_block=None)) as life:
+        assert "has no start block" in await life.until_health("DEGRADED")
+        await listening.start_at(5)
+        await life.until_tip(tip)
+    assert fold(await listening.entries()) == [block.hash for block in node.canonical()][5:]
+
+
+async def test_a_zombie_cannot_write(listening: Listening, node: FakeNode) -> None:
+    """Somebody else claims the chain: the next commit of the one before is refused and ends its life."""
+    node.mine()
+    async with listening.live(node.url) as zombie:
+        await zombie.until_tip(node.head.hash)
+        await listening.store.claim("heir", produces=(journal_stream(CHAIN),))
+        node.mine(deposited(ALICE, WETH, 5))
+        assert isinstance(await zombie.until_crash(), Fenced)
+    assert await listening.positions() == {}
+    async with listening.live(node.url) as heir:
+        await heir.until_tip(node.head.hash)
+    await check(listening, node)

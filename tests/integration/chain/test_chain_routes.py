@@ -1,0 +1,62 @@
+"""GET /v1/chains and POST /v1/chains/{id}/start-block, as plain coroutine functions on the asyncio side."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fusion_daemon.chain.repository import StartBlockRefused
+from fusion_daemon.chain.routes import routes
+from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.http.problem import Problem
+from fusion_daemon.http.route import Reply, Request
+from tests.faults.fake_node import FakeNode
+from tests.integration.chain.listening import CHAIN, Listening
+
+NAMES = {CHAIN: "test", ChainId(1): "mainnet"}
+
+
+async def ask(listening: Listening, method: str, chain: str = "", body: bytes = b"") -> Reply:
+    [route] = [route for route in routes(listening.aio, listening.store, NAMES) if route.method == method]
+    request = Request(method, {"id": chain}, {}, {}, body, None, "test")
+    return await listening.aio.call(route.handler, request, timeout=10)
+
+
+async def test_every_configured_chain_is_listed(listening: Listening, node: FakeNode) -> None:
+    tip = node.mine()
+    async with listening.live(node.url) as life:
+        await life.until_tip(tip.hash)
+    mainnet, test = json.loads((await ask(listening, "GET")).body)["chains"]
+    assert mainnet == {"chain_id": 1, "name": "mainnet", "start_block": None, "tip": None, "latched": None}
+    assert test["tip"] == {"number": 1, "hash": "0x" + tip.hash.hex()}
+    assert (test["start_block"], test["head"], test["finalized"], test["latched"]) == (0, 1, 0, None)
+
+
+async def test_start_block_is_chosen_until_something_is_stored(listening: Listening, node: FakeNode) -> None:
+    for block in (7, 0):
+        reply = await ask(listening, "POST", "31337", b'{"block": %d}' % block)
+        assert json.loads(reply.body) == {"chain_id": 31_337, "start_block": block}
+    tip = node.mine()
+    async with listening.live(node.url, settings=listening.settings(start_block=5)) as life:
+        await life.until_tip(tip.hash)
+    assert len(await listening.entries()) == 2
+    with pytest.raises(StartBlockRefused, match="has been read already"):
+        await ask(listening, "POST", "31337", b'{"block": 1}')
+
+
+@pytest.mark.parametrize(
+    ("chain", "body", "status"),
+    [
+        ("5", b'{"block": 1}', 404),
+        ("x", b'{"block": 1}', 404),
+        ("31337", b'{"block": -1}', 422),
+        ("31337", b'{"block": "1"}', 422),
+        ("31337", b'{"blok": 1}', 422),
+        ("31337", b"", 422),
+    ],
+)
+async def test_bad_requests(listening: Listening, chain: str, body: bytes, status: int) -> None:
+    with pytest.raises(Problem) as caught:
+        await ask(listening, "POST", chain, body)
+    assert caught.value.status == status

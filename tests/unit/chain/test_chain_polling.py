@@ -1,0 +1,55 @@
+"""The polling interval follows the chain; rate limits and faults slow it down, successes bring it back."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fusion_daemon.chain.polling import Polling, block_time
+from fusion_daemon.chain.settings import PollSettings
+from fusion_daemon.domain.identifiers import Hash32
+from fusion_daemon.domain.journal import BlockRef
+
+BOUNDS = PollSettings(shortest=0.1, longest=4.0)
+
+
+def blocks(*timestamps: int) -> list[BlockRef]:
+    return [BlockRef(number, Hash32(bytes(32)), at) for number, at in enumerate(timestamps)]
+
+
+def test_interval_follows_the_block_time() -> None:
+    polling = Polling(BOUNDS)
+    assert block_time(blocks(5)) is None
+    assert polling.interval([]) == 4.0
+    assert polling.interval(blocks(0, 12, 24)) == 2.4
+    assert polling.interval(blocks(0, 60, 120)) == 4.0
+    assert polling.interval(blocks(7, 7, 7, 7)) == 0.1
+    assert polling.interval(blocks(*range(0, 12 * 30, 12), 349, 350, 351)) > 1.5
+
+
+@given(st.lists(st.sampled_from(["limited", "failed", "succeeded"]), max_size=40))
+def test_slowdown_stays_bounded_and_recovers(history: list[str]) -> None:
+    polling = Polling(BOUNDS)
+    for event in history:
+        polling = getattr(polling, event)()
+        assert 0 < polling.backoff(None) <= 60.0
+        assert polling.backoff(90.0) >= 90.0
+        assert 1.0 <= polling.slowdown <= 64.0
+    for _ in range(7):
+        polling = polling.succeeded()
+    assert polling == Polling(BOUNDS)
+
+
+def test_backoff_doubles_with_every_fault() -> None:
+    polling = Polling(BOUNDS).failed()
+    waits = []
+    for _ in range(4):
+        waits.append(polling.backoff(None))
+        polling = polling.failed()
+    assert waits == [0.2, 0.4, 0.8, 1.6]
+
+
+def test_a_rate_limit_slows_the_polling_itself() -> None:
+    limited = Polling(BOUNDS).limited().limited()
+    assert limited.interval(blocks(0, 5)) == 4.0
+    assert limited.succeeded().interval(blocks(0, 5)) == 2.0
