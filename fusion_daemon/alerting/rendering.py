@@ -13,6 +13,7 @@ import orjson
 
 from fusion_daemon.domain.account import AccountRecord
 from fusion_daemon.domain.alert import Alert, Severity
+from fusion_daemon.domain.decimals import WAD_DECIMALS, decimal_text
 from fusion_daemon.domain.margin import MarginEvent, MarginFigures, MarginInputs, MarginKind, MarginState
 from fusion_daemon.domain.price import USD_DECIMALS
 
@@ -20,7 +21,6 @@ LARGEST_BODY = 20_000
 """Bytes: the Standard Webhooks limit."""
 
 _LARGEST_DATA = LARGEST_BODY - 1_000
-_WAD_DECIMALS = 18
 _LONGEST_NAME = 200
 
 _STATE_NAMES = {
@@ -63,8 +63,8 @@ def margin_alert(event: MarginEvent, record: AccountRecord | None, severity: Sev
         "after": event.after.name,
         "cause": event.cause.value,
         "confirmed": event.confirmed,
-        "health_low": decimal_text(event.health_low, _WAD_DECIMALS),
-        "health_high": decimal_text(event.health_high, _WAD_DECIMALS),
+        "health_low": decimal_text(event.health_low, WAD_DECIMALS),
+        "health_high": decimal_text(event.health_high, WAD_DECIMALS),
         "past": event.past,
         **_figures(event.figures),
         "inputs": _inputs(event.inputs),
@@ -109,27 +109,17 @@ def mail(alert: Alert) -> Mail:
     return Mail(subject[:250], "\n".join(lines) + "\n", _thread(alert.id))
 
 
-def decimal_text(value: int | None, decimals: int) -> str | None:
-    """A scaled integer as an exact decimal string without trailing zeros: (1250, 3) is "1.25"."""
-    if value is None:
-        return None
-    sign = "-" if value < 0 else ""
-    whole, fraction = divmod(abs(value), 10**decimals)
-    digits = f"{fraction:0{decimals}d}".rstrip("0") if decimals else ""
-    return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
-
-
 def _summary(event: MarginEvent, record: AccountRecord | None) -> str:
     who = event.account if record is None else f"{record.name[:_LONGEST_NAME]} ({event.account})"
     before, after = _STATE_NAMES[event.before], _STATE_NAMES[event.after]
     text = _SENTENCES[event.kind].format(who=who, before=before, after=after)
-    health = decimal_text(event.figures.health_factor, _WAD_DECIMALS)
+    health = decimal_text(event.figures.health_factor, WAD_DECIMALS)
     if health is not None:
         text += f"; health factor {health[:8]}"
     if not event.confirmed:
         low, high = (
-            decimal_text(event.health_low, _WAD_DECIMALS),
-            decimal_text(event.health_high, _WAD_DECIMALS),
+            decimal_text(event.health_low, WAD_DECIMALS),
+            decimal_text(event.health_high, WAD_DECIMALS),
         )
         text += f", unconfirmed: between {(low or 'unknown')[:8]} and {(high or 'unknown')[:8]}"
     if event.figures.cure_repay_usd:
@@ -143,7 +133,7 @@ def _summary(event: MarginEvent, record: AccountRecord | None) -> str:
 
 def _figures(figures: MarginFigures) -> dict[str, object]:
     return {
-        "health_factor": decimal_text(figures.health_factor, _WAD_DECIMALS),
+        "health_factor": decimal_text(figures.health_factor, WAD_DECIMALS),
         "score_percent": decimal_text(figures.score_bps, 2),
         "collateral_usd": decimal_text(figures.collateral_usd, USD_DECIMALS),
         "debt_usd": decimal_text(figures.debt_usd, USD_DECIMALS),

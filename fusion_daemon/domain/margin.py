@@ -67,7 +67,7 @@ class MarginFigures:
     collateral_usd: int
     debt_usd: int
     threshold_usd: int
-    """Collateral weighted by liquidation threshold, plus credit lines."""
+    """Collateral weighted by liquidation threshold."""
     health_factor: int | None
     score_bps: int | None
     """Margin health score (collateral - debt) / debt in basis points, rounded down; None without debt."""

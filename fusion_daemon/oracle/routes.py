@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from fusion_daemon.domain.price import USD_DECIMALS, USD_SCALE
+from fusion_daemon.domain.decimals import decimal_text
+from fusion_daemon.domain.price import USD_DECIMALS
 from fusion_daemon.http.route import Reply, Request, Route, Routes, reply_json
 from fusion_daemon.oracle.records import Provenance
 from fusion_daemon.oracle.repository import PublishedPrice, latest_with_provenance
@@ -14,7 +15,7 @@ from fusion_daemon.store import Store
 
 
 class PriceView(msgspec.Struct, frozen=True):
-    """One asset's last published price. USD amounts are decimal strings with eight places."""
+    """One asset's last published price. USD amounts are exact decimal strings."""
 
     asset: str
     usd: str
@@ -46,9 +47,9 @@ def view(published: PublishedPrice) -> PriceView:
     price = published.price
     return PriceView(
         asset=price.asset,
-        usd=usd_text(price.usd),
-        usd_low=usd_text(price.usd_low),
-        usd_high=usd_text(price.usd_high),
+        usd=decimal_text(price.usd, USD_DECIMALS),
+        usd_low=decimal_text(price.usd_low, USD_DECIMALS),
+        usd_high=decimal_text(price.usd_high, USD_DECIMALS),
         status=price.status.value,
         observed_at=datetime.fromtimestamp(price.observed_at, UTC),
         published_at=datetime.fromtimestamp(price.published_at, UTC),
@@ -56,9 +57,3 @@ def view(published: PublishedPrice) -> PriceView:
         seq=price.seq,
         sources=published.provenance,
     )
-
-
-def usd_text(usd: int) -> str:
-    """USD x 1e8 as a decimal string, exact: 250000000 is "2.50000000"."""
-    whole, places = divmod(usd, USD_SCALE)
-    return f"{whole}.{places:0{USD_DECIMALS}}"

@@ -27,22 +27,19 @@ class Totals:
     collateral: int
     """USD x 1e8."""
     weighted: int
-    """Sum of value x liquidation threshold: USD x 1e8 x bps."""
-    credit: int
-    """Credit lines in force, USD x 1e8."""
+    """Sum of value x liquidation threshold, the numerator S of the health factor: USD x 1e8 x bps.
+
+    Without credit lines: the desk grants one on a chain against collateral on another, which is in here
+    already and must not count twice.
+    """
     debt: int
     """USD x 1e8."""
-
-    @property
-    def threshold(self) -> int:
-        """The numerator S of the health factor: weighted collateral and credit lines, USD x 1e8 x bps."""
-        return self.weighted + self.credit * BPS
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
     """What one level asks of an account, cross-multiplied: collateral x 1e8 >= `score` x debt and
-    threshold x 1e4 >= `health` x debt."""
+    weighted x 1e4 >= `health` x debt."""
 
     score: int
     health: int
@@ -50,7 +47,7 @@ class Need:
     def met(self, totals: Totals) -> bool:
         return (
             totals.collateral * _SQUARE >= self.score * totals.debt
-            and totals.threshold * BPS >= self.health * totals.debt
+            and totals.weighted * BPS >= self.health * totals.debt
         )
 
 
@@ -105,7 +102,7 @@ def health_factor(totals: Totals) -> int | None:
     """Wad; None without debt. (S x 1e18 / debt, half up) / 10,000, rounded down: for display only."""
     if totals.debt == 0:
         return None
-    return (totals.threshold * WAD + totals.debt // 2) // totals.debt // BPS
+    return (totals.weighted * WAD + totals.debt // 2) // totals.debt // BPS
 
 
 def score_bps(totals: Totals) -> int | None:
@@ -143,7 +140,7 @@ def figures(totals: Totals, state: MarginState, rule: Rule) -> MarginFigures:
     return MarginFigures(
         collateral_usd=totals.collateral,
         debt_usd=totals.debt,
-        threshold_usd=totals.threshold // BPS,
+        threshold_usd=totals.weighted // BPS,
         health_factor=health_factor(totals),
         score_bps=score_bps(totals),
         cure_repay_usd=repay,
@@ -160,11 +157,11 @@ def cure(totals: Totals, rule: Rule) -> tuple[int, int]:
     Aave shows it, else at the assumed one.
     """
     need = rule.cleared[0]
-    bearable = min(totals.collateral * _SQUARE // need.score, totals.threshold * BPS // need.health)
+    bearable = min(totals.collateral * _SQUARE // need.score, totals.weighted * BPS // need.health)
     average = totals.weighted // totals.collateral if totals.collateral else 0
     by_score = _up(need.score * totals.debt, _SQUARE) - totals.collateral
     by_health = _up(
-        need.health * totals.debt - totals.threshold * BPS, BPS * (average or rule.assumed_threshold_bps)
+        need.health * totals.debt - totals.weighted * BPS, BPS * (average or rule.assumed_threshold_bps)
     )
     return max(totals.debt - bearable, 0), max(by_score, by_health, 0)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from fusion_daemon.domain.decimals import WAD_DECIMALS, decimal_text
 from fusion_daemon.domain.identifiers import AccountId, hex_of
 from fusion_daemon.domain.margin import MarginEvent, MarginFigures
-from fusion_daemon.domain.price import Price
+from fusion_daemon.domain.price import USD_DECIMALS, Price
 from fusion_daemon.http import (
     Reply,
     Request,
@@ -18,7 +19,7 @@ from fusion_daemon.http import (
     page_reply,
     reply_json,
 )
-from fusion_daemon.risk.records import figures_json, inputs_json
+from fusion_daemon.risk.records import inputs_json
 from fusion_daemon.risk.report import AccountMargin, LegReport
 from fusion_daemon.risk.repository import RecordedEvent, events_of_account
 from fusion_daemon.store import Store
@@ -69,9 +70,9 @@ def _margin(margin: AccountMargin) -> dict[str, object]:
         "step": margin.step,
         "confirmed": margin.confirmed,
         "figures": _figures(margin.figures),
-        "health_low": _text(margin.health_low),
-        "health_high": _text(margin.health_high),
-        "credit_usd": str(margin.credit_usd),
+        "health_low": decimal_text(margin.health_low, WAD_DECIMALS),
+        "health_high": decimal_text(margin.health_high, WAD_DECIMALS),
+        "credit_usd": decimal_text(margin.credit_usd, USD_DECIMALS),
         "legs": [_leg(leg) for leg in margin.legs],
         "inputs": inputs_json(margin.inputs),
     }
@@ -86,7 +87,7 @@ def _leg(leg: LegReport) -> dict[str, object]:
         "asset": leg.asset,
         "side": leg.side.value,
         "balance": str(leg.balance),
-        "usd": _text(leg.usd),
+        "usd": decimal_text(leg.usd, USD_DECIMALS),
         "liquidation_threshold_bps": leg.threshold_bps,
         "price": _price(leg.price),
     }
@@ -97,9 +98,9 @@ def _price(price: Price | None) -> dict[str, object] | None:
         return None
     return {
         "seq": price.seq,
-        "usd": str(price.usd),
-        "usd_low": str(price.usd_low),
-        "usd_high": str(price.usd_high),
+        "usd": decimal_text(price.usd, USD_DECIMALS),
+        "usd_low": decimal_text(price.usd_low, USD_DECIMALS),
+        "usd_high": decimal_text(price.usd_high, USD_DECIMALS),
         "status": price.status.value,
         "published_at": price.published_at,
     }
@@ -118,15 +119,21 @@ def _recorded(recorded: RecordedEvent) -> dict[str, object]:
         "confirmed": event.confirmed,
         "past": event.past,
         "figures": _figures(event.figures),
-        "health_low": _text(event.health_low),
-        "health_high": _text(event.health_high),
+        "health_low": decimal_text(event.health_low, WAD_DECIMALS),
+        "health_high": decimal_text(event.health_high, WAD_DECIMALS),
         "inputs": inputs_json(event.inputs),
     }
 
 
 def _figures(figures: MarginFigures | None) -> dict[str, str | None] | None:
-    return None if figures is None else figures_json(figures)
-
-
-def _text(value: int | None) -> str | None:
-    return None if value is None else str(value)
+    if figures is None:
+        return None
+    return {
+        "collateral_usd": decimal_text(figures.collateral_usd, USD_DECIMALS),
+        "debt_usd": decimal_text(figures.debt_usd, USD_DECIMALS),
+        "threshold_usd": decimal_text(figures.threshold_usd, USD_DECIMALS),
+        "health_factor": decimal_text(figures.health_factor, WAD_DECIMALS),
+        "score_percent": decimal_text(figures.score_bps, 2),
+        "cure_repay_usd": decimal_text(figures.cure_repay_usd, USD_DECIMALS),
+        "cure_deposit_usd": decimal_text(figures.cure_deposit_usd, USD_DECIMALS),
+    }

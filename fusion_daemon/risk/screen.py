@@ -7,8 +7,8 @@ two bounds of each account's present state.
 INVARIANT: an account whose state would change is always among the candidates. The proof, with
 u = 2^-53 and m markets. Every cell and every factor is a correctly rounded quotient or integer (relative
 error u each), every term is nonnegative, so a float sum of m products lies within (m + 3) u of the
-real sum in any order of adding (Higham, Accuracy and Stability, 3.5), to first order. Adding the credit
-line and forming a bound cost at most 8 more roundings. A slack of (m + 32) 2u covers both and the
+real sum in any order of adding (Higham, Accuracy and Stability, 3.5), to first order. Forming a
+bound costs at most 8 more roundings. A slack of (m + 32) 2u covers both and the
 second order. The exact sums differ from the real ones by rounding each leg: a collateral value by less
 than one unit downwards (a weighted one by less than 1e4), a debt value by less than one base unit's
 price plus one unit upwards. So with n legs:
@@ -87,14 +87,14 @@ class Screen:
         self._accounts: list[AccountId] = []
         self._collateral: Floats = np.zeros((0, 0))
         self._debt: Floats = np.zeros((0, 0))
-        self._scalars: Floats = np.zeros((0, 2))
-        """Credit line in USD x 1e8 x bps; legs, 0 for an account without debt."""
+        self._legs: Floats = np.zeros(0)
+        """How many legs an account has; 0 for one without debt."""
         self._state: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
 
     def refresh(
         self, portfolio: Portfolio, accounts: Iterable[AccountId], standings: Mapping[AccountId, Standing]
     ) -> None:
-        """Mirror these accounts' legs, credit lines and states anew."""
+        """Mirror these accounts' legs and states anew."""
         self._fit(len(portfolio.markets), 0)
         for account in accounts:
             row = self._row_of.get(account)
@@ -122,8 +122,7 @@ class Screen:
             else:
                 self._debt[row, column] = float(amount)
                 owes = True
-        self._scalars[row, 0] = float(portfolio.credit(account) * BPS)
-        self._scalars[row, 1] = float(legs) if owes else 0.0
+        self._legs[row] = float(legs) if owes else 0.0
 
     def set_state(self, account: AccountId, state: MarginState) -> None:
         row = self._row_of.get(account)
@@ -146,9 +145,9 @@ class Screen:
         slack = (self._collateral.shape[1] + 32) * 2.0**-52
         sums: Floats = self._collateral[rows] @ factors.collateral
         collateral = sums[:, 0]
-        threshold = sums[:, 1] + self._scalars[rows, 0]
+        threshold = sums[:, 1]
         debt: Floats = self._debt[rows] @ factors.debt
-        legs = self._scalars[rows, 1]
+        legs = self._legs[rows]
         worse_score, worse_health, better_score, better_health = self._bounds[:, self._state[rows]]
         most = debt * (1 + slack) + (legs + 1) * (factors.dearest + 2)
         least = debt * (1 - slack)
@@ -174,7 +173,7 @@ class Screen:
         width = max(width, columns)
         self._collateral = _grown(self._collateral, height, width)
         self._debt = _grown(self._debt, height, width)
-        self._scalars = _grown(self._scalars, height, 2)
+        self._legs = np.concatenate([self._legs, np.zeros(height - len(self._legs))])
         self._state = np.concatenate([self._state, np.zeros(height - len(self._state), dtype=np.intp)])
 
 

@@ -74,7 +74,7 @@ def totals(
             parameters = leg.market.parameters.last
             collateral += usd
             weighted += usd * (0 if parameters is None else parameters.liquidation_threshold_bps)
-    return Totals(collateral, weighted, portfolio.credit(account), debt)
+    return Totals(collateral, weighted, debt)
 
 
 def assess(

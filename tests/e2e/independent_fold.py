@@ -165,7 +165,7 @@ def _value(
             price = prices.get(asset)
             held, owed = book.collateral[owner, token], book.debt[owner, token]
             if price is None:
-                assert not (held or owed), f"{asset} is held but was never priced"
+                assert held == owed == 0, f"{asset} is held but was never priced"
                 continue
             value = floor(Fraction(held * price, 10**decimals))
             collateral += value

@@ -299,5 +299,5 @@ async def test_the_api_shows_the_latest_price(store: Store, chain: Chain, aio: A
         return (await route.handler(request)).body
 
     (shown,) = json.loads(await aio.call(handle, timeout=5.0))["prices"]
-    assert (shown["asset"], shown["usd"], shown["seq"]) == ("ETH", "2000.00000000", 1)
+    assert (shown["asset"], shown["usd"], shown["seq"]) == ("ETH", "2000", 1)
     assert shown["sources"]["used"][0]["source"].startswith(f"chainlink:{CHAIN}:0x")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from decimal import Decimal
 from email import message_from_bytes
 from email.policy import default
 
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from fusion_daemon.alerting.clients.mail import MailRequest, compose
 from fusion_daemon.alerting.rendering import (
     LARGEST_BODY,
-    decimal_text,
     mail,
     margin_alert,
     webhook_body,
@@ -27,17 +25,6 @@ from fusion_daemon.domain.margin import ChainInput, MarginKind, MarginState
 from tests.unit.alerting.margin_events import USD, WAD, margin_event
 
 ACME = AccountRecord(AccountId("acct-1"), "ACME Ltd", "Treasury", (), ())
-
-
-@given(st.integers(-(10**60), 10**60), st.integers(0, 30))
-def test_decimals_are_exact(value: int, decimals: int) -> None:
-    text = decimal_text(value, decimals)
-    assert text is not None
-    assert re.fullmatch(r"-?\d+(\.\d*[1-9])?", text)
-    sign, digits, exponent = Decimal(text).as_tuple()
-    assert isinstance(exponent, int)
-    unscaled = int("".join(map(str, digits))) * 10 ** (exponent + decimals)
-    assert (-unscaled if sign else unscaled) == value
 
 
 def test_the_body_of_a_margin_call() -> None:

@@ -201,7 +201,7 @@ OTHERS = st.sampled_from(
 
 
 def _assessment(state: MarginState) -> Assessment:
-    return Assessment(state, figures(Totals(1, 1, 0, 1), state, RULE), True, None, None)
+    return Assessment(state, figures(Totals(1, 1, 1), state, RULE), True, None, None)
 
 
 @given(st.lists(st.tuples(st.sampled_from(MarginState), st.one_of(CHAIN_DRIVERS, REORG_DRIVERS, OTHERS))))

@@ -35,8 +35,13 @@ LAX = RiskSettings({}, score=Limits(30, 20, 10), health=Limits(15_000, 12_500, 1
 """Limits under which the health factor alone decides."""
 
 
-def totals(collateral: int, debt: int, threshold_bps: int = 10_000, credit: int = 0) -> Totals:
-    return Totals(collateral, collateral * threshold_bps, credit, debt)
+def totals(collateral: int, debt: int, threshold_bps: int = 10_000) -> Totals:
+    return Totals(collateral, collateral * threshold_bps, debt)
+
+
+def by_score(collateral: int, debt: int) -> Totals:
+    """With a health factor so ample that the score alone decides."""
+    return Totals(collateral, 10**9 * BPS, debt)
 
 
 # Rounding, to the unit, worked by hand
@@ -67,9 +72,9 @@ def test_a_clock_behind_the_update_accrues_nothing() -> None:
 
 def test_health_factor_is_half_up_then_down() -> None:
     # S = 3 x 10^4, debt 9: 30,000e18 / 9 = 3333.33..e18 -> / 10^4 = 0.333..
-    assert health_factor(Totals(3, 30_000, 0, 9)) == 333_333_333_333_333_333
+    assert health_factor(Totals(3, 30_000, 9)) == 333_333_333_333_333_333
     # S = 20,000, debt 3: 6666.66..e18 half up = ...667, / 10^4 down = 0.666...666
-    assert health_factor(Totals(2, 20_000, 0, 3)) == 666_666_666_666_666_666
+    assert health_factor(Totals(2, 20_000, 3)) == 666_666_666_666_666_666
     assert health_factor(totals(0, 1)) == 0
     assert health_factor(totals(5, 0)) is None
 
@@ -96,7 +101,7 @@ def test_score_is_rounded_down_below_zero_too() -> None:
     ],
 )
 def test_score_bounds_belong_to_the_better_state(collateral: int, state: MarginState) -> None:
-    ample_health = Totals(collateral, 0, 10**9, 100_000)
+    ample_health = by_score(collateral, 100_000)
     assert level(ample_health, RULE.bounds) is state
 
 
@@ -112,26 +117,20 @@ def test_score_bounds_belong_to_the_better_state(collateral: int, state: MarginS
     ],
 )
 def test_health_bounds_belong_to_the_better_state(weighted_usd: int, state: MarginState) -> None:
-    ample_score = Totals(10**9, weighted_usd * BPS, 0, 100_000)
+    ample_score = Totals(10**9, weighted_usd * BPS, 100_000)
     assert level(ample_score, RULE.bounds) is state
-
-
-def test_credit_lines_count_towards_health_and_not_towards_the_score() -> None:
-    assert level(Totals(0, 0, 150_000, 100_000), rule_of(LAX).bounds) is LIQUIDATION
-    assert health_factor(Totals(0, 0, 150_000, 100_000)) == 3 * WAD // 2
-    assert level(Totals(200_000, 0, 150_000, 100_000), RULE.bounds) is HEALTHY
 
 
 def test_a_health_factor_below_one_by_one_unit_is_liquidation() -> None:
     # Far below the last digit that a rounded ratio shows.
     huge = 10**40
-    assert level(Totals(huge * 10, (huge - 1) * BPS, 0, huge), RULE.bounds) is LIQUIDATION
+    assert level(Totals(huge * 10, (huge - 1) * BPS, huge), RULE.bounds) is LIQUIDATION
 
 
-@given(st.integers(0, 10**30), st.integers(0, 10**30))
-def test_without_debt_everyone_is_healthy(collateral: int, credit: int) -> None:
+@given(st.integers(0, 10**30))
+def test_without_debt_everyone_is_healthy(collateral: int) -> None:
     for before in MarginState:
-        assert decide(totals(collateral, 0, credit=credit), before, RULE) is HEALTHY
+        assert decide(totals(collateral, 0), before, RULE) is HEALTHY
 
 
 # Hysteresis
@@ -141,24 +140,23 @@ def test_worse_at_once_and_better_only_with_a_margin() -> None:
     # Score 50 % is HEALTHY, but coming from WARNING it takes 51 %.
     assert decide(totals(150_000, 100_000), HEALTHY, RULE) is HEALTHY
     assert decide(totals(149_999, 100_000), HEALTHY, RULE) is WARNING
-    assert decide(totals(150_999, 100_000, credit=10**9), WARNING, RULE) is WARNING
-    assert decide(totals(151_000, 100_000, credit=10**9), WARNING, RULE) is HEALTHY
+    assert decide(by_score(150_999, 100_000), WARNING, RULE) is WARNING
+    assert decide(by_score(151_000, 100_000), WARNING, RULE) is HEALTHY
     # And a health factor of 1.53.
-    assert decide(Totals(10**9, 152_999 * BPS, 0, 100_000), WARNING, RULE) is WARNING
-    assert decide(Totals(10**9, 153_000 * BPS, 0, 100_000), WARNING, RULE) is HEALTHY
+    assert decide(Totals(10**9, 152_999 * BPS, 100_000), WARNING, RULE) is WARNING
+    assert decide(Totals(10**9, 153_000 * BPS, 100_000), WARNING, RULE) is HEALTHY
 
 
 def test_a_great_recovery_that_does_not_clear_the_top_stops_below_it() -> None:
     # From LIQUIDATION to a score of 50.5 %: HEALTHY by the bare limits, WARNING with the margin.
-    assert decide(totals(150_500, 100_000, credit=10**9), LIQUIDATION, RULE) is WARNING
+    assert decide(by_score(150_500, 100_000), LIQUIDATION, RULE) is WARNING
 
 
 AMOUNT = st.integers(0, 10**24)
 TOTALS = st.builds(
-    lambda collateral, bps, credit, debt: Totals(collateral, collateral * bps, credit, debt),
+    lambda collateral, bps, debt: Totals(collateral, collateral * bps, debt),
     AMOUNT,
     st.integers(0, 10_000),
-    st.one_of(st.just(0), AMOUNT),
     st.integers(1, 10**24),
 )
 SETTINGS = st.builds(
@@ -196,7 +194,7 @@ def test_more_collateral_or_less_debt_never_makes_it_worse(
 
 @given(TOTALS)
 def test_a_health_factor_below_one_is_always_liquidation(sums: Totals) -> None:
-    if sums.threshold < sums.debt * BPS:
+    if sums.weighted < sums.debt * BPS:
         for before in MarginState:
             assert decide(sums, before, RULE) is LIQUIDATION
 
@@ -220,7 +218,7 @@ def test_cures_worked_by_hand() -> None:
 
 
 def test_without_collateral_the_deposit_is_quoted_at_the_assumed_threshold() -> None:
-    repay, deposit = cure(Totals(0, 0, 0, 10_000), RULE)
+    repay, deposit = cure(Totals(0, 0, 10_000), RULE)
     assert repay == 10_000
     assert deposit == 20_400  # 1.53 x 10,000 / 0.75
 

@@ -212,7 +212,7 @@ def test_addresses_on_several_chains_are_one_account() -> None:
     assert list(touched.accounts) == [unregistered(ONE, owner(1)), both, unregistered(TWO, owner(2))]
     sums = totals(portfolio, both, GENESIS)
     assert sums is not None
-    assert (sums.collateral, sums.debt, sums.credit) == (6_000 * 10**8, 1_000 * 10**8, 55)
+    assert (sums.collateral, sums.debt, portfolio.credit(both)) == (6_000 * 10**8, 1_000 * 10**8, 55)
     assert totals(portfolio, unregistered(ONE, owner(1)), GENESIS).collateral == 0  # type: ignore[union-attr]
     # The second address is given up: it is on its own again.
     touched = portfolio.register(AccountRecord(both, "ACME", "main", ((ONE, owner(1)),), ()))
