@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from fusion_daemon.accounts.audit import AuditEntry, By, detail_of
+from fusion_daemon.accounts.repository import write_audit
 from fusion_daemon.aio import Aio
 from fusion_daemon.chain.repository import (
     ChainStatus,
@@ -18,7 +20,7 @@ from fusion_daemon.chain.repository import (
 from fusion_daemon.domain.identifiers import ChainId, hex_of
 from fusion_daemon.http.problem import invalid, not_found
 from fusion_daemon.http.route import Reply, Request, Role, Route, Routes, reply_json
-from fusion_daemon.store import Store
+from fusion_daemon.store import Reader, Store
 
 _CHOICE_SECONDS = 10.0
 
@@ -38,9 +40,9 @@ def routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes:
             {"chains": [_described(chain, name, stored.get(chain)) for chain, name in sorted(names.items())]}
         )
 
-    async def choose(chain: ChainId, block: int) -> None:
+    async def choose(chain: ChainId, block: int, by: By) -> None:
         """trio side: a write takes an actor's way to the store, where HTTP traffic cannot crowd it out."""
-        await store.transact(set_start_block, chain, block, timeout=_CHOICE_SECONDS)
+        await store.transact(_choose, chain, block, by, timeout=_CHOICE_SECONDS)
 
     async def start_chain(request: Request) -> Reply:
         chain = _configured(request.path["id"], names)
@@ -50,7 +52,8 @@ def routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes:
             raise invalid(f'The body must be {{"block": number}}: {error}.') from error
         if not 0 <= body.block < 2**63:
             raise invalid("A block number is not negative and fits 63 bits.")
-        await aio.to_trio(choose, chain, body.block, timeout=_CHOICE_SECONDS)
+        by = By(request.caller().name, request.request_id)
+        await aio.to_trio(choose, chain, body.block, by, timeout=_CHOICE_SECONDS)
         return reply_json({"chain_id": chain, "start_block": body.block})
 
     return (
@@ -64,6 +67,13 @@ def routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes:
             {StartBlockRefused: 409},
         ),
     )
+
+
+async def _choose(writer: Reader, chain: ChainId, block: int, by: By) -> None:
+    """The choice and its audit row, in one transaction. asyncio side."""
+    await set_start_block(writer, chain, block)
+    detail = detail_of({"block": block})
+    await write_audit(writer, AuditEntry(by, "chain.start_block", str(chain), "done", detail))
 
 
 def _configured(text: str, names: Mapping[ChainId, str]) -> ChainId:

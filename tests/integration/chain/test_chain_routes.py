@@ -6,11 +6,12 @@ import json
 
 import pytest
 
+from fusion_daemon.accounts.repository import list_audit
 from fusion_daemon.chain.repository import StartBlockRefused
 from fusion_daemon.chain.routes import routes
 from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.http.problem import Problem
-from fusion_daemon.http.route import Reply, Request
+from fusion_daemon.http.route import Principal, Reply, Request, Role
 from tests.faults.fake_node import FakeNode
 from tests.integration.chain.listening import CHAIN, Listening
 
@@ -19,7 +20,7 @@ NAMES = {CHAIN: "test", ChainId(1): "mainnet"}
 
 async def ask(listening: Listening, method: str, chain: str = "", body: bytes = b"") -> Reply:
     [route] = [route for route in routes(listening.aio, listening.store, NAMES) if route.method == method]
-    request = Request(method, {"id": chain}, {}, {}, body, None, "test")
+    request = Request(method, {"id": chain}, {}, {}, body, Principal("ops", Role.OPERATOR), "test")
     return await listening.aio.call(route.handler, request, timeout=10)
 
 
@@ -43,6 +44,9 @@ async def test_start_block_is_chosen_until_something_is_stored(listening: Listen
     assert len(await listening.entries()) == 2
     with pytest.raises(StartBlockRefused, match="has been read already"):
         await ask(listening, "POST", "31337", b'{"block": 1}')
+    rows = await listening.store.read(list_audit, None, 10)
+    # A refused choice has no effect and no row; newest first.
+    assert [(row.principal, row.action, row.object) for row in rows] == [("ops", "chain.start_block", "31337")] * 2
 
 
 @pytest.mark.parametrize(
