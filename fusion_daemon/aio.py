@@ -11,8 +11,8 @@ INVARIANTS
 * A callee's KeyboardInterrupt or SystemExit reaches its caller and never the loop, which would end
   on it.
 
-Knows nothing else of the project. On virtual time a pending call does not hold trio's clock back:
-tests of code behind this door run in real time.
+Knows nothing else of the project but how to count (`aio_statistics`). On virtual time a pending call
+does not hold trio's clock back: tests of code behind this door run in real time.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ import functools
 import math
 import threading
 import time
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar, TypeVarTuple, cast
@@ -36,11 +35,10 @@ import trio
 import uvloop
 from structlog.typing import FilteringBoundLogger
 
+from fusion_daemon.aio_statistics import AioStatistics, Meter, Pulse
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Upper bounds of the latency and lag histograms, in seconds; one more bucket takes the rest."""
 
 
 class AioError(Exception):
@@ -81,53 +79,6 @@ class CalleeExited(AioError):
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
-    """Counts per bucket of `BUCKETS` (not cumulative, the last one is open) and the sum in seconds."""
-
-    counts: tuple[int, ...]
-    total: float
-
-
-@dataclass(frozen=True, slots=True)
-class CrossingStatistics:
-    """One direction through the door, since it opened."""
-
-    in_flight: int
-    crossings: int
-    failures: int
-    """Ended by an error of the callee."""
-    timeouts: int
-    cancelled: int
-    """Ended by the caller's cancellation."""
-    latency: Histogram
-
-
-@dataclass(frozen=True, slots=True)
-class LoopStatistics:
-    """The pulse of one event loop. Lag is how late it ran what was due, in seconds."""
-
-    beat_age: float
-    """Seconds since the last beat."""
-    lag: float
-    peak_lag: float
-    lags: Histogram
-
-
-@dataclass(frozen=True, slots=True)
-class AioStatistics:
-    """What the door has seen. `calls` go from trio to asyncio, `portal` the other way."""
-
-    calls: CrossingStatistics
-    portal: CrossingStatistics
-    swallowed: Mapping[str, int]
-    """Callee -> calls that did not end within the grace after a cancel."""
-    background_failures: int
-    asyncio_loop: LoopStatistics
-    trio_loop: LoopStatistics
-    dead: bool
-
-
-@dataclass(frozen=True, slots=True)
 class BackgroundFailure:
     """What asyncio's loop had to say when nobody else would hear it."""
 
@@ -143,58 +94,6 @@ class _Value(Generic[T]):
 @dataclass(frozen=True, slots=True)
 class _Raised:
     error: BaseException
-
-
-class _Meter:
-    """Counters of one direction; each is written by one thread only and read by any."""
-
-    __slots__ = ("_buckets", "_total", "cancelled", "crossings", "failures", "in_flight", "timeouts")
-
-    def __init__(self) -> None:
-        self.in_flight = self.crossings = self.failures = self.timeouts = self.cancelled = 0
-        self._buckets = [0] * (len(BUCKETS) + 1)
-        self._total = 0.0
-
-    def begin(self) -> float:
-        self.crossings += 1
-        self.in_flight += 1
-        return time.perf_counter()
-
-    def end(self, begun: float) -> None:
-        self.in_flight -= 1
-        self.observe(time.perf_counter() - begun)
-
-    def observe(self, seconds: float) -> None:
-        self._buckets[bisect_left(BUCKETS, seconds)] += 1
-        self._total += seconds
-
-    def histogram(self) -> Histogram:
-        return Histogram(tuple(self._buckets), self._total)
-
-    def statistics(self) -> CrossingStatistics:
-        return CrossingStatistics(
-            self.in_flight, self.crossings, self.failures, self.timeouts, self.cancelled, self.histogram()
-        )
-
-
-class _Pulse:
-    """Beats of one loop; written by that loop's thread."""
-
-    __slots__ = ("_beat", "_lag", "_meter", "_peak")
-
-    def __init__(self) -> None:
-        self._beat = time.monotonic()
-        self._lag = self._peak = 0.0
-        self._meter = _Meter()
-
-    def beat(self, lag: float) -> None:
-        self._beat = time.monotonic()
-        self._lag = max(lag, 0.0)
-        self._peak = max(self._peak, self._lag)
-        self._meter.observe(self._lag)
-
-    def statistics(self) -> LoopStatistics:
-        return LoopStatistics(time.monotonic() - self._beat, self._lag, self._peak, self._meter.histogram())
 
 
 def _name_of(fn: object) -> str:
@@ -225,7 +124,7 @@ class _LoopThread:
         self.close_timeout = close_timeout
         self.swallowed: Counter[str] = Counter()
         self.background_failures = 0
-        self.asyncio_pulse, self.trio_pulse = _Pulse(), _Pulse()
+        self.asyncio_pulse, self.trio_pulse = Pulse(), Pulse()
         self.pending: set[_Call[object]] = set()
         """Trio side: calls whose caller still waits."""
         self.portals: set[_Portal[object]] = set()
@@ -462,7 +361,7 @@ class Aio:
 
     def __init__(self, thread: _LoopThread) -> None:
         self._thread = thread
-        self._calls, self._portal = _Meter(), _Meter()
+        self._calls, self._portal = Meter(), Meter()
 
     @property
     def died(self) -> trio.Event:

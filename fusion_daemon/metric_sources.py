@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener, ListenerStatistics
 from actors.oracle_poller import OraclePoller
-from fusion_daemon.aio import BUCKETS, Aio
+from fusion_daemon.aio import Aio
+from fusion_daemon.aio_statistics import BUCKETS
 from fusion_daemon.composition import House
 from fusion_daemon.http.metrics import (
     AnyFamily,
