@@ -46,7 +46,7 @@ async def test_margin_and_its_events(aio: Aio, store: Store) -> None:
         await bench.caught_up()
         shown = json.loads((await get(margin, name(7))).body)
         assert (shown["state"], shown["episode"], shown["step"]) == ("WARNING", 1, 4)
-        assert shown["figures"]["health_factor"] == "1520000000000000000"
+        assert shown["figures"]["health_factor"] == "1.52"
         assert {(leg["asset"], leg["side"], leg["balance"]) for leg in shown["legs"]} == {
             ("ETH", "collateral", str(10**18)),
             ("USDC", "debt", str(10**9)),
