@@ -107,7 +107,7 @@ class Node:
         next_nonce = {sender: int(str(count), 16) for sender, count in zip(senders, counts, strict=True)}
         numbered = []
         for sent in transactions:
-            numbered.append(_transaction(sent) | {"nonce": hex(next_nonce[sent.sender])})
+            numbered.append(transaction_request(sent) | {"nonce": hex(next_nonce[sent.sender])})
             next_nonce[sent.sender] += 1
         return numbered
 
@@ -124,7 +124,8 @@ class Node:
         return answers if isinstance(answers, list) else [answers]
 
 
-def _transaction(sent: Sent) -> dict[str, str]:
+def transaction_request(sent: Sent) -> dict[str, str]:
+    """The call as JSON-RPC's transaction request, without a nonce."""
     fields = {
         "from": hex_of(sent.sender),
         "data": hex_of(sent.data),

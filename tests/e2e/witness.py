@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fusion_daemon.demo.ledger import count, read
@@ -23,20 +23,30 @@ LogRow = tuple[str, int, str, tuple[str, ...], str]
 
 def await_caught_up(stage: Stage, patience: float = 60.0) -> None:
     """Until everything that the nodes and the feed say has been folded, and every alert has been delivered."""
+    until(
+        lambda: heads_stored(stage) and _folded(stage) and read(stage.dsn, count).settled,
+        f"caught up; see {stage.directory}/daemon.log",
+        patience,
+    )
+
+
+def until(holds: Callable[[], bool], what: str, patience: float = 30.0) -> None:
+    """Look again and again at a process that is not ours to instrument, up to a deadline."""
     deadline = time.monotonic() + patience
-    while not (_heads_stored(stage) and _folded(stage) and read(stage.dsn, count).settled):
-        assert time.monotonic() < deadline, f"not caught up within {patience} s; see {stage.directory}/daemon.log"
-        time.sleep(0.05)
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {patience:g} s: {what}"
+        time.sleep(0.03)
 
 
-def _heads_stored(stage: Stage) -> bool:
-    heads = [int(str(rpc(each.node.url, "eth_blockNumber")), 16) for each in stage.deployments]
+def heads_stored(stage: Stage) -> bool:
+    """The stored tips are the nodes' heads, hash for hash: a reorg may keep the height."""
+    heads = [rpc(each.node.url, "eth_getBlockByNumber", "latest", False) for each in stage.deployments]
 
-    async def tips(reader: Reader) -> list[int]:
-        rows = await reader.fetch("SELECT coalesce(tip_number, -1) AS tip FROM chain_state ORDER BY chain_id")
-        return [row.integer("tip") for row in rows]
+    async def tips(reader: Reader) -> list[str]:
+        rows = await reader.fetch("SELECT tip_hash FROM chain_state ORDER BY chain_id")
+        return [hex_of(row.optional_octets("tip_hash") or b"") for row in rows]
 
-    return read(stage.dsn, tips) == heads
+    return read(stage.dsn, tips) == [head["hash"] for head in heads if isinstance(head, dict)]
 
 
 def _folded(stage: Stage) -> bool:
