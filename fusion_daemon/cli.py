@@ -5,12 +5,15 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 degraded, 75 try again, 78 configuration 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from fusion_daemon.domain.failure import Failure
 
 FAILED = 1
 DEGRADED = 3
@@ -105,12 +108,28 @@ def _failures() -> Iterator[None]:
 
     try:
         yield
-    except Failure as failure:
-        typer.echo(str(failure), err=True)
-        raise typer.Exit(_exit_code(failure)) from failure
+    except (Failure, ExceptionGroup) as error:
+        failures = _failures_in(error)
+        if not failures:
+            raise  # a defect of ours: the traceback is what helps
+        for failure in failures:
+            typer.echo(str(failure), err=True)
+        raise typer.Exit(max(map(_exit_code, failures))) from error
 
 
-def _exit_code(failure: Exception) -> int:
+def _failures_in(error: Exception) -> Sequence[Failure]:
+    """The Failures that an error consists of (nurseries wrap theirs in groups); empty when it is anything else."""
+    from fusion_daemon.domain.failure import Failure
+
+    if isinstance(error, Failure):
+        return [error]
+    if not isinstance(error, ExceptionGroup):
+        return []
+    parts = [_failures_in(part) for part in error.exceptions]
+    return [failure for part in parts for failure in part] if all(parts) else []
+
+
+def _exit_code(failure: Failure) -> int:
     from fusion_daemon.config import ConfigurationInvalid, SecretMissing
 
     return CONFIGURATION if isinstance(failure, ConfigurationInvalid | SecretMissing) else FAILED

@@ -39,7 +39,8 @@ class WebhookReceiver:
 
     def __init__(self, secret: str, answer: Callable[[Arrival], Answer] = lambda arrival: Answer()) -> None:
         self._secret = secret
-        self._answer = answer
+        self.answer = answer
+        """What to answer; may be changed at any time, and may block: each request has a thread."""
         self._lock = threading.Lock()
         self._arrivals: list[Arrival] = []
         receiver = self
@@ -81,7 +82,7 @@ class WebhookReceiver:
         except SignatureInvalid:
             genuine = False  # kept and shown as such: a forged call is a finding, not an accident
         arrival = Arrival(now, request.headers.get("webhook-id", ""), request.path, genuine, json.loads(raw))
-        answer = self._answer(arrival) if genuine else Answer(401)
+        answer = self.answer(arrival) if genuine else Answer(401)
         with self._lock:
             self._arrivals.append(arrival)
         request.send_response(answer.status)
