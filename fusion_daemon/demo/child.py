@@ -47,6 +47,11 @@ class DaemonChild:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        """Of the present process; -1 before the first."""
+        return -1 if self._process is None else self._process.pid
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 

@@ -22,7 +22,7 @@ from fusion_daemon.demo.node import Node
 from fusion_daemon.demo.receiver import WebhookReceiver
 from fusion_daemon.domain.identifiers import hex_of
 from fusion_daemon.domain.price import USD_SCALE
-from fusion_daemon.store.embedded import running_postgres
+from fusion_daemon.store.embedded import EmbeddedPostgres, running_postgres
 
 CHAIN_IDS = (31337, 31338)
 OPENING_USD = 2_000 * USD_SCALE
@@ -33,13 +33,17 @@ _BPS = 10_000
 @dataclass(slots=True)
 class Stage:
     directory: Path
-    dsn: str
+    postgres: EmbeddedPostgres
     deployments: tuple[Deployment, Deployment]
     receiver: WebhookReceiver
     daemon: DaemonChild
     config: Path
     metrics_url: str
     players: list[Player] = field(default_factory=list)
+
+    @property
+    def dsn(self) -> str:
+        return self.postgres.dsn
 
     def deposit(self, players: Sequence[Player]) -> None:
         """The players put collateral into the vault of their home chain. The daemon need not run."""
@@ -89,7 +93,7 @@ def open_stage(directory: Path, *, durable: bool = True, max_span: int = 2_000) 
         daemon = DaemonChild(config, directory / "daemon.log", wiring.port, credentials[TOKEN_SECRET])
         stack.callback(daemon.kill)
         metrics = f"http://127.0.0.1:{wiring.metrics_port}/metrics"
-        yield Stage(directory, postgres.dsn, (deployments[0], deployments[1]), receiver, daemon, config, metrics)
+        yield Stage(directory, postgres, (deployments[0], deployments[1]), receiver, daemon, config, metrics)
 
 
 def _opening(player: Player) -> Opening:

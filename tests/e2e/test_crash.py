@@ -16,19 +16,15 @@ from fusion_daemon.demo.accounts import players
 from fusion_daemon.demo.deploy import USDC_UNIT
 from fusion_daemon.demo.node import Sent, call_data
 from fusion_daemon.demo.stage import OPENING_USD, Stage
-from fusion_daemon.domain.identifiers import hex_of
 from fusion_daemon.domain.price import USD_SCALE
-from tests.e2e.independent_fold import Book, Standing, Tick, Transition, fold
+from tests.e2e.expectation import Expectation, assert_everyone_was_told, recorded_transitions
 from tests.e2e.witness import (
     await_caught_up,
     book_positions,
     chain_blocks,
     chain_logs,
-    committed_ticks,
-    delivery_ids,
     folded_journal,
     read_books,
-    recorded_margin_events,
     stored_logs,
     stored_positions,
 )
@@ -45,7 +41,7 @@ def test_no_kill_loses_or_doubles_anything(stage: Stage, kills: int) -> None:
     await_caught_up(stage)
     stage.borrow(players(ACCOUNTS))
     await_caught_up(stage)
-    expected = _Expectation(stage)
+    expected = Expectation(stage)
     expected.positions_moved()
     for round_number in range(2):
         _prices_under_kills(stage, chance, kills // 4, start=2_000 - 150 * round_number)
@@ -57,8 +53,8 @@ def test_no_kill_loses_or_doubles_anything(stage: Stage, kills: int) -> None:
     assert stored_logs(stage) == chain_logs(stage)
     assert folded_journal(stage) == chain_blocks(stage)
     assert stored_positions(stage) == book_positions(read_books(stage))
-    assert _stripped(stage) == expected.transitions
-    _assert_everyone_was_told(stage)
+    assert recorded_transitions(stage) == expected.transitions
+    assert_everyone_was_told(stage)
     assert stage.daemon.stop() == 0
 
 
@@ -104,62 +100,3 @@ def _repayments_under_kills(stage: Stage, chance: random.Random, kills: int) -> 
             time.sleep(chance.uniform(0.0, 0.1))
         stage.daemon.kill()
         stage.daemon.start()
-
-
-class _Expectation:
-    """The second opinion: what margin events there must be, phase by phase."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._standings: dict[str, Standing] = {}
-        self._prices: dict[str, int] = {}
-        self._seen = 0
-        self.transitions: set[Transition] = set()
-
-    def prices_moved(self) -> None:
-        """Positions stood still; every committed price since the last phase was folded in order."""
-        ticks = committed_ticks(self._stage, self._seen)
-        self._seen = ticks[-1].seq
-        self.transitions.update(self._fold(ticks))
-
-    def positions_moved(self) -> None:
-        """Prices stood still (but for heartbeats); each account changed in one transaction at most. Which price
-        number such an event names depends on the interleaving, so it is left out of the comparison."""
-        for tick in committed_ticks(self._stage, self._seen):
-            assert self._prices.setdefault(tick.asset, tick.usd) == tick.usd, "a price moved in this phase"
-            self._seen = tick.seq
-        now = int(time.time())
-        same = [Tick(0, asset, usd, now) for asset, usd in self._prices.items()]
-        self.transitions.update(self._fold(same))
-
-    def _fold(self, ticks: list[Tick]) -> list[Transition]:
-        return fold(self._books(), _owners(self._stage), ticks, self._standings, self._prices)
-
-    def _books(self) -> list[tuple[Book, dict[str, str]]]:
-        tokens = [{hex_of(each.weth): "ETH", hex_of(each.usdc): "USDC"} for each in self._stage.deployments]
-        return list(zip(read_books(self._stage), tokens, strict=True))
-
-
-def _owners(stage: Stage) -> dict[str, list[str]]:
-    return {player.id: [hex_of(address) for address in player.addresses] for player in stage.players}
-
-
-def _stripped(stage: Stage) -> set[Transition]:
-    rows = recorded_margin_events(stage)
-    found = {
-        (account, episode, step, before, after, seq if cause == "price" else 0)
-        for account, episode, step, before, after, cause, seq in rows
-    }
-    assert len(found) == len(rows), "two margin events with one identity"
-    return found
-
-
-def _assert_everyone_was_told(stage: Stage) -> None:
-    arrivals = stage.receiver.arrivals()
-    assert all(arrival.genuine for arrival in arrivals)
-    bodies: dict[str, object] = {}
-    for arrival in arrivals:
-        assert bodies.setdefault(arrival.webhook_id, arrival.body) == arrival.body, "one id, two messages"
-    assert set(bodies) == delivery_ids(stage)
-    alerts = [str(arrival["data"]["alert"]) for arrival in bodies.values() if isinstance(arrival, dict)]
-    assert len(alerts) == len(set(alerts)), "one alert under two ids"

@@ -1,0 +1,69 @@
+"""What margin events and messages there must be, by the independent fold, phase by phase."""
+
+from __future__ import annotations
+
+import time
+
+from fusion_daemon.demo.stage import Stage
+from fusion_daemon.domain.identifiers import hex_of
+from tests.e2e.independent_fold import Book, Standing, Tick, Transition, fold
+from tests.e2e.witness import committed_ticks, delivery_ids, read_books, recorded_margin_events
+
+
+class Expectation:
+    """The second opinion: what margin events there must be, phase by phase."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._standings: dict[str, Standing] = {}
+        self._prices: dict[str, int] = {}
+        self._seen = 0
+        self.transitions: set[Transition] = set()
+
+    def prices_moved(self) -> None:
+        """Positions stood still; every committed price since the last phase was folded in order."""
+        ticks = committed_ticks(self._stage, self._seen)
+        self._seen = ticks[-1].seq
+        self.transitions.update(self._fold(ticks))
+
+    def positions_moved(self) -> None:
+        """Prices stood still (but for heartbeats); each account changed in one transaction at most. Which price
+        number such an event names depends on the interleaving, so it is left out of the comparison."""
+        for tick in committed_ticks(self._stage, self._seen):
+            assert self._prices.setdefault(tick.asset, tick.usd) == tick.usd, "a price moved in this phase"
+            self._seen = tick.seq
+        now = int(time.time())
+        same = [Tick(0, asset, usd, now) for asset, usd in self._prices.items()]
+        self.transitions.update(self._fold(same))
+
+    def _fold(self, ticks: list[Tick]) -> list[Transition]:
+        return fold(self._books(), _owners(self._stage), ticks, self._standings, self._prices)
+
+    def _books(self) -> list[tuple[Book, dict[str, str]]]:
+        tokens = [{hex_of(each.weth): "ETH", hex_of(each.usdc): "USDC"} for each in self._stage.deployments]
+        return list(zip(read_books(self._stage), tokens, strict=True))
+
+
+def _owners(stage: Stage) -> dict[str, list[str]]:
+    return {player.id: [hex_of(address) for address in player.addresses] for player in stage.players}
+
+
+def recorded_transitions(stage: Stage) -> set[Transition]:
+    rows = recorded_margin_events(stage)
+    found = {
+        (account, episode, step, before, after, seq if cause == "price" else 0)
+        for account, episode, step, before, after, cause, seq in rows
+    }
+    assert len(found) == len(rows), "two margin events with one identity"
+    return found
+
+
+def assert_everyone_was_told(stage: Stage) -> None:
+    arrivals = stage.receiver.arrivals()
+    assert all(arrival.genuine for arrival in arrivals)
+    bodies: dict[str, object] = {}
+    for arrival in arrivals:
+        assert bodies.setdefault(arrival.webhook_id, arrival.body) == arrival.body, "one id, two messages"
+    assert set(bodies) == delivery_ids(stage)
+    alerts = [str(arrival["data"]["alert"]) for arrival in bodies.values() if isinstance(arrival, dict)]
+    assert len(alerts) == len(set(alerts)), "one alert under two ids"
