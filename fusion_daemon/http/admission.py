@@ -7,17 +7,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
+from fusion_daemon.http.pace import Pace
 from fusion_daemon.http.problem import Problem
 
 
 class Admission:
-    """At most `running` requests hold a slot and at most `waiting` queue for one, in order of arrival.
+    """At most `running` requests hold a slot and at most `waiting` queue for one, in order of arrival; slots are
+    given out at most `rate` times a second, but for `burst` after a quiet time.
 
     Lives on the asyncio side; the counts may be read from anywhere.
     """
 
-    def __init__(self, running: int, waiting: int) -> None:
+    def __init__(self, running: int, waiting: int, rate: float, burst: int) -> None:
         self._slots = asyncio.Semaphore(running)
+        self._pace = Pace(rate, burst)
         self._limit = waiting
         self.running = 0
         self.waiting = 0
@@ -37,6 +40,9 @@ class Admission:
             self.waiting -= 1
         self.running += 1
         try:
+            wait = self._pace.wait(asyncio.get_running_loop().time())
+            if wait > 0:
+                await asyncio.sleep(wait)
             yield
         finally:
             self.running -= 1

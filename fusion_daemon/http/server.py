@@ -63,7 +63,7 @@ class AdminServer:
         self._principals = principals
         self._guard = Guard(principals, None if settings.network else frozenset())
         self._log = log
-        self._admission = Admission(settings.running, settings.waiting)
+        self._admission = Admission(settings.running, settings.waiting, settings.rate, settings.burst)
         self._tallies = Tallies()
         self._runner: web.ServerRunner | None = None
         self._http: Connections | None = None

@@ -35,8 +35,13 @@ class HttpSettings:
     """Listen beyond loopback. Only for servers whose every route is a read without a role (metrics)."""
     body_limit: int = 1 << 20
     """Bytes."""
-    running: int = 16
+    running: int = 8
     """Requests in their handlers at once; with it the load on the database is bounded."""
+    rate: float = 250.0
+    """Requests a second that enter their handlers for long …"""
+    burst: int = 100
+    """… and how many may do so at once after a quiet time. The others wait: an operator's port is not worth a
+    late margin call."""
     waiting: int = 256
     """Requests that may queue for that; one more is answered 503 at once."""
     connections: int = 1024
