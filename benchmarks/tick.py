@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -120,7 +121,7 @@ def _one_by_one(stage: Stage, steppers: Sequence[Player], busy: Callable[[], int
         loaded = busy is None or busy() > 0
         usd = int((player.borrowed_bps - STEP_BPS / 2) * USD_PER_BPS * USD_SCALE)
         stage.deployments[0].set_weth_price(usd)
-        _until(lambda: len(_told(stage)) > len(told), f"the call of {player.id}")
+        _until(partial(_more_told, stage, len(told)), f"the call of {player.id}")
         new = set(_told(stage)) - set(told)
         if len(new) != 1:
             raise RuntimeError(f"{len(new)} accounts crossed at one tick")
@@ -156,6 +157,10 @@ def _told(stage: Stage) -> dict[str, float]:
     for arrival in stage.receiver.arrivals():
         found.setdefault(arrival.webhook_id, arrival.at)
     return found
+
+
+def _more_told(stage: Stage, than: int) -> bool:
+    return len(_told(stage)) > than
 
 
 def _latencies(stage: Stage, deliveries: Sequence[str]) -> list[float]:

@@ -60,7 +60,7 @@ def test_no_kill_loses_or_doubles_anything(stage: Stage, kills: int) -> None:
 
 def _prices_under_kills(stage: Stage, chance: random.Random, kills: int, start: int) -> None:
     """A crash and half a recovery in steps of random size; the daemon dies at random moments of it."""
-    path = _path(chance, start)
+    path = _path(chance, start, rounds=1 + kills // 6)
     for _ in range(kills):
         for _ in range(chance.randrange(1, 4)):
             stage.set_price(next(path))
@@ -74,22 +74,24 @@ def _prices_under_kills(stage: Stage, chance: random.Random, kills: int, start: 
         time.sleep(0.1)
 
 
-def _path(chance: random.Random, start: int) -> Iterator[int]:
-    """USD x 1e8: down by a third, then up again, never the same figure twice."""
+def _path(chance: random.Random, start: int, rounds: int) -> Iterator[int]:
+    """USD x 1e8: down by a third, then up again, and so on as often as there are kills to spread over it."""
     usd = start * USD_SCALE
-    for _ in range(12):
-        usd -= usd * chance.randrange(10, 60) // 1_000
-        yield usd
-    for _ in range(6):
-        usd += usd * chance.randrange(10, 60) // 1_000
-        yield usd
+    for _ in range(rounds):
+        for _ in range(12):
+            usd -= usd * chance.randrange(10, 60) // 1_000
+            yield usd
+        for _ in range(12):
+            usd += usd * chance.randrange(10, 60) // 1_000
+            yield usd
 
 
 def _repayments_under_kills(stage: Stage, chance: random.Random, kills: int) -> None:
     """A few accounts repay a tenth of their debt, one transaction each, while the daemon dies."""
-    chosen = iter(chance.sample(stage.players, 3 * kills))
+    each = min(3, len(stage.players) // max(kills, 1))
+    chosen = iter(chance.sample(stage.players, each * kills))
     for _ in range(kills):
-        for player in islice(chosen, 3):
+        for player in islice(chosen, each):
             away = stage.deployments[player.away]
             borrower = player.addresses[player.away]
             value = player.collateral * OPENING_USD // 10**18
