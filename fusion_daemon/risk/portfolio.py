@@ -64,7 +64,7 @@ class Portfolio:
         self.records: dict[AccountId, AccountRecord] = {}
         self.markets: list[Market] = []
         self.dirty: dict[AccountId, None] = {}
-        """Accounts whose legs, credit or owners changed; whoever mirrors them clears this."""
+        """Accounts whose legs or owners changed; whoever mirrors them clears this."""
         self._tokens = tokens
         self._market_of: dict[tuple[ChainId, Address, Address], Market] = {}
         self._account_of: dict[Owner, AccountId] = {}
@@ -222,7 +222,6 @@ class Portfolio:
         if isinstance(change, CreditChange):
             line = self.credit_line((entry.chain, change.owner), change.vault)
             line.history.set(block, change.log_index, change, forward=forward)
-            self._touch((entry.chain, change.owner), touched)
             return
         market = self.market(entry.chain, change.vault, change.token)
         if isinstance(change, AssetParameters):
@@ -239,7 +238,6 @@ class Portfolio:
         """One value of a snapshot."""
         if isinstance(value, CreditChange):
             self.credit_line((chain, value.owner), value.vault).history.put(block, value.log_index, value)
-            self._touch((chain, value.owner), Touched())
         elif isinstance(value, AssetParameters):
             self.market(chain, value.vault, value.token).parameters.put(block, value.log_index, value)
         else:
@@ -251,6 +249,7 @@ class Portfolio:
         self.dirty[account] = None
 
     def credit_line(self, owner: Owner, vault: Address) -> CreditLine:
+        self.account_of(owner)  # known from now on, though nobody's health depends on it
         return self._credit.setdefault(owner, {}).setdefault(vault, CreditLine())
 
 

@@ -1,7 +1,7 @@
 """A price tick for very many accounts: floats find whose state could differ, integers decide.
 
-A mirror of the portfolio as two dense float64 matrices, accounts x markets: collateral base units and
-scaled debt base units. A tick multiplies them by one factor per market and compares the sums with the
+A mirror of the portfolio as blocks of two dense float64 matrices, accounts x markets: collateral base units
+and scaled debt base units. A tick multiplies them by one factor per market and compares the sums with the
 two bounds of each account's present state.
 
 INVARIANT: an account whose state would change is always among the candidates. The proof, with
@@ -31,7 +31,7 @@ from fusion_daemon.domain.journal import Side
 from fusion_daemon.domain.margin import MarginState
 from fusion_daemon.risk.episodes import UNKNOWN, Standing
 from fusion_daemon.risk.margin import RAY, Need, Rule
-from fusion_daemon.risk.portfolio import Portfolio
+from fusion_daemon.risk.portfolio import Leg, Portfolio
 from fusion_daemon.risk.registers import Market
 from fusion_daemon.risk.settings import BPS
 
@@ -50,7 +50,8 @@ class Factors:
 
     __slots__ = ("collateral", "dearest", "debt", "unvalued_collateral", "unvalued_debt")
 
-    def __init__(self, portfolio: Portfolio, columns: int, at: int) -> None:
+    def __init__(self, portfolio: Portfolio, at: int) -> None:
+        columns = len(portfolio.markets)
         self.collateral = np.zeros((columns, 2))
         """Value, and value x threshold in bps."""
         self.debt = np.zeros(columns)
@@ -78,109 +79,113 @@ class Factors:
         self.dearest = max(self.dearest, price.usd / unit)
 
 
+class _Block:
+    """The mirror of up to BLOCK accounts. Of fixed height: a new account never copies the others."""
+
+    __slots__ = ("accounts", "collateral", "debt", "legs", "state")
+
+    def __init__(self) -> None:
+        self.accounts: list[AccountId] = []
+        self.collateral: Floats = np.zeros((BLOCK, 0))
+        self.debt: Floats = np.zeros((BLOCK, 0))
+        self.legs: Floats = np.zeros(BLOCK)
+        """How many legs an account has; 0 for one without debt."""
+        self.state: NDArray[np.intp] = np.zeros(BLOCK, dtype=np.intp)
+
+    def widen(self, columns: int) -> None:
+        """One column a market, also of a market that nobody holds yet."""
+        missing = columns - self.collateral.shape[1]
+        if missing > 0:
+            new = np.zeros((BLOCK, missing))
+            self.collateral = np.hstack((self.collateral, new))
+            self.debt = np.hstack((self.debt, new))
+
+    def mirror(self, row: int, legs: Iterable[Leg]) -> None:
+        self.collateral[row] = 0.0
+        self.debt[row] = 0.0
+        # Cells add up as integers first: a float is rounded once.
+        cells: dict[tuple[int, Side], int] = {}
+        count = 0
+        for leg in legs:
+            key = (leg.market.number, leg.side)
+            cells[key] = cells.get(key, 0) + leg.amount
+            count += 1
+        owes = False
+        for (column, side), amount in cells.items():
+            if side is Side.COLLATERAL:
+                self.collateral[row, column] = float(amount)
+            else:
+                self.debt[row, column] = float(amount)
+                owes = True
+        self.legs[row] = float(count) if owes else 0.0
+
+    def could_differ(self, bounds: Floats, factors: Factors) -> Booleans:
+        rows = slice(len(self.accounts))
+        slack = (self.collateral.shape[1] + 32) * 2.0**-52
+        sums: Floats = self.collateral[rows] @ factors.collateral
+        collateral = sums[:, 0]
+        threshold = sums[:, 1]
+        debt: Floats = self.debt[rows] @ factors.debt
+        legs = self.legs[rows]
+        worse_score, worse_health, better_score, better_health = bounds[:, self.state[rows]]
+        most = debt * (1 + slack) + (legs + 1) * (factors.dearest + 2)
+        least = debt * (1 - slack)
+        worse = (collateral * (1 - slack) - (legs + 1) < worse_score * most) | (
+            threshold * (1 - slack) - BPS * (legs + 1) < worse_health * most
+        )
+        better = (collateral * (1 + slack) >= better_score * least) & (threshold * (1 + slack) >= better_health * least)
+        # Without debt an account is HEALTHY: it differs only if it was not.
+        differs = np.where(legs > 0, worse | better, self.state[rows] > 0)
+        if factors.unvalued_collateral:
+            differs &= ~(self.collateral[rows][:, factors.unvalued_collateral] > 0).any(axis=1)
+        if factors.unvalued_debt:
+            differs &= ~(self.debt[rows][:, factors.unvalued_debt] > 0).any(axis=1)
+        return differs
+
+
 class Screen:
     """The float mirror. `refresh` brings changed accounts in, `candidates` screens all of them."""
 
     def __init__(self, rule: Rule) -> None:
         self._bounds = _bounds_of(rule)
         self._row_of: dict[AccountId, int] = {}
-        self._accounts: list[AccountId] = []
-        self._collateral: Floats = np.zeros((0, 0))
-        self._debt: Floats = np.zeros((0, 0))
-        self._legs: Floats = np.zeros(0)
-        """How many legs an account has; 0 for one without debt."""
-        self._state: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
+        """Counted over all blocks."""
+        self._blocks: list[_Block] = []
 
     def refresh(
         self, portfolio: Portfolio, accounts: Iterable[AccountId], standings: Mapping[AccountId, Standing]
     ) -> None:
         """Mirror these accounts' legs and states anew."""
-        self._fit(len(portfolio.markets), 0)
+        columns = len(portfolio.markets)
         for account in accounts:
-            row = self._row_of.get(account)
-            if row is None:
-                row = self._row_of[account] = len(self._accounts)
-                self._accounts.append(account)
-                self._fit(0, row + 1)
-            self._mirror(row, portfolio, account)
-            self._state[row] = standings.get(account, UNKNOWN).state
+            block, row = self._place(account)
+            block.widen(columns)
+            block.mirror(row, portfolio.legs(account))
+            block.state[row] = standings.get(account, UNKNOWN).state
 
-    def _mirror(self, row: int, portfolio: Portfolio, account: AccountId) -> None:
-        self._collateral[row] = 0.0
-        self._debt[row] = 0.0
-        # Cells add up as integers first: a float is rounded once.
-        cells: dict[tuple[int, Side], int] = {}
-        legs = 0
-        for leg in portfolio.legs(account):
-            key = (leg.market.number, leg.side)
-            cells[key] = cells.get(key, 0) + leg.amount
-            legs += 1
-        owes = False
-        for (column, side), amount in cells.items():
-            if side is Side.COLLATERAL:
-                self._collateral[row, column] = float(amount)
-            else:
-                self._debt[row, column] = float(amount)
-                owes = True
-        self._legs[row] = float(legs) if owes else 0.0
+    def _place(self, account: AccountId) -> tuple[_Block, int]:
+        row = self._row_of.get(account)
+        if row is None:
+            row = self._row_of[account] = len(self._row_of)
+            if row % BLOCK == 0:
+                self._blocks.append(_Block())
+            self._blocks[-1].accounts.append(account)
+        return self._blocks[row // BLOCK], row % BLOCK
 
     def set_state(self, account: AccountId, state: MarginState) -> None:
-        row = self._row_of.get(account)
-        if row is not None:
-            self._state[row] = state
+        if account in self._row_of:
+            block, row = self._place(account)
+            block.state[row] = state
 
     def candidates(self, portfolio: Portfolio, at: int) -> Iterator[list[AccountId]]:
         """Per block of accounts: those whose state at these prices and this second could differ.
 
         The portfolio must not change before the iterator is exhausted.
         """
-        factors = Factors(portfolio, self._collateral.shape[1], at)
-        for start in range(0, len(self._accounts), BLOCK):
-            stop = min(start + BLOCK, len(self._accounts))
-            rows = start + np.flatnonzero(self._could_differ(start, stop, factors))
-            yield [self._accounts[row] for row in rows]
-
-    def _could_differ(self, start: int, stop: int, factors: Factors) -> Booleans:
-        rows = slice(start, stop)
-        slack = (self._collateral.shape[1] + 32) * 2.0**-52
-        sums: Floats = self._collateral[rows] @ factors.collateral
-        collateral = sums[:, 0]
-        threshold = sums[:, 1]
-        debt: Floats = self._debt[rows] @ factors.debt
-        legs = self._legs[rows]
-        worse_score, worse_health, better_score, better_health = self._bounds[:, self._state[rows]]
-        most = debt * (1 + slack) + (legs + 1) * (factors.dearest + 2)
-        least = debt * (1 - slack)
-        worse = (collateral * (1 - slack) - (legs + 1) < worse_score * most) | (
-            threshold * (1 - slack) - BPS * (legs + 1) < worse_health * most
-        )
-        better = (collateral * (1 + slack) >= better_score * least) & (
-            threshold * (1 + slack) >= better_health * least
-        )
-        # Without debt an account is HEALTHY: it differs only if it was not.
-        differs = np.where(legs > 0, worse | better, self._state[rows] > 0)
-        if factors.unvalued_collateral:
-            differs &= ~(self._collateral[rows][:, factors.unvalued_collateral] > 0).any(axis=1)
-        if factors.unvalued_debt:
-            differs &= ~(self._debt[rows][:, factors.unvalued_debt] > 0).any(axis=1)
-        return differs
-
-    def _fit(self, columns: int, rows: int) -> None:
-        height, width = self._collateral.shape
-        if rows <= height and columns <= width:
-            return
-        height = height if rows <= height else max(2 * height, rows, 64)
-        width = max(width, columns)
-        self._collateral = _grown(self._collateral, height, width)
-        self._debt = _grown(self._debt, height, width)
-        self._legs = np.concatenate([self._legs, np.zeros(height - len(self._legs))])
-        self._state = np.concatenate([self._state, np.zeros(height - len(self._state), dtype=np.intp)])
-
-
-def _grown(old: Floats, height: int, width: int) -> Floats:
-    new = np.zeros((height, width))
-    new[: old.shape[0], : old.shape[1]] = old
-    return new
+        factors = Factors(portfolio, at)
+        for block in self._blocks:
+            block.widen(len(portfolio.markets))
+            yield [block.accounts[row] for row in np.flatnonzero(block.could_differ(self._bounds, factors))]
 
 
 def _bounds_of(rule: Rule) -> Floats:

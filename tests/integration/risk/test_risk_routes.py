@@ -47,6 +47,9 @@ async def test_margin_and_its_events(aio: Aio, store: Store) -> None:
         shown = json.loads((await get(margin, name(7))).body)
         assert (shown["state"], shown["episode"], shown["step"]) == ("WARNING", 1, 4)
         assert shown["figures"]["health_factor"] == "1.52"
+        assert shown["figures"]["score_percent"] == "90"
+        assert shown["figures"]["collateral_usd"] == "1900"
+        assert shown["credit_usd"] == "0"
         assert {(leg["asset"], leg["side"], leg["balance"]) for leg in shown["legs"]} == {
             ("ETH", "collateral", str(10**18)),
             ("USDC", "debt", str(10**9)),

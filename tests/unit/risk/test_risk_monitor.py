@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusion_daemon.domain.account import AccountRecord
-from fusion_daemon.domain.identifiers import AccountId
+from fusion_daemon.domain.identifiers import AccountId, Address
 from fusion_daemon.domain.margin import Cause, MarginEvent, MarginState
 from fusion_daemon.risk import monitor as monitor_module
+from fusion_daemon.risk import screen as screen_module
 from fusion_daemon.risk.margin import RAY, decide
 from fusion_daemon.risk.monitor import MarginMonitor
 from fusion_daemon.risk.report import report
@@ -176,7 +178,20 @@ def test_screening_and_exact_evaluation_of_all_agree(story: list[tuple[str, int,
     exact = play(story)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(monitor_module, "FEW", 0)
+        patch.setattr(screen_module, "BLOCK", 2)
         assert play(story) == exact
+
+
+@pytest.mark.usefixtures("screened")
+def test_a_market_that_nobody_holds_yet_does_not_stop_the_screen() -> None:
+    """1 <- 2(deposit, borrow) <- tick <- 3(a token is listed) <- tick, with nobody to mirror in between."""
+    desk, chain = Desk(), JournalWriter()
+    opened_market(desk, chain)
+    desk.fold(chain.apply(2, deposit(1, ETHER), borrow(1, 1_000 * DOLLAR)))
+    assert desk.price(usd(3, ETH, 1_999.0)) == []
+    desk.fold(chain.apply(3, replace(listed()[0], token=Address(b"\x99" * 20))))
+    (event,) = desk.price(usd(4, ETH, 1_500.0))
+    assert event.after is MarginState.MARGIN_CALL
 
 
 def test_only_holders_of_the_ticked_asset_are_looked_at() -> None:
@@ -211,6 +226,23 @@ def test_a_changed_threshold_looks_at_everybody() -> None:
     (event,) = [each for block in later.blocks(case) for each in later.decide(block, case.driver)]
     assert (event.cause, event.after) == (Cause.CONFIGURATION, MarginState.WARNING)
     assert event.inputs.configuration == strict.fingerprint
+
+
+def test_a_credit_line_is_shown_and_moves_nobody() -> None:
+    """Its collateral is counted where it lies: 1,600 over 1,400 stays a margin call with 9,000 granted."""
+    desk, chain = Desk(), JournalWriter()
+    opened_market(desk, chain)
+    desk.fold(chain.apply(2, deposit(1, ETHER), borrow(1, 1_400 * DOLLAR)))
+    before = report(desk.monitor, name(1), GENESIS)
+    case = desk.monitor.entry(chain.apply(3, credit(1, 9_000 * 10**8), credit(2, 5 * 10**8, 1)))
+    assert case is not None
+    assert not any(desk.monitor.blocks(case))
+    after = report(desk.monitor, name(1), GENESIS)
+    assert before is not None
+    assert after == replace(before, credit_usd=9_000 * 10**8, inputs=desk.monitor.inputs(GENESIS))
+    alone = report(desk.monitor, name(2), GENESIS)
+    assert alone is not None
+    assert (alone.credit_usd, alone.legs) == (5 * 10**8, ())
 
 
 def test_registering_an_address_in_trouble_moves_the_episode() -> None:
