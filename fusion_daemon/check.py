@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import trio
 
 from fusion_daemon.aio import Aio, AioError, open_aio
+from fusion_daemon.alerting.signature import parse_secret
 from fusion_daemon.chain.rpc import verify_endpoints
 from fusion_daemon.chain.rpc_errors import endpoint_name
 from fusion_daemon.chain.settings import ChainSettings
@@ -21,6 +23,7 @@ from fusion_daemon.database import external_dsn
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.feeds import ChainCalls
+from fusion_daemon.logs import Redactor
 from fusion_daemon.oracle.calls import check_feeds
 from fusion_daemon.settings import (
     alerting_settings,
@@ -44,15 +47,25 @@ class Finding:
     says: str
 
 
-def check_everything(config: Config) -> list[Finding]:
-    """Blocks; opens connections and closes them again. Never raises a Failure: it becomes a finding."""
+def check_everything(config: Config, redactor: Redactor) -> list[Finding]:
+    """Blocks; opens connections and closes them again. Never raises a Failure: it becomes a finding.
+
+    What others answered is quoted in findings, so all of them pass the redactor.
+    """
+    return [replace(each, says=redactor.text(each.says)) for each in _look(config)]
+
+
+def _look(config: Config) -> list[Finding]:
     secret = SecretFiles.of(config)
     findings = [_try(f"secret {name}", partial(_secret, secret, name)) for name in secret_names(config)]
     findings += [_try(f"principal {each.name}", partial(_principal, each, secret)) for each in config.http.principals]
     findings.append(_try("risk limits", lambda: _quiet(risk_settings(config))))
     findings.append(_try("alerting", lambda: _quiet(alerting_settings(config))))
     findings.append(_try("state directory", lambda: _directory(config.daemon.state_directory)))
-    findings += [_try(f"receiver {each.name}", partial(_reach, each)) for each in config.alerting.receivers]
+    for receiver in config.alerting.receivers:
+        findings.append(_try(f"receiver {receiver.name}", partial(_reach, receiver)))
+        if receiver.secret is not None:
+            findings.append(_try(f"signing key of {receiver.name}", partial(_signing_key, receiver.secret, secret)))
     if config.alerting.smtp is not None:
         host, port = config.alerting.smtp.host, config.alerting.smtp.port
         findings.append(_try("mail server", partial(_connect, host, port)))
@@ -118,9 +131,13 @@ async def _feeds(aio: Aio, config: Config, reachable: dict[ChainId, ChainSetting
         for chain, sources in oracle_settings(config).on_chains().items():
             subject = f"feeds on chain {chain}"
             if chain not in reachable:
-                findings.append(Finding(subject, True, "not looked at: the chain has no endpoint that answers"))
+                says = "not looked at: the chain has no endpoint that answers; mend that first"
+                findings.append(Finding(subject, True, says))
                 continue
-            wrong = await check_feeds(call_many, chain, sources)
+            try:
+                wrong: Sequence[Exception] = await check_feeds(call_many, chain, sources)
+            except (Failure, AioError) as failure:
+                wrong = [failure]
             findings += [Finding(subject, True, str(each)) for each in wrong]
             if not wrong:
                 findings.append(Finding(subject, False, f"all {len(sources)} are as configured"))
@@ -143,21 +160,28 @@ def _principal(principal: Principal, secret: SecretFiles) -> str:
 
 
 def _secret(secret: SecretFiles, name: str) -> str:
-    if not secret(name):
-        raise ValueError(f"the file {name} is empty; write the secret into it")
+    secret(name)
     return "readable"
 
 
+def _signing_key(name: str, secret: SecretFiles) -> str:
+    parse_secret(secret(name))
+    return "well-formed"
+
+
 def _directory(path: Path) -> str:
+    path = path.absolute()
     nearest = next(each for each in (path, *path.parents) if each.exists())
     if not nearest.is_dir():
         raise ValueError(f"{nearest} is not a directory; choose another state_directory")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(f"{nearest} is not writable for this user; give it to the daemon's, or choose another")
     return "exists" if nearest == path else f"will be made in {nearest}"
 
 
 def _reach(receiver: Receiver) -> str:
     if receiver.channel == "email":
-        return "reached through the mail server"
+        return "is reached through the mail server; see there"
     url = urlsplit(receiver.target)
     if url.hostname is None:
         raise ValueError(f"{receiver.name}: the target has no host; write a whole URL")

@@ -1,6 +1,7 @@
 """The `fusion-daemon` command. Imports lazily: `--help` must not pay for what it does not use.
 
-Exit codes: 0 ok, 1 failed, 2 usage, 3 degraded, 75 try again, 78 configuration (systemd does not restart).
+Exit codes: 0 ok, 1 failed, 2 usage, 3 degraded, 4 an actor would not stop, 78 configuration (systemd does not
+restart), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 if TYPE_CHECKING:
+    from fusion_daemon.config import Config
     from fusion_daemon.domain.failure import Failure
+    from fusion_daemon.logs import Redactor
 
 FAILED = 1
 DEGRADED = 3
@@ -36,21 +39,21 @@ app = typer.Typer(
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Run the daemon that the configuration describes."""
-    with _failures():
-        from fusion_daemon.config import load_config
+    with _failures() as redactor:
+        loaded = _load(config, redactor)
         from fusion_daemon.daemon import run_daemon
 
-        raise typer.Exit(run_daemon(load_config(config)))
+        raise typer.Exit(run_daemon(loaded))
 
 
 @app.command()
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Validate the configuration and try every connection; print each finding with its cure."""
-    with _failures():
+    with _failures() as redactor:
+        loaded = _load(config, redactor)
         from fusion_daemon.check import check_everything, print_findings
-        from fusion_daemon.config import load_config
 
-        findings = check_everything(load_config(config))
+        findings = check_everything(loaded, redactor)
         print_findings(findings, as_json=as_json)
         if any(finding.failed for finding in findings):
             raise typer.Exit(FAILED)
@@ -59,24 +62,24 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 @app.command()
 def migrate(config: ConfigOption = None) -> None:
     """Bring the database to this version's schema; say what was applied."""
-    with _failures():
-        from fusion_daemon.config import load_config
+    with _failures() as redactor:
+        loaded = _load(config, redactor)
         from fusion_daemon.daemon import migrate_database
 
-        applied = migrate_database(load_config(config))
+        applied = migrate_database(loaded)
         typer.echo("\n".join(applied) if applied else "The schema is up to date.")
 
 
 @app.command()
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Ask the running daemon how every component is. Exit code 3 when one is not ready."""
-    with _failures():
-        from fusion_daemon.config import load_config
+    """Ask the running daemon how every component is. Exit code 3 when one is degraded or not ready."""
+    with _failures() as redactor:
+        loaded = _load(config, redactor)
         from fusion_daemon.status import print_status, read_status
 
-        answer = read_status(load_config(config))
+        answer = read_status(loaded)
         print_status(answer, as_json=as_json)
-        if not answer.ready:
+        if not answer.well:
             raise typer.Exit(DEGRADED)
 
 
@@ -101,20 +104,35 @@ def demo(
             raise typer.Exit(FAILED)
 
 
-@contextmanager
-def _failures() -> Iterator[None]:
-    """A Failure is for the operator: its text, not a traceback; configuration errors exit 78."""
-    from fusion_daemon.domain.failure import Failure
+def _load(path: Path | None, redactor: Redactor) -> Config:
+    """The configuration; from here on its secrets are masked in what is printed. Raises ConfigurationInvalid."""
+    from fusion_daemon.config import known_secrets, load_config
 
+    config = load_config(path)
+    redactor.register(known_secrets(config))
+    return config
+
+
+@contextmanager
+def _failures() -> Iterator[Redactor]:
+    """A Failure is for the operator: its text (masked), not a traceback; configuration errors exit 78."""
+    from fusion_daemon.domain.failure import Failure
+    from fusion_daemon.logs import Redactor
+
+    redactor = Redactor()
     try:
-        yield
+        yield redactor
     except (Failure, ExceptionGroup) as error:
         failures = _failures_in(error)
         if not failures:
             raise  # a defect of ours: the traceback is what helps
         for failure in failures:
-            typer.echo(str(failure), err=True)
+            typer.echo(redactor.text(str(failure)), err=True)
         raise typer.Exit(max(map(_exit_code, failures))) from error
+    except BaseExceptionGroup as group:
+        if group.split(KeyboardInterrupt)[1] is not None:
+            raise
+        raise KeyboardInterrupt from None  # Ctrl-C, wrapped by the nurseries that it passed
 
 
 def _failures_in(error: Exception) -> Sequence[Failure]:
@@ -131,8 +149,10 @@ def _failures_in(error: Exception) -> Sequence[Failure]:
 
 def _exit_code(failure: Failure) -> int:
     from fusion_daemon.config import ConfigurationInvalid, SecretMissing
+    from fusion_daemon.http.principals import PrincipalsInvalid, TokenInvalid
 
-    return CONFIGURATION if isinstance(failure, ConfigurationInvalid | SecretMissing) else FAILED
+    needs_a_person = ConfigurationInvalid | SecretMissing | PrincipalsInvalid | TokenInvalid
+    return CONFIGURATION if isinstance(failure, needs_a_person) else FAILED
 
 
 def main() -> None:

@@ -6,19 +6,55 @@ name in the secrets directory (`$CREDENTIALS_DIRECTORY` under systemd, else `[se
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from eth_utils.address import to_checksum_address
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import parse_address
 
-AddressText = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
+
+def _checksummed(text: str) -> str:
+    """EIP-55: capitals are a checksum. An address mistyped by one digit would be watched in vain."""
+    bare = text.removeprefix("0x")
+    if bare not in (bare.lower(), bare.upper()) and to_checksum_address(text.lower()) != text:
+        raise ValueError("the capitals do not fit this address: it is mistyped, or write it in small letters")
+    return text
+
+
+def _listening(text: str) -> str:
+    if text != "localhost":
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            raise ValueError("neither an IP address nor localhost") from None
+    return text
+
+
+def _loopback(text: str) -> str:
+    if text != "localhost" and not ipaddress.ip_address(text).is_loopback:
+        raise ValueError("not a loopback address: the admin port would be open to the network in clear text")
+    return text
+
+
+def _postgres(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in ("postgresql", "postgres"):
+        raise ValueError("write postgresql://user@host/database")
+    if url.password is not None or "password" in dict(parse_qsl(url.query)):
+        raise ValueError("no password belongs here: put it into a secret and name that as [database] password")
+    return text
+
+
+AddressText = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$"), AfterValidator(_checksummed)]
+Host = Annotated[str, AfterValidator(_listening)]
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Za-z0-9._-]{0,19}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")]
 Seconds = Annotated[float, Field(gt=0)]
@@ -31,7 +67,7 @@ class ConfigurationInvalid(Failure):
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Daemon(Section):
@@ -42,11 +78,16 @@ class Daemon(Section):
 
 
 class Database(Section):
-    dsn: str | None = None
+    dsn: Annotated[str, AfterValidator(_postgres)] | None = None
     """An external Postgres, without a password. Absent: the embedded one."""
     password: Name | None = None
     """The name of the secret that holds the external Postgres' password."""
-    pool_size: int = Field(default=8, ge=2, le=100)
+
+    @model_validator(mode="after")
+    def _someone_logs_in(self) -> Database:
+        if self.password is not None and (self.dsn is None or not urlsplit(self.dsn).username):
+            raise ValueError("a password needs a dsn that names the user")
+        return self
 
 
 class Principal(Section):
@@ -58,16 +99,31 @@ class Principal(Section):
     """The name of the secret that holds the token, or its SHA-256 as `sha256:<hex>`."""
     uid: int | None = Field(default=None, ge=0)
 
+    @model_validator(mode="after")
+    def _known_by_something(self) -> Principal:
+        if self.token is None and self.uid is None:
+            raise ValueError(f"{self.name} needs a token or a uid, or nobody could act under that name")
+        return self
+
 
 class Http(Section):
-    host: str = "127.0.0.1"
+    host: Annotated[Host, AfterValidator(_loopback)] = "127.0.0.1"
     port: Port = 8780
     """The admin port. 0 picks a free one."""
     socket: Path | None = None
     """The admin unix socket (mode 0660). Absent: `admin.sock` in the state directory."""
-    metrics_host: str = "127.0.0.1"
+    metrics_host: Host = "127.0.0.1"
     metrics_port: Port = 9478
     principals: tuple[Principal, ...] = ()
+
+    @model_validator(mode="after")
+    def _apart(self) -> Http:
+        uids = [each.uid for each in self.principals if each.uid is not None]
+        if len({each.name for each in self.principals}) != len(self.principals) or len(set(uids)) != len(uids):
+            raise ValueError("two principals have the same name or the same uid")
+        if self.port and self.port == self.metrics_port:
+            raise ValueError("port and metrics_port are the same")
+        return self
 
 
 class Logging(Section):
@@ -99,6 +155,14 @@ class Chain(Section):
     max_span: int = Field(default=2000, ge=1)
     """The most blocks asked for in one eth_getLogs."""
     request_timeout_seconds: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Chain:
+        if self.poll_min_seconds > self.poll_max_seconds:
+            raise ValueError("poll_min_seconds is above poll_max_seconds")
+        if len({token.address.lower() for token in self.tokens}) != len(self.tokens):
+            raise ValueError("two tokens have the same address: which asset is it?")
+        return self
 
 
 class ChainlinkSource(Section):
@@ -150,8 +214,8 @@ class Risk(Section):
     @model_validator(mode="after")
     def _descending(self) -> Risk:
         for limits in (self.score_bps, self.health_factor_bps):
-            if not limits[0] > limits[1] > limits[2]:
-                raise ValueError(f"limits must fall: {limits}")
+            if not limits[0] > limits[1] > limits[2] > 0:
+                raise ValueError(f"limits must fall and stay above 0: {limits}")
         if self.health_factor_bps[2] < 10000:
             raise ValueError("the last health factor limit may not be below 10000 (1.0)")
         return self
@@ -168,7 +232,10 @@ class Receiver(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Receiver:
-        if self.channel == "webhook" and (self.secret is None or not self.target.startswith(("http://", "https://"))):
+        url = urlsplit(self.target)
+        if self.channel == "webhook" and (
+            self.secret is None or url.scheme not in ("http", "https") or not url.hostname
+        ):
             raise ValueError("a webhook receiver needs an http(s) target and a secret")
         if self.channel == "email" and "@" not in self.target:
             raise ValueError("an e-mail receiver needs a mail address as target")
@@ -217,7 +284,6 @@ class Config(Section):
             raise ValueError("two [[oracle.assets]] have the same asset")
         for chain in self.chains:
             for token in chain.tokens:
-                parse_address(token.address)
                 if token.asset not in priced:
                     raise ValueError(f"chain {chain.id}: nothing prices asset {token.asset}; add an [[oracle.assets]]")
         for asset in self.oracle.assets:
@@ -262,15 +328,19 @@ def load_config(path: Path | None) -> Config:
 
 def _findings(error: ValidationError) -> list[str]:
     findings = []
-    for item in error.errors(include_url=False, include_input=False):
+    items = error.errors(include_url=False, include_input=False)
+    for item in items:
+        place = item["loc"]
+        if item["type"] == "too_short" and any(each["loc"][: len(place)] == place for each in items if each != item):
+            continue  # the entries are there, but each is wrong, as its own finding says
         where = ".".join(str(part) for part in item["loc"]) or "the file"
-        text = "unknown key" if item["type"] == "extra_forbidden" else item["msg"]
+        text = "unknown key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
         findings.append(f"  {where}: {text}")
     return findings
 
 
 class SecretMissing(Failure):
-    """A secret that the configuration names is not there or cannot be read."""
+    """A secret that the configuration names is not there, is empty, or cannot be read."""
 
 
 class SecretFiles:
@@ -293,18 +363,54 @@ class SecretFiles:
                 "Set [secrets] directory, or LoadCredential= in the unit.",
             )
         try:
-            return (self._directory / name).read_text().strip()
+            text = (self._directory / name).read_text().strip()
         except OSError as error:
-            raise SecretMissing(
-                f"The secret {name} cannot be read ({error.strerror}).",
-                "Whatever uses it cannot work.",
-                f"Put it into the file {self._directory / name}, readable by the daemon alone.",
-            ) from error
+            raise self._missing(name, f"cannot be read ({error.strerror})") from error
+        except UnicodeDecodeError:
+            raise self._missing(name, "is not text") from None  # its message would quote the secret
+        if not text:
+            raise self._missing(name, "is empty")
+        return text
+
+    def every(self, names: Iterable[str]) -> list[str]:
+        """All of them. Raises SecretMissing, which names each one that is missing."""
+        found: list[str] = []
+        missing: list[SecretMissing] = []
+        for name in names:
+            try:
+                found.append(self(name))
+            except SecretMissing as failure:
+                missing.append(failure)
+        if len(missing) > 1:
+            told = "\n".join(f"  {each.happened} {each.remedy}" for each in missing)
+            raise SecretMissing(f"Secrets are missing:\n{told}\n", "Nothing was started.", "Mend each one named above.")
+        if missing:
+            raise missing[0]
+        return found
+
+    def _missing(self, name: str, how: str) -> SecretMissing:
+        return SecretMissing(
+            f"The secret {name} {how}.",
+            "Whatever uses it cannot work.",
+            f"Put it into the file {self._directory}/{name}, readable by the daemon alone.",
+        )
 
 
 def with_secrets(url: str, secret: Callable[[str], str]) -> str:
     """The URL with every `{name}` replaced by that secret. Raises SecretMissing."""
     return _PLACEHOLDER.sub(lambda found: secret(found.group(1)), url)
+
+
+def known_secrets(config: Config) -> list[str]:
+    """Every secret that can be read, to mask it in what is printed; one that is missing is its user's to report."""
+    secret = SecretFiles.of(config)
+    found = []
+    for name in secret_names(config):
+        try:
+            found.append(secret(name))
+        except SecretMissing:
+            continue
+    return found
 
 
 def secret_names(config: Config) -> list[str]:

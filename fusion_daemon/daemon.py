@@ -57,7 +57,7 @@ class TakenOver(Failure):
 def run_daemon(config: Config) -> int:
     """Runs until SIGTERM or SIGINT; the exit code. Raises Failures of starting up."""
     secret = SecretFiles.of(config)
-    redactor = Redactor(secret(name) for name in secret_names(config))
+    redactor = Redactor(secret.every(secret_names(config)))
     configure_logging(style=config.logging.style, level=config.logging.level, redactor=redactor)
     faulthandler.enable()
     sys.setswitchinterval(SWITCH_INTERVAL)

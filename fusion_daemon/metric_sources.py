@@ -14,6 +14,7 @@ from actors.chain_listener import ChainListener, ListenerStatistics
 from actors.oracle_poller import OraclePoller
 from fusion_daemon.aio import Aio
 from fusion_daemon.aio_statistics import BUCKETS
+from fusion_daemon.alerting.retry import DeliveryState, Verdict
 from fusion_daemon.composition import House
 from fusion_daemon.http.metrics import (
     AnyFamily,
@@ -120,6 +121,7 @@ def _store(store: Store) -> Iterable[AnyFamily]:
         [Sample(seen.unknown_outcomes)],
     )
     yield _counter("fusion_store_fenced_total", "Writes refused to an older epoch.", [Sample(seen.fenced)])
+    yield _counter("fusion_store_conflicts_total", "Commits refused as stale.", [Sample(seen.conflicts)])
     pools = (("actors", seen.actors), ("http", seen.http))
     yield _gauge("fusion_store_connections", "Open connections.", [Sample(p.size, (n,)) for n, p in pools], ("pool",))
     yield _gauge(
@@ -296,10 +298,20 @@ def _oracle(house: House) -> Iterable[AnyFamily]:
     )
     yield _gauge(
         "fusion_feed_age_seconds",
-        "Age of a source's last good reading.",
+        "Age of a source's last good reading by the source's own time.",
         [Sample(time.time() - s.observed_at, (s.source,)) for s in seen if s.observed_at is not None],
         label,
     )
+    yield _gauge(
+        "fusion_feed_allowed_age_seconds",
+        "Age beyond which that reading is not used: the source's heartbeat and slack.",
+        [Sample(s.lifetime, (s.source,)) for s in seen if s.lifetime is not None],
+        label,
+    )
+
+
+_ENDS = (DeliveryState.DELIVERED, DeliveryState.ACCEPTED, DeliveryState.REJECTED, DeliveryState.EXHAUSTED)
+"""Told from zero on: `increase` cannot see a series whose first value is already 1."""
 
 
 def _alerting(house: House) -> Iterable[AnyFamily]:
@@ -310,16 +322,25 @@ def _alerting(house: House) -> Iterable[AnyFamily]:
     yield _counter(
         "fusion_delivery_attempts_total",
         "Attempts by outcome.",
-        [Sample(count, (verdict.value,)) for verdict, count in seen.attempts.items()],
+        [Sample(seen.attempts.get(verdict, 0), (verdict.value,)) for verdict in Verdict],
         ("outcome",),
     )
     yield _counter(
         "fusion_deliveries_ended_total",
         "Deliveries by final state.",
-        [Sample(count, (state.value,)) for state, count in seen.ended.items()],
+        [Sample(seen.ended.get(state, 0), (state.value,)) for state in _ENDS],
         ("state",),
     )
     yield _counter("fusion_delivery_attempt_seconds_total", "Time spent in attempts.", [Sample(seen.attempt_seconds)])
+    yield _counter("fusion_alerts_routed_total", "Alerts that were given their deliveries.", [Sample(seen.routed)])
+    yield _counter(
+        "fusion_deliveries_interrupted_total",
+        "Deliveries taken up again after an earlier life.",
+        [Sample(seen.interrupted)],
+    )
+    yield _gauge(
+        "fusion_deliveries_unrecorded", "Attempts that ended and are not yet stored.", [Sample(seen.unrecorded)]
+    )
     yield _gauge("fusion_deliveries_in_flight", "Attempts under way.", [Sample(seen.in_flight)])
     yield _gauge(
         "fusion_delivery_overdue_seconds",

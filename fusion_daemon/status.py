@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import http.client
+import socket
+from pathlib import Path
 
 import msgspec
 
 from fusion_daemon.config import Config
 from fusion_daemon.domain.failure import Failure
+from fusion_daemon.settings import admin_http
 
 _TIMEOUT = 5.0
+_LIMPING = "degraded"
 
 
 class DaemonNotReached(Failure):
@@ -29,11 +33,16 @@ class Readiness(msgspec.Struct, frozen=True):
     ready: bool
     components: tuple[ComponentStatus, ...]
 
+    @property
+    def well(self) -> bool:
+        """Ready, and no component is limping: a chain whose endpoints are down leaves the daemon ready for the rest."""
+        return self.ready and not any(each.state == _LIMPING for each in self.components)
+
 
 def read_status(config: Config) -> Readiness:
-    """Blocks for at most five seconds. Raises DaemonNotReached."""
-    where = f"{config.http.host}:{config.http.port}"
-    connection = http.client.HTTPConnection(config.http.host, config.http.port, timeout=_TIMEOUT)
+    """Over TCP, or over the unix socket when the configuration lets the system choose the port (0). Blocks;
+    no step of it for more than five seconds. Raises DaemonNotReached."""
+    where, connection = _door(config)
     try:
         connection.request("GET", "/-/ready")
         return msgspec.json.decode(connection.getresponse().read(), type=Readiness)
@@ -47,6 +56,27 @@ def read_status(config: Config) -> Readiness:
         connection.close()
 
 
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(_TIMEOUT)
+        self.sock.connect(str(self._path))
+
+
+def _door(config: Config) -> tuple[str, http.client.HTTPConnection]:
+    settings = admin_http(config)
+    if config.http.port == 0 and settings.socket is not None:
+        return str(settings.socket), _UnixConnection(settings.socket)
+    where = f"{config.http.host}:{config.http.port}"
+    return where, http.client.HTTPConnection(config.http.host, config.http.port, timeout=_TIMEOUT)
+
+
 def print_status(status: Readiness, *, as_json: bool) -> None:
     """A table, or one JSON object, on standard output."""
     if as_json:
@@ -55,10 +85,11 @@ def print_status(status: Readiness, *, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="ready" if status.ready else "NOT READY", title_justify="left")
+    title = "NOT READY" if not status.ready else "ready" if status.well else "ready, but DEGRADED"
+    table = Table(title=title, title_justify="left")
     for heading in ("component", "state", "since", "restarts", "why"):
         table.add_column(heading)
     for each in status.components:
-        style = "" if each.ready else "red"
+        style = "red" if not each.ready else "yellow" if each.state == _LIMPING else ""
         table.add_row(each.name, each.state, each.since, str(each.restarts), each.reason or "", style=style)
     Console().print(table)

@@ -24,6 +24,7 @@ from fusion_daemon.chain.rpc_errors import (
     block_unknown,
     endpoint_fault,
     endpoint_name,
+    quote_node,
     range_refused,
     rate_limited,
     wrong_chain,
@@ -301,7 +302,7 @@ async def verify_endpoints(settings: ChainSettings) -> tuple[RpcFailure | None, 
 
 def _viewed(url: str, answer: TextAnswer) -> bytes | RpcFailure:
     if answer.error is not None:
-        return endpoint_fault(url, f"refused a call: {answer.error.message[:200]}")
+        return endpoint_fault(url, f"refused a call: {quote_node(url, answer.error.message)}")
     try:
         return bytes.fromhex((answer.result or "").removeprefix("0x"))
     except ValueError:
@@ -312,8 +313,8 @@ def _raise_error(url: str, error: WireError | None) -> None:
     if error is None:
         return
     if any(word in error.message.lower() for word in _UNKNOWN_WORDS):
-        raise block_unknown(url, f"what was asked for ({error.message[:200]})")
-    raise endpoint_fault(url, f"answered with error {error.code}: {error.message[:200]}")
+        raise block_unknown(url, f"what was asked for ({quote_node(url, error.message)})")
+    raise endpoint_fault(url, f"answered with error {error.code}: {quote_node(url, error.message)}")
 
 
 def _is_limit(error: WireError) -> bool:

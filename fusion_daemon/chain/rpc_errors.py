@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from fusion_daemon.chain.ranges import Refusal
 from fusion_daemon.domain.failure import Failure
@@ -16,6 +17,27 @@ def endpoint_name(url: str) -> str:
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port is not None else ""
     return f"{parts.scheme}://{parts.hostname or ''}{port}"
+
+
+_MASK = "[redacted]"
+_SHORTEST_KEY = 6
+"""Characters: path segments such as `v3` are no keys."""
+_LONGEST_QUOTE = 200
+
+
+def quote_node(url: str, message: str) -> str:
+    """What a node says, short enough to show and without what only its URL holds: some providers repeat in an
+    error the path, and with it the key, that they were asked with.
+    """
+    parts = urlsplit(url)
+    login = [parts.username or "", parts.password or ""]
+    raw = [*login, *parts.path.split("/"), *(pair.split("=", 1)[-1] for pair in parts.query.split("&"))]
+    basic = b64encode(":".join(map(unquote, login)).encode()).decode()  # as it goes into the Authorization header
+    held = {*raw, *map(unquote, raw), basic}
+    for key in sorted(held, key=len, reverse=True):
+        if len(key) >= _SHORTEST_KEY:
+            message = message.replace(key, _MASK)
+    return message[:_LONGEST_QUOTE]
 
 
 class RpcFailure(Failure):
@@ -84,7 +106,7 @@ def rate_limited(url: str, retry_after: float | None) -> RateLimited:
 
 def range_refused(url: str, first: int, last: int, message: str, refusal: Refusal) -> RangeRefused:
     return RangeRefused(
-        f"{endpoint_name(url)} refuses the logs of blocks {first} to {last}: {message[:200]}.",
+        f"{endpoint_name(url)} refuses the logs of blocks {first} to {last}: {quote_node(url, message)}.",
         "The range is too large for this provider; the listener asks for less.",
         "Nothing.",
         first,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,16 +15,23 @@ from fusion_daemon.demo.accounts import players
 from fusion_daemon.demo.scenario import Outcome, play
 from fusion_daemon.demo.stage import Stage, open_stage
 from fusion_daemon.demo.table import LiveTable
+from fusion_daemon.domain.failure import Failure
 
 ACCOUNTS = 24
+
+
+class DataDirectoryUsed(Failure):
+    """--data-dir names a directory that holds something already."""
 
 
 def run_demo(*, once: bool, quiet: bool, data_dir: Path | None) -> dict[str, object]:
     """Plays once. Without `once` the stage then stays up until Ctrl-C. Main thread; blocks.
 
-    quiet: no table (for `--json`). data_dir: keeps everything there; absent: a temporary directory.
+    SIGTERM ends it as Ctrl-C does. quiet: no table (for `--json`). data_dir: keeps everything there; absent: a
+    temporary directory.
     """
     console = Console(stderr=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _directory(data_dir) as directory, open_stage(directory, durable=data_dir is not None) as stage:
         cast = players(ACCOUNTS)
         if quiet:
@@ -57,10 +65,22 @@ def _linger(console: Console, stage: Stage) -> None:
         console.print("Stopping.")
 
 
+def _refuse_used(directory: Path) -> None:
+    """Each play makes two new chains; beside the journal of the ones before them it would be a reorganisation of
+    final blocks. And a directory of someone else's must not get another mode and a database."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise DataDirectoryUsed(
+            f"{directory} is not an empty directory.",
+            "What an earlier demonstration left there belongs to chains that are gone, so it is not played on.",
+            "Name a directory that is new or empty, or remove that one.",
+        )
+
+
 @contextmanager
 def _directory(data_dir: Path | None) -> Iterator[Path]:
     if data_dir is not None:
-        yield data_dir
+        _refuse_used(data_dir)
+        yield data_dir.absolute()
         return
     with tempfile.TemporaryDirectory(prefix="fusion-prime-demo-") as temporary:
         yield Path(temporary)

@@ -6,6 +6,7 @@ It can be told to misbehave, because a receiver that only ever answers 204 prove
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -95,3 +96,8 @@ class WebhookReceiver:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A caller that went away in the middle is part of the play: the daemon is killed. Else the traceback."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # typeshed names a union

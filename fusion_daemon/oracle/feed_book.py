@@ -45,6 +45,8 @@ class SourceStatistics:
     """Questions without an answer."""
     observed_at: int | None
     """Unix seconds of its last reading; None while its last answer was rejected."""
+    lifetime: float | None
+    """Seconds after `observed_at` for which the source vouches for that reading; None likewise."""
 
 
 class FeedBook:
@@ -160,20 +162,19 @@ class FeedBook:
         return bool(figures) and not any(each is not None and each.used for each in figures)
 
     def statistics(self) -> tuple[SourceStatistics, ...]:
-        return tuple(
-            SourceStatistics(
-                source=name,
-                readings=counts["readings"],
-                rejections=counts["rejections"],
-                silences=counts["silences"],
-                observed_at=self._observed_at(name),
-            )
-            for name, counts in self._counts.items()
-        )
+        return tuple(self._counted(name, counts) for name, counts in self._counts.items())
 
-    def _observed_at(self, source: str) -> int | None:
-        outcome = self._outcomes.get(source)
-        return outcome.observed_at if isinstance(outcome, Reading) else None
+    def _counted(self, name: str, counts: Counter[str]) -> SourceStatistics:
+        outcome = self._outcomes.get(name)
+        reading = outcome if isinstance(outcome, Reading) else None
+        return SourceStatistics(
+            source=name,
+            readings=counts["readings"],
+            rejections=counts["rejections"],
+            silences=counts["silences"],
+            observed_at=None if reading is None else reading.observed_at,
+            lifetime=None if reading is None else reading.lifetime,
+        )
 
     def _asked(self, feed: FeedSettings) -> bool:
         return all(

@@ -9,8 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from fusion_daemon.domain.failure import Failure
@@ -28,6 +30,8 @@ DATABASE = "fusion_prime"
 SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET_PATH = 107
 INITDB_TIMEOUT = 120.0
+GROUP_END = 5.0
+"""Seconds for the children of a killed initdb to be gone, and reaped by whoever inherited them."""
 LOG_KEPT = 16 * 1024 * 1024
 
 _TUNING = (
@@ -201,20 +205,26 @@ class Cluster:
         draft.rename(self.data)
 
     def _run(self, argv: list[str], given: str = "") -> None:
-        # In the state directory: the server's account may not be allowed to stand in ours.
-        done = subprocess.run(  # noqa: S603  programs of the wheel, no shell
+        """INVARIANT: when it returns or raises, the program and what it started have ended: who is interrupted
+        may remove the directory at once."""
+        with subprocess.Popen(  # noqa: S603  programs of the wheel, no shell
             self._confined(argv),
-            input=given,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
-            cwd=self.home,
+            cwd=self.home,  # the server's account may not be allowed to stand in our own directory
             env=self.environment(),
-            timeout=INITDB_TIMEOUT,
-            check=False,
-        )
-        if done.returncode != 0:
+            start_new_session=True,  # Ctrl-C on the terminal is ours to pass on; and the group is its own
+        ) as process:
+            try:
+                _, said = process.communicate(given, timeout=INITDB_TIMEOUT)
+            except BaseException:
+                _end_group(process)
+                raise
+        if process.returncode != 0:
             raise ClusterRefused(
-                f"Creating the Postgres data directory in {self.home} failed: {done.stderr.strip()[-2000:]}",
+                f"Creating the Postgres data directory in {self.home} failed: {said.strip()[-2000:]}",
                 "There is no database to run on.",
                 "Check the free space and the rights of the state directory.",
             )
@@ -232,3 +242,15 @@ class Cluster:
     def _give(self, path: Path) -> None:
         if self.account is not None:
             os.chown(path, self.account.uid, self.account.gid)
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """Kill a session's leader and what it started. What they wrote is a draft, so nothing is asked first."""
+    deadline = time.monotonic() + GROUP_END
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        process.poll()  # a leader that nobody reaps stays a member
+        time.sleep(0.005)

@@ -12,15 +12,29 @@ from pathlib import Path
 
 import pytest
 
+from fusion_daemon.alerting.settings import AlertingSettings
 from fusion_daemon.cli import CONFIGURATION
 from fusion_daemon.demo.accounts import Player, players
 from fusion_daemon.demo.configuration import RECEIVER_SECRET
 from fusion_daemon.demo.receiver import Answer, Arrival, WebhookReceiver
+from fusion_daemon.demo.scenario import move_price
 from fusion_daemon.demo.stage import Stage
 from fusion_daemon.domain.price import USD_SCALE
-from tests.e2e.witness import await_caught_up, heads_stored, until
+from tests.e2e.witness import (
+    await_caught_up,
+    chain_blocks,
+    chain_logs,
+    delivery_ids,
+    folded_journal,
+    heads_stored,
+    stored_logs,
+    until,
+)
 
-CRASH = 1_500 * USD_SCALE
+CRASH = 1_500
+"""ETH in USD."""
+ATTEMPT_SECONDS = 5.0
+"""Until an attempt at a receiver of the stage's configuration is given up."""
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
@@ -48,7 +62,8 @@ def test_an_unknown_key_is_named(stage: Stage) -> None:
 
 def test_another_chain_behind_an_rpc_url(stage: Stage) -> None:
     first, second = stage.deployments
-    stage.config.write_text(stage.config.read_text().replace(second.node.url, first.node.url))
+    text = stage.config.read_text()
+    stage.config.write_text(text.replace(second.node.url, first.node.url))
     checked = command("check", "--config", str(stage.config))
     assert checked.returncode == 1
     assert "31338" in checked.stdout
@@ -62,6 +77,12 @@ def test_another_chain_behind_an_rpc_url(stage: Stage) -> None:
     until(lambda: _price(stage, "ETH") == "1999", "prices go on")
     until(lambda: _told(stage, "chain_listener:31337").get("ready") is True, "the other listener is well")
     assert stage.daemon.stop() == 0
+    # Nothing of the wrong chain has been stored as the right one's; mended, all of the right one is read.
+    stage.config.write_text(text)
+    _margin_calls(stage)
+    await_caught_up(stage)
+    assert stored_logs(stage) == chain_logs(stage)
+    assert folded_journal(stage) == chain_blocks(stage)
 
 
 def test_a_feed_with_unexpected_decimals_is_refused(stage: Stage) -> None:
@@ -79,6 +100,11 @@ def test_a_feed_with_unexpected_decimals_is_refused(stage: Stage) -> None:
     assert "18" in reason
     assert _price(stage, "ETH") is None
     assert stage.daemon.stop() == 0
+    # Mended, the asset is priced and who has to be called is called.
+    stage.config.write_text(text)
+    called = _margin_calls(stage)
+    await_caught_up(stage)
+    assert len(stage.receiver.arrivals()) == len(called)
 
 
 def test_a_receiver_that_fails_is_tried_again_under_the_same_id(stage: Stage) -> None:
@@ -114,20 +140,25 @@ def test_a_receiver_that_asks_for_time_gets_it(stage: Stage) -> None:
 
 
 def test_a_receiver_that_hangs_delays_nobody_else(stage: Stage) -> None:
+    """More calls than one destination may have in flight, to a receiver that never answers and to another."""
     released = threading.Event()
+    asked: list[float] = []
 
     def hang(arrival: Arrival) -> Answer:
-        released.wait(30)
+        asked.append(arrival.at)
+        released.wait(30.0)
         return Answer()
 
     stage.receiver.answer = hang
     with _another_receiver(stage) as other:
-        called = _margin_calls(stage)
-        until(lambda: len(other.arrivals()) >= len(called), "the other receiver is told", patience=5.0)
+        called = _margin_calls(stage, 120)
+        assert len(called) > AlertingSettings(()).per_destination
+        until(lambda: _ids(other) == delivery_ids(stage, "receiver = 'other'"), "the other receiver is told of all")
+        assert max(arrival.at for arrival in other.arrivals()) < asked[0] + ATTEMPT_SECONDS
         released.set()
         await_caught_up(stage)
-        # A hung attempt timed out; whether it arrived was unknown, so it came again under the same id.
-        assert {each.webhook_id for each in stage.receiver.arrivals()} != set()
+        # What was cut off in the middle came again under the same id: once each it has everything.
+        assert _ids(stage.receiver) == delivery_ids(stage, "receiver = 'desk'")
 
 
 def test_a_redirect_is_never_followed(stage: Stage) -> None:
@@ -154,17 +185,24 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-def _margin_calls(stage: Stage) -> list[Player]:
-    """Four accounts, of which the two that owe most are called when the price falls."""
-    cast = players(4)
+def _margin_calls(stage: Stage, count: int = 4) -> list[Player]:
+    """`count` accounts, of which half borrow what is healthy at first; those that owe most are called when the price
+    has fallen, which it has (folded, too) when this returns."""
+    cast = players(count)
     stage.daemon.start()
     stage.register(cast)
     stage.deposit(cast)
     await_caught_up(stage)
-    stage.borrow([player for player in cast if player.borrowed_bps <= 5_100])
+    borrowers = [player for player in cast if player.borrowed_bps <= 5_450]
+    stage.borrow(borrowers)
     until(lambda: heads_stored(stage), "positions are stored")
-    stage.set_price(CRASH)
-    return [player for player in cast if player.borrowed_bps == 5_066]
+    move_price(stage, CRASH)
+    # Called below a health factor of 1.25, the liquidation threshold being 82.5 %.
+    return [player for player in borrowers if player.borrowed_bps * 2_000 * 1.25 > 8_250 * CRASH]
+
+
+def _ids(receiver: WebhookReceiver) -> set[str]:
+    return {arrival.webhook_id for arrival in receiver.arrivals()}
 
 
 @contextmanager

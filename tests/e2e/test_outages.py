@@ -12,6 +12,7 @@ import signal
 import time
 
 from fusion_daemon.demo.accounts import players
+from fusion_daemon.demo.scenario import move_price
 from fusion_daemon.demo.stage import Stage
 from fusion_daemon.domain.price import USD_SCALE
 from tests.e2e.conftest import SOAK
@@ -43,14 +44,16 @@ def test_postgres_is_stopped_and_started_again_under_load(stage: Stage) -> None:
         time.sleep(0.2)
     _start(stage)
     _fall(stage, 1_290, 1_200)
+    move_price(stage, 1_195)
     await_caught_up(stage, patience=90.0)
     expected.prices_moved()
     assert recorded_transitions(stage) == expected.transitions
     assert_everyone_was_told(stage)
     assert stage.daemon.pid == before
     until(stage.daemon.ready, "ready again")
-    _, actors = stage.daemon.get("/v1/actors")
-    assert isinstance(actors, dict)
+    _, answer = stage.daemon.get("/v1/actors")
+    assert isinstance(answer, dict)
+    assert {actor["name"]: actor["restarts"] for actor in answer["actors"] if actor["restarts"]} == {}
     assert stage.daemon.stop() == 0
 
 

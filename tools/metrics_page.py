@@ -1,0 +1,123 @@
+"""Write docs/metrics.md from the families that the daemon serves; a test fails when the page is another.
+
+    python -m tools.metrics_page
+
+Nothing is started: the house of the example configuration is built over a store without connections.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, cast
+
+import structlog
+import trio
+
+from fusion_daemon.aio import open_aio
+from fusion_daemon.composition import House, build_house
+from fusion_daemon.config import Config, SecretFiles, load_config
+from fusion_daemon.feeds import ChainCalls
+from fusion_daemon.http.metrics import AnyFamily, HistogramFamily, Metrics
+from fusion_daemon.http.principals import Principals
+from fusion_daemon.http.server import AdminServer
+from fusion_daemon.http.settings import HttpSettings
+from fusion_daemon.metric_sources import add_sources
+from fusion_daemon.runtime import Supervisor, SupervisorSpec, SystemClock
+from fusion_daemon.store import Store
+from fusion_daemon.store.pool import Pool
+
+if TYPE_CHECKING:
+    import asyncpg
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs/metrics.md"
+PREAMBLE = """# Metrics
+
+`GET /metrics` on `[http] metrics_host` and `metrics_port` (127.0.0.1:9478 by default) serves the text format of
+Prometheus, and nothing else is served there. `monitoring/prometheus.yml` scrapes it, `monitoring/alerts.yml` watches
+it, `monitoring/dashboards/overview.json` draws it.
+
+* Counters start from zero with every start of the daemon, those of an actor with every start of that actor:
+  use `rate` and `increase`, which understand that.
+* Times are seconds, sizes bytes. Ages are of the moment of the scrape.
+* `python_*` and `process_*` are those of every Python program with the client library.
+
+The table is written by `tools/metrics_page.py` from the code.
+"""
+
+
+class _Blanks(SecretFiles):
+    """Every secret is there, and worth nothing."""
+
+    def __call__(self, name: str) -> str:
+        return "blank"
+
+
+class _NoConnections:
+    """What a pool's statistics ask of asyncpg."""
+
+    def get_size(self) -> int:
+        return 0
+
+    def get_idle_size(self) -> int:
+        return 0
+
+
+class _Families(Metrics):
+    """The registry, asked for families instead of text."""
+
+    def families(self) -> Sequence[AnyFamily]:
+        return tuple(self._collect())
+
+
+def page(families: Sequence[AnyFamily]) -> str:
+    """The whole page."""
+    rows = [_row(family) for family in sorted(families, key=lambda each: each.name)]
+    return "\n".join([PREAMBLE, "| metric | kind | labels | meaning |", "|---|---|---|---|", *rows, ""])
+
+
+def _row(family: AnyFamily) -> str:
+    kind = "histogram" if isinstance(family, HistogramFamily) else family.kind.value
+    labels = ", ".join(f"`{label}`" for label in family.labels)
+    return f"| `{family.name}` | {kind} | {labels} | {family.help} |"
+
+
+def served_families() -> Sequence[AnyFamily]:
+    """Every family, with the samples of a daemon that has done nothing yet. Blocks; not inside trio."""
+    return trio.run(_collect, load_config(ROOT / "config.toml"))
+
+
+async def _collect(config: Config) -> Sequence[AnyFamily]:
+    async with open_aio() as aio:
+        pool = Pool(cast("asyncpg.Pool[asyncpg.Record]", _NoConnections()))
+        store = Store(aio, pool, pool, patience=0.0)
+        clock = SystemClock()
+        calls = cast("ChainCalls", None)  # kept by the poller for later, and later does not come
+        house = build_house(config, _Blanks(None), clock, aio, store, calls)
+        _be_born(house, house.tree)
+        tree = Supervisor("root", house.tree, clock=clock, random=Random(0))  # noqa: S311 - jitter
+        log = structlog.get_logger("metrics_page")
+        admin = AdminServer(HttpSettings(), house.routes, Principals((), os.getuid()), log)
+        metrics = _Families(_broken)
+        add_sources(metrics, aio, store, house, tree, admin)
+        return metrics.families()
+
+
+def _be_born(house: House, spec: SupervisorSpec) -> None:
+    """Build every actor's first life, as its supervisor would, and do not run it."""
+    for child in spec.children:
+        if isinstance(child.start, SupervisorSpec):
+            _be_born(house, child.start)
+        else:
+            child.start()
+
+
+def _broken(source: str, error: BaseException) -> None:
+    raise RuntimeError(f"the metrics of {source} cannot be told") from error
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(served_families()))
