@@ -68,7 +68,7 @@ class Node:
 
     def send(self, *transactions: Sent) -> list[dict[str, object]]:
         """Send all and wait for every receipt. Raises NodeRefused when one is reverted."""
-        hashes = self.batch([("eth_sendTransaction", [each]) for each in self._numbered(transactions)])
+        hashes = self._queue(self._numbered(transactions))
         deadline = time.monotonic() + _RECEIPT_PATIENCE
         receipts: list[object] = [None] * len(hashes)
         while time.monotonic() < deadline:
@@ -99,6 +99,27 @@ class Node:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _queue(self, requests: Sequence[dict[str, str]]) -> list[object]:
+        """The hashes. Many are mined only when all are queued: anvil, mining one of a sender while the next
+        comes in, may keep all that follow as queued for ever."""
+        calls = [("eth_sendTransaction", [each]) for each in requests]
+        if len(calls) == 1:
+            return self.batch(calls)
+        self.call("evm_setAutomine", False)
+        try:
+            hashes = self.batch(calls)
+            for _ in calls:
+                if not self._pending():
+                    break
+                self.call("evm_mine")
+        finally:
+            self.call("evm_setAutomine", True)
+        return hashes
+
+    def _pending(self) -> bool:
+        status = self.call("txpool_status")
+        return isinstance(status, dict) and status["pending"] != "0x0"
 
     def _numbered(self, transactions: Sequence[Sent]) -> list[dict[str, str]]:
         """With nonces: the node takes a batch in any order, and would give one sender's the same nonce."""

@@ -37,6 +37,9 @@ def run(*words: str | Path, env: Mapping[str, str] | None = None) -> subprocess.
 @contextmanager
 def started(*words: str | Path, log: Path, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """The command in a session of its own; killed at the end of the block if it still runs."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A test run in the background of a shell inherits that, and its children would be deaf to Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("wb") as out:
         process = subprocess.Popen(
             command(*words),
