@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from eth_utils.crypto import keccak
+
 from fusion_daemon.demo.ledger import count, read
 from fusion_daemon.demo.stage import CHAIN_IDS, Stage
 from fusion_daemon.domain.identifiers import hex_of
@@ -24,7 +26,7 @@ LogRow = tuple[str, int, str, tuple[str, ...], str]
 def await_caught_up(stage: Stage, patience: float = 60.0) -> None:
     """Until everything that the nodes and the feed say has been folded, and every alert has been delivered."""
     until(
-        lambda: heads_stored(stage) and _folded(stage) and read(stage.dsn, count).settled,
+        lambda: heads_stored(stage) and _feed_stored(stage) and _folded(stage) and read(stage.dsn, count).settled,
         f"caught up; see {stage.directory}/daemon.log",
         patience,
     )
@@ -47,6 +49,14 @@ def heads_stored(stage: Stage) -> bool:
         return [hex_of(row.optional_octets("tip_hash") or b"") for row in rows]
 
     return read(stage.dsn, tips) == [head["hash"] for head in heads if isinstance(head, dict)]
+
+
+def _feed_stored(stage: Stage) -> bool:
+    """The last ETH price committed is what the feed answers now: a price moved a moment ago may not be read yet."""
+    first = stage.deployments[0]
+    call = {"to": hex_of(first.weth_feed), "data": "0x" + keccak(text="latestAnswer()")[:4].hex()}
+    answer = int(str(rpc(first.node.url, "eth_call", call, "latest")), 16)
+    return [tick.usd for tick in committed_ticks(stage, 0) if tick.asset == "ETH"][-1:] == [answer]
 
 
 def _folded(stage: Stage) -> bool:
