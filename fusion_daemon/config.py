@@ -72,7 +72,7 @@ class Section(BaseModel):
 
 class Daemon(Section):
     instance: Name = "fusion-prime"
-    """Appears in logs and metrics."""
+    """Names this daemon in its own log lines."""
     state_directory: Path = Path("/var/lib/fusion-prime")
     """Holds the embedded Postgres. Under systemd the StateDirectory."""
 

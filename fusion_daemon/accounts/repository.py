@@ -8,9 +8,9 @@ from datetime import datetime
 import msgspec
 
 from fusion_daemon.accounts.audit import AuditEntry, audit_row
-from fusion_daemon.accounts.decisions import ChainAddress, Known, KnownAccount, KnownContact, record_of
+from fusion_daemon.accounts.decisions import ChainAddress, Known, KnownAccount, KnownContact
 from fusion_daemon.accounts.records import record_from_json
-from fusion_daemon.domain.account import AccountChange, AccountRecord, Channel, Contact
+from fusion_daemon.domain.account import AccountChange, Channel, Contact
 from fusion_daemon.domain.identifiers import AccountId, Address, ChainId, parse_address
 from fusion_daemon.store import Reader, Row, Store
 
@@ -67,12 +67,6 @@ class AuditView(msgspec.Struct, frozen=True):
 
 _ADDRESSES = msgspec.json.Decoder(tuple[AddressView, ...])
 _CONTACTS = msgspec.json.Decoder(tuple[ContactView, ...])
-
-
-async def load_records(reader: Reader) -> tuple[AccountRecord, ...]:
-    """Every account's record, for a consumer's snapshot; ordered by id."""
-    rows = await reader.fetch(f"{_SELECT} ORDER BY a.id")
-    return tuple(record_of(_known(_view(row))) for row in rows)
 
 
 async def load_known(

@@ -25,12 +25,9 @@ NATIVE = Address(b"\xee" * 20)
 
 def parse_address(text: str) -> Address:
     """`0x` + 40 hex digits, any case, to 20 bytes. Raises ValueError otherwise."""
-    return Address(_octets(text, 20, "address"))
-
-
-def parse_hash(text: str) -> Hash32:
-    """`0x` + 64 hex digits to 32 bytes. Raises ValueError otherwise."""
-    return Hash32(_octets(text, 32, "hash"))
+    if not text.startswith("0x") or len(text) != 42:
+        raise ValueError(f"not a 20-byte address: {text!r}")
+    return Address(bytes.fromhex(text[2:]))
 
 
 def hex_of(octets: bytes) -> str:
@@ -41,9 +38,3 @@ def hex_of(octets: bytes) -> str:
 def unregistered(chain: ChainId, address: Address) -> AccountId:
     """The CAIP-10 account id under which an address is margined until someone registers it."""
     return AccountId(f"eip155:{chain}:{hex_of(address)}")
-
-
-def _octets(text: str, length: int, what: str) -> bytes:
-    if not text.startswith("0x") or len(text) != 2 + 2 * length:
-        raise ValueError(f"not a {length}-byte {what}: {text!r}")
-    return bytes.fromhex(text[2:])
