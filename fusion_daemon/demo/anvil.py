@@ -114,7 +114,8 @@ def anvil(chain_id: int, *, options: Sequence[str] = ()) -> Iterator[Anvil]:
 
 def _start(binary: Path, chain_id: int, port: int, options: Sequence[str]) -> Anvil:
     command = [str(binary), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id), "-q"]
-    command += options
+    # Else it writes the state of every block that is 500 deep to ~/.foundry, and leaves it there: gigabytes a run.
+    command += ["--max-persisted-states", "0", *options]
     setpriv = shutil.which("setpriv")
     if setpriv is not None:
         command = [setpriv, "--pdeathsig", "KILL", "--", *command]
