@@ -4,8 +4,9 @@
 
 * one_idle, one_loaded: exactly one account crosses into a margin call at each tick;
 * all_idle, all_loaded: every account crosses at one tick (two ticks each: down and up again);
-* loaded: both chains are read from far behind, and the admin API is asked as fast as it answers;
-* limit: one durable commit and one loopback POST, the least that such a delivery can take here;
+* loaded: both chains are read from far behind, and the admin API is asked as fast as it answers; what arrived
+  when one of them had caught up is not counted (backlog_left: the blocks that were left when the last did);
+* limit: one durable commit and one loopback POST, the least that such a delivery can take here, idle and loaded;
 * core_*: one tick for many accounts in the risk core alone (see tick_core.py).
 """
 
@@ -48,9 +49,9 @@ FIRST_STEP_BPS, STEP_BPS = 6_590, 4
 USD_PER_BPS = 2_000 * 12_500 / 8_250 / 10_000
 """A steppers' price of a health factor of 1.25, per basis point borrowed: 2,000 x 1.25 / 0.825."""
 RESET_USD, BOTTOM_USD = 2_100, 1_200
-LOGS_PER_TRANSACTION, BLOCKS = 200, 1_500
+LOGS_PER_TRANSACTION, BLOCKS = 200, 2_500
 PATIENCE = 60.0
-FLOOR_ROUNDS = 200
+FLOOR_ROUNDS = 100
 
 Figures = dict[str, float]
 
@@ -63,8 +64,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fusion-prime-tick-") as name, open_stage(Path(name)) as stage:
-        ours = measure(stage, options.accounts, options.ticks)
-        limit = floor(stage)
+        ours, limit = measure(stage, options.accounts, options.ticks)
     core = tick_core.measure(options.core_accounts)
     ours |= {f"core_{figure}": value for figure, value in core.items()}
     report = {"ours": _rounded(ours), "peers": {}, "limit": _rounded(limit)}
@@ -77,8 +77,8 @@ def main() -> None:
         print(f"limit: {figure:27} {value:12,.2f}")
 
 
-def measure(stage: Stage, accounts: int, ticks: int) -> Figures:
-    """All four scenarios on one stage."""
+def measure(stage: Stage, accounts: int, ticks: int) -> tuple[Figures, Figures]:
+    """All four scenarios on one stage, and the limit beside them."""
     steppers, calm = _cast(accounts, ticks)
     emitters = _with_emitters(stage)
     stage.daemon.start()
@@ -90,12 +90,16 @@ def measure(stage: Stage, accounts: int, ticks: int) -> Figures:
     _settle(stage)
     figures = _percentiles("one_idle", _one_by_one(stage, steppers))
     figures |= _percentiles("all_idle", _all_at_once(stage))
+    limit = _percentiles("one_idle", floor(stage))
     with _loaded(stage, emitters) as busy:
+        limit |= _percentiles("one_loaded", floor(stage))
         figures |= _percentiles("one_loaded", _one_by_one(stage, steppers, busy))
-        figures |= _percentiles("all_loaded", _all_at_once(stage))
-        figures["backlog_left"] = float(busy())
-    figures["load_logs"] = float(len(emitters) * BLOCKS * LOGS_PER_TRANSACTION)
-    return figures
+        figures["one_loaded_backlog_left"] = float(busy())
+    with _loaded(stage, emitters) as busy:
+        figures |= _percentiles("all_loaded", _all_at_once(stage, busy))
+        figures["all_loaded_backlog_left"] = float(busy())
+    figures["load_logs"] = float(2 * len(emitters) * BLOCKS * LOGS_PER_TRANSACTION)
+    return figures, limit
 
 
 def _cast(accounts: int, ticks: int) -> tuple[list[Player], list[Player]]:
@@ -111,14 +115,18 @@ def _cast(accounts: int, ticks: int) -> tuple[list[Player], list[Player]]:
     return steppers, [owing(player, CALM_BPS) for player in named[ticks:]]
 
 
-def _one_by_one(stage: Stage, steppers: Sequence[Player], busy: Callable[[], int] | None = None) -> list[float]:
-    """Milliseconds of each stepper's margin call; with `busy` only those while a backlog was left."""
+def _idle() -> int:
+    """The backlog of a scenario that wants none: all that it measures counts."""
+    return 1
+
+
+def _one_by_one(stage: Stage, steppers: Sequence[Player], busy: Callable[[], int] = _idle) -> list[float]:
+    """Milliseconds of each stepper's margin call that arrived while `busy`."""
     _move(stage, RESET_USD * USD_SCALE)
     _settle(stage)
     told = _told(stage)
     latencies = []
     for player in steppers:
-        loaded = busy is None or busy() > 0
         usd = int((player.borrowed_bps - STEP_BPS / 2) * USD_PER_BPS * USD_SCALE)
         stage.deployments[0].set_weth_price(usd)
         _until(partial(_more_told, stage, len(told)), f"the call of {player.id}")
@@ -126,19 +134,21 @@ def _one_by_one(stage: Stage, steppers: Sequence[Player], busy: Callable[[], int
         if len(new) != 1:
             raise RuntimeError(f"{len(new)} accounts crossed at one tick")
         told = _told(stage)
-        if loaded:
+        if busy():
             latencies.append(next(iter(new)))
     return _latencies(stage, latencies)
 
 
-def _all_at_once(stage: Stage) -> list[float]:
-    """Milliseconds of every alert of a tick that takes all accounts down, and of one that takes them up."""
+def _all_at_once(stage: Stage, busy: Callable[[], int] = _idle) -> list[float]:
+    """Milliseconds of every alert of a tick that takes all accounts down, and of one that takes them up;
+    of a tick whose last alert arrived while `busy`."""
     found = []
     for usd in (BOTTOM_USD, RESET_USD):
         before = set(_told(stage))
         _move(stage, usd * USD_SCALE)
         _settle(stage)
-        found += _latencies(stage, [each for each in _told(stage) if each not in before])
+        if busy():
+            found += _latencies(stage, [each for each in _told(stage) if each not in before])
     return found
 
 
@@ -205,20 +215,21 @@ def _loaded(stage: Stage, emitters: Sequence[Address]) -> Iterator[Callable[[], 
 
 
 def _backlog(stage: Stage) -> int:
-    """Blocks that both listeners have yet to read, by the API's word."""
+    """Blocks that each listener has yet to read, at the least, by the API's word."""
     _, answer = stage.daemon.get("/v1/chains")
     chains = answer["chains"] if isinstance(answer, dict) else []
-    return sum(max(0, chain["head"] - chain["tip"]["number"]) for chain in chains if chain["tip"])
+    return min(max(0, int(chain["head"]) - int(chain["tip"]["number"])) for chain in chains)
 
 
-def floor(stage: Stage) -> Figures:
-    """One durable commit of one row, and one POST over a kept connection: nothing can be faster here."""
+def floor(stage: Stage) -> list[float]:
+    """Milliseconds of one durable commit of one row and one POST over a kept connection: nothing is faster here."""
 
     async def commits() -> list[float]:
         async with open_aio() as aio, open_store(aio, stage.dsn) as store:
 
             async def prepare(writer: Reader) -> None:
                 await writer.fetch("CREATE TABLE IF NOT EXISTS benchmark_floor (number integer PRIMARY KEY)")
+                await writer.fetch("TRUNCATE benchmark_floor")
 
             await store.transact(prepare, timeout=10)
             times = []
@@ -231,8 +242,7 @@ def floor(stage: Stage) -> Figures:
             return times
 
     posts = _posts()
-    sums = [commit + post for commit, post in zip(trio.run(commits), posts, strict=True)]
-    return _percentiles("one_idle", sums)
+    return [commit + post for commit, post in zip(trio.run(commits), posts, strict=True)]
 
 
 def _posts() -> list[float]:
@@ -252,6 +262,8 @@ def _posts() -> list[float]:
 
 def _percentiles(name: str, values: Sequence[float]) -> Figures:
     ordered = sorted(values)
+    if not ordered:
+        raise RuntimeError(f"nothing to count for {name}: the backlog had ended before; raise BLOCKS")
     return {
         f"{name}_ms_p50": statistics.median(ordered),
         f"{name}_ms_p99": ordered[max(0, -(-len(ordered) * 99 // 100) - 1)],
