@@ -48,7 +48,13 @@ from fusion_daemon.runtime import (
     SupervisorSpec,
     Topic,
 )
-from fusion_daemon.settings import alerting_settings, chain_settings, oracle_settings, risk_settings
+from fusion_daemon.settings import (
+    alerting_settings,
+    chain_settings,
+    check_signing_keys,
+    oracle_settings,
+    risk_settings,
+)
 from fusion_daemon.store import Reader, Store, Write
 
 TOPIC_CAPACITY = 4_096
@@ -77,6 +83,7 @@ class House:
 
 def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, store: Store, calls: ChainCalls) -> House:
     """Raises SecretMissing and the Failures of settings."""
+    check_signing_keys(config, secret)
     chains = [chain_settings(chain, secret) for chain in config.chains]
     alerting = alerting_settings(config)
     bell = Bell()
@@ -111,7 +118,7 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
         ChildSpec("oracle", _branch(alive, "oracle_poller", poller)),
     ]
     routes = [
-        *account_routes(store, aio, registry),
+        *account_routes(store, aio, registry, frozenset(journals)),
         *margin_routes(store, _asking(aio, requests)),
         *price_routes(store),
         *alert_routes(store),

@@ -356,14 +356,8 @@ class SecretFiles:
 
     def __call__(self, name: str) -> str:
         """The secret's text without surrounding white space. Raises SecretMissing."""
-        if self._directory is None:
-            raise SecretMissing(
-                f"The secret {name} is needed, but no directory holds secrets.",
-                "Whatever uses it cannot work.",
-                "Set [secrets] directory, or LoadCredential= in the unit.",
-            )
         try:
-            text = (self._directory / name).read_text().strip()
+            text = self.path(name).read_text().strip()
         except OSError as error:
             raise self._missing(name, f"cannot be read ({error.strerror})") from error
         except UnicodeDecodeError:
@@ -371,6 +365,16 @@ class SecretFiles:
         if not text:
             raise self._missing(name, "is empty")
         return text
+
+    def path(self, name: str) -> Path:
+        """The secret's file. Raises SecretMissing when nothing says where secrets are."""
+        if self._directory is None:
+            raise SecretMissing(
+                f"The secret {name} is needed, but no directory holds secrets.",
+                "Whatever uses it cannot work.",
+                "Set [secrets] directory, or LoadCredential= in the unit.",
+            )
+        return self._directory / name
 
     def every(self, names: Iterable[str]) -> list[str]:
         """All of them. Raises SecretMissing, which names each one that is missing."""

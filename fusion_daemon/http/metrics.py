@@ -25,7 +25,6 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fusion_daemon.http.problem import not_found
 from fusion_daemon.http.route import Reply, Request, Route
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -177,8 +176,6 @@ def metrics_route(metrics: Metrics) -> Route:
     """GET /metrics, for a listener of its own."""
 
     async def scrape(request: Request) -> Reply:
-        if request.query:
-            raise not_found("part of the metrics to select")
         return Reply(200, metrics.render(), content_type=CONTENT_TYPE)
 
     return Route("GET", "/metrics", scrape, "Everything that the daemon counts, for Prometheus.")

@@ -70,6 +70,22 @@ def test_run_without_a_configuration_says_what_to_do() -> None:
     assert "fusion-daemon demo" in done.stderr
 
 
+def test_run_refuses_a_key_that_could_not_sign(open_directory: Path, empty_postgres_dsn: str) -> None:
+    config = config_for(open_directory, DEAD, empty_postgres_dsn)
+    secrets = open_directory / "secrets"
+    secrets.mkdir()
+    (secrets / "desk-key").write_text("hello-there")
+    config.write_text(
+        config.read_text() + f'[secrets]\ndirectory = "{secrets}"\n'
+        '[[alerting.receivers]]\nname = "desk"\nchannel = "webhook"\n'
+        f'target = "{DEAD}"\nsecret = "desk-key"\n'
+    )
+    done = run("run", "--config", config)
+    assert done.returncode == CONFIGURATION, done.stderr
+    assert "The signing key desk-key of the receiver desk is malformed." in done.stderr
+    assert "hello-there" not in done.stderr
+
+
 def test_migrate_applies_once_and_then_has_nothing_to_do(open_directory: Path, empty_postgres_dsn: str) -> None:
     config = config_for(open_directory, DEAD, empty_postgres_dsn)
     first = run("migrate", "--config", config)
