@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener, ListenerStatistics
 from actors.oracle_poller import OraclePoller
-from fusion_daemon.aio import Aio
-from fusion_daemon.aio_statistics import BUCKETS
+from fusion_daemon.aio import BUCKETS, Aio
 from fusion_daemon.alerting.retry import DeliveryState, Verdict
 from fusion_daemon.composition import House
 from fusion_daemon.http.metrics import (
@@ -97,6 +96,12 @@ def _aio(aio: Aio) -> Iterable[AnyFamily]:
         "How late a loop ran what was due.",
         BUCKETS,
         [HistogramSample(loop.lags.counts, loop.lags.total, (name,)) for name, loop in loops],
+        ("loop",),
+    )
+    yield _counter(
+        "fusion_loop_stalls_total",
+        "Times a loop ran nothing for a quarter of a second; the log says where its thread stood.",
+        [Sample(loop.stalls, (name,)) for name, loop in loops],
         ("loop",),
     )
     yield _gauge(

@@ -42,6 +42,8 @@ class LoopStatistics:
     lag: float
     peak_lag: float
     lags: Histogram
+    stalls: int
+    """Beats so late that the loop's whereabouts were taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +93,26 @@ class Meter:
 
 
 class Pulse:
-    """Beats of one loop; written by that loop's thread."""
+    """Beats of one loop; written by that loop's thread, but for `due` and `stalls` as noted."""
 
-    __slots__ = ("_beat", "_lag", "_meter", "_peak")
+    __slots__ = ("_beat", "_lag", "_meter", "_peak", "due", "stalls")
 
     def __init__(self) -> None:
+        self.due: float | None = None
+        """When the beat that is owed was due (monotonic seconds), set by whoever asks for it; None: none is."""
+        self.stalls = 0
+        """Written by the watch."""
         self._beat = time.monotonic()
         self._lag = self._peak = 0.0
         self._meter = Meter()
 
     def beat(self, lag: float) -> None:
         self._beat = time.monotonic()
+        self.due = None
         self._lag = max(lag, 0.0)
         self._peak = max(self._peak, self._lag)
         self._meter.observe(self._lag)
 
     def statistics(self) -> LoopStatistics:
-        return LoopStatistics(time.monotonic() - self._beat, self._lag, self._peak, self._meter.histogram())
+        age = time.monotonic() - self._beat
+        return LoopStatistics(age, self._lag, self._peak, self._meter.histogram(), self.stalls)
