@@ -48,13 +48,7 @@ from fusion_daemon.runtime import (
     SupervisorSpec,
     Topic,
 )
-from fusion_daemon.settings import (
-    alerting_settings,
-    chain_settings,
-    check_signing_keys,
-    oracle_settings,
-    risk_settings,
-)
+from fusion_daemon.settings import alerting_settings, chain_settings, oracle_settings, risk_settings
 from fusion_daemon.store import Reader, Store, Write
 
 TOPIC_CAPACITY = 4_096
@@ -83,7 +77,6 @@ class House:
 
 def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, store: Store, calls: ChainCalls) -> House:
     """Raises SecretMissing and the Failures of settings."""
-    check_signing_keys(config, secret)
     chains = [chain_settings(chain, secret) for chain in config.chains]
     alerting = alerting_settings(config)
     bell = Bell()

@@ -33,7 +33,7 @@ from fusion_daemon.logs import Redactor, configure_logging
 from fusion_daemon.metric_sources import add_sources
 from fusion_daemon.operation import ActorOperations, components_of
 from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog, stalled
-from fusion_daemon.settings import admin_http, chain_settings, metrics_http, principal_settings
+from fusion_daemon.settings import admin_http, chain_settings, check_signing_keys, metrics_http, principal_settings
 from fusion_daemon.store import InstanceLock, Store, migrate, open_store, single_instance
 
 SWITCH_INTERVAL = 0.0005
@@ -59,6 +59,7 @@ def run_daemon(config: Config) -> int:
     secret = SecretFiles.of(config)
     redactor = Redactor(secret.every(secret_names(config)))
     configure_logging(style=config.logging.style, level=config.logging.level, redactor=redactor)
+    check_signing_keys(config, secret)
     faulthandler.enable()
     sys.setswitchinterval(SWITCH_INTERVAL)
     trio.run(_live, config, secret)
