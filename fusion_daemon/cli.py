@@ -36,6 +36,23 @@ app = typer.Typer(
 )
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from fusion_daemon import __version__
+
+        typer.echo(f"fusion-daemon {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Run the daemon that the configuration describes."""
