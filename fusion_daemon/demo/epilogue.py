@@ -17,6 +17,7 @@ PACE = 2.0
 _HOME = AFTERMATH[-1] * USD_SCALE
 _STRIDE = _HOME // 250
 _PULL = 20
+_CENT = USD_SCALE // 100
 
 
 def linger(stage: Stage, say: Say, *, kept: bool) -> None:
@@ -33,8 +34,10 @@ def linger(stage: Stage, say: Say, *, kept: bool) -> None:
 
 
 def next_price(price: int, random: Random) -> int:
-    """USD x 1e8: a step of at most 0.4 %, drawn back to where the play ended, so that it stays within 8 % of that."""
-    return price + random.randint(-_STRIDE, _STRIDE) - (price - _HOME) // _PULL
+    """USD x 1e8, in whole cents: a step of at most 0.4 %, drawn back to where the play ended, so that it stays within
+    8 % of that."""
+    moved = price + random.randint(-_STRIDE, _STRIDE) - (price - _HOME) // _PULL
+    return moved - moved % _CENT
 
 
 def _invitation(stage: Stage, *, kept: bool) -> Iterator[str]:
