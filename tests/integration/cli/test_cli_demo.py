@@ -27,7 +27,7 @@ def cast(pid: int) -> set[str]:
 
 
 def tips(url: str) -> list[int]:
-    with urlopen(f"{url}/v1/chains", timeout=10) as answer:  # noqa: S310 - loopback, as the demonstration printed it
+    with urlopen(f"{url}/v1/chains", timeout=10) as answer:
         return [chain["tip"]["number"] for chain in json.load(answer)["chains"]]
 
 
@@ -128,7 +128,7 @@ def test_a_killed_demonstration_takes_everybody_along(open_directory: Path) -> N
 
 
 def test_the_walk_after_the_play_stays_near_where_it_ended() -> None:
-    random, price = Random(0), AFTERMATH[-1] * USD_SCALE  # noqa: S311 - not a secret
+    random, price = Random(0), AFTERMATH[-1] * USD_SCALE
     for _ in range(10_000):
         moved = next_price(price, random)
         assert abs(moved - price) <= price // 100
