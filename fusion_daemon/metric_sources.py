@@ -59,7 +59,8 @@ def _counter(name: str, text: str, samples: Sequence[Sample], labels: tuple[str,
 
 
 def _build() -> Iterable[AnyFamily]:
-    yield _gauge("fusion_build_info", "1, labelled with the running version.", [Sample(1, (__version__,))], ("version",))
+    version = [Sample(1, (__version__,))]
+    yield _gauge("fusion_build_info", "1, labelled with the running version.", version, ("version",))
 
 
 def _aio(aio: Aio) -> Iterable[AnyFamily]:

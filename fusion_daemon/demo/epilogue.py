@@ -14,10 +14,10 @@ from fusion_daemon.domain.price import USD_SCALE
 
 PACE = 2.0
 """Seconds between two moves. Each is a block on both chains, so that their tips do not age."""
-_HOME = AFTERMATH[-1] * USD_SCALE
+_HOME: int = AFTERMATH[-1] * USD_SCALE
 _STRIDE = _HOME // 250
 _PULL = 20
-_CENT = USD_SCALE // 100
+_CENT: int = USD_SCALE // 100
 
 
 def linger(stage: Stage, say: Say, *, kept: bool) -> None:

@@ -59,7 +59,7 @@ def test_the_example_is_what_the_daemon_sends() -> None:
 
 def test_the_code_of_the_page_verifies_the_example(monkeypatch: pytest.MonkeyPatch) -> None:
     scope: dict[str, object] = {}
-    exec(shown("python"), scope)  # noqa: S102 - our own page
+    exec(shown("python"), scope)
     genuine = cast("Callable[[str, dict[str, str], bytes], bool]", scope["genuine"])
     headers, body = sent()
     monkeypatch.setattr("time.time", lambda: SENT_AT + TOLERANCE)

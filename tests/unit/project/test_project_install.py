@@ -1,4 +1,4 @@
-"""Rule: the installer leaves standard output to what `make` runs after it, and shows a tool's words only when it fails."""
+"""Rule: the installer leaves standard output to what `make` runs next, and quotes a tool only when it fails."""
 
 from __future__ import annotations
 
