@@ -6,6 +6,8 @@ INVARIANTS
 * The queue is looked at when the bell rings (something was accepted, an attempt ended), when the next
   delivery falls due, and at the latest every IDLE seconds. So a lost ring costs seconds, never a delivery.
 * Attempts run side by side, bounded in all and per lane; what has finished meanwhile is recorded together.
+* One delivery's attempt ends no other's: an error that no channel foresaw is that attempt's failure, told with
+  its traceback and counted. It would meet every life again, and whoever else waits would wait for ever.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from fusion_daemon.alerting.delivery import Attempt, Delivery
 from fusion_daemon.alerting.lanes import Lanes
 from fusion_daemon.alerting.outcomes import record_attempts
 from fusion_daemon.alerting.repository import Look, claim_due, route_accepted, take_up_interrupted
-from fusion_daemon.alerting.retry import DeliveryState, Verdict, decide
+from fusion_daemon.alerting.retry import DeliveryState, Outcome, Verdict, decide
 from fusion_daemon.alerting.settings import AlertingSettings
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.runtime import Actor, ActorContext, Bell
@@ -54,6 +56,8 @@ class DispatcherStatistics:
     attempts: Mapping[Verdict, int]
     ended: Mapping[DeliveryState, int]
     """Deliveries by terminal state."""
+    faults: int
+    """Attempts that ended in an error of our own: each is logged with its traceback."""
     attempt_seconds: float
     """Sum of all attempts' latencies."""
     in_flight: int
@@ -98,6 +102,7 @@ class AlertDispatcher(Actor):
         self._interrupted = 0
         self._verdicts: Counter[Verdict] = Counter()
         self._ended: Counter[DeliveryState] = Counter()
+        self._faults = 0
         self._attempt_seconds = 0.0
         self._overdue = 0.0
 
@@ -124,6 +129,7 @@ class AlertDispatcher(Actor):
             interrupted=self._interrupted,
             attempts=dict(self._verdicts),
             ended=dict(self._ended),
+            faults=self._faults,
             attempt_seconds=self._attempt_seconds,
             in_flight=self._lanes.in_flight,
             unrecorded=len(self._open) - self._lanes.in_flight,
@@ -188,7 +194,7 @@ class AlertDispatcher(Actor):
     async def _attempt(self, context: ActorContext, channels: Channels, delivery: Delivery) -> None:
         clock = context.clock
         began = clock.monotonic()
-        outcome = await channels.attempt(delivery, clock.now())
+        outcome = await self._try(context, channels, delivery)
         now = clock.now()
         decision = decide(outcome, delivery.attempt, delivery.alert.severity, now, self._random.random())
         attempt = Attempt(delivery, outcome, decision, now, clock.monotonic() - began)
@@ -198,6 +204,15 @@ class AlertDispatcher(Actor):
         if self._more:
             self._bell.ring()
         _report(context, attempt)
+
+    async def _try(self, context: ActorContext, channels: Channels, delivery: Delivery) -> Outcome:
+        try:
+            return await channels.attempt(delivery, context.clock.now())
+        except Exception as error:  # whatever it is: see the module's last invariant
+            self._faults += 1
+            context.log.exception("attempt_broke", delivery=delivery.id, receiver=delivery.receiver.name)
+            # Its type alone: the text may quote what is secret.
+            return Outcome(Verdict.FAILED, None, f"The daemon met an error of its own ({type(error).__name__}).")
 
     async def _record(self, context: ActorContext) -> None:
         while True:

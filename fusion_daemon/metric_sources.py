@@ -331,6 +331,9 @@ def _alerting(house: House) -> Iterable[AnyFamily]:
         [Sample(seen.ended.get(state, 0), (state.value,)) for state in _ENDS],
         ("state",),
     )
+    yield _counter(
+        "fusion_delivery_faults_total", "Attempts that ended in an error of the daemon's own.", [Sample(seen.faults)]
+    )
     yield _counter("fusion_delivery_attempt_seconds_total", "Time spent in attempts.", [Sample(seen.attempt_seconds)])
     yield _counter("fusion_alerts_routed_total", "Alerts that were given their deliveries.", [Sample(seen.routed)])
     yield _counter(

@@ -101,10 +101,11 @@ def parse_retry_after(text: str, now: float) -> float | None:
         return min(float(text[:12]), LONGEST_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        wait = moment.timestamp() - now
+    except (ValueError, OverflowError):  # the latter for a zone or a year beyond what a date can hold
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(0.0, moment.timestamp() - now), LONGEST_RETRY_AFTER)
+    return min(max(0.0, wait), LONGEST_RETRY_AFTER)
 
 
 def decide(outcome: Outcome, attempt: int, severity: Severity, now: float, jitter: float) -> Decision:
