@@ -11,6 +11,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -18,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 from eth_utils.address import to_checksum_address
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from fusion_daemon.accounts.contact_rules import is_mail_address
 from fusion_daemon.domain.failure import Failure
 
 
@@ -50,6 +52,12 @@ def _postgres(text: str) -> str:
         raise ValueError("write postgresql://user@host/database")
     if url.password is not None or "password" in dict(parse_qsl(url.query)):
         raise ValueError("no password belongs here: put it into a secret and name that as [database] password")
+    return text
+
+
+def _sender(text: str) -> str:
+    if not text.isprintable() or not is_mail_address(parseaddr(text)[1]):
+        raise ValueError("write an address, or a name and an address: Fusion Prime <alerts@desk.example>")
     return text
 
 
@@ -237,7 +245,7 @@ class Receiver(Section):
             self.secret is None or url.scheme not in ("http", "https") or not url.hostname
         ):
             raise ValueError("a webhook receiver needs an http(s) target and a secret")
-        if self.channel == "email" and "@" not in self.target:
+        if self.channel == "email" and not is_mail_address(self.target):
             raise ValueError("an e-mail receiver needs a mail address as target")
         return self
 
@@ -248,7 +256,7 @@ class Smtp(Section):
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: str | None = None
     password: Name | None = None
-    sender: str
+    sender: Annotated[str, AfterValidator(_sender)]
 
 
 class Alerting(Section):

@@ -8,9 +8,10 @@ from dataclasses import replace
 from email import message_from_bytes
 from email.policy import default
 
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from fusion_daemon.accounts.contact_rules import is_mail_address
 from fusion_daemon.alerting.clients.mail import MailRequest, compose
 from fusion_daemon.alerting.rendering import (
     LARGEST_BODY,
@@ -108,6 +109,20 @@ def test_a_mail_is_ascii_on_the_wire_and_its_subject_one_line(summary: str) -> N
         "From", "To", "Subject", "Date", "Message-ID", "References", "Auto-Submitted", "Content-Type",
         "Content-Transfer-Encoding", "MIME-Version",
     }  # fmt: skip
+
+
+@given(st.from_regex(r"[!#-'*+./0-:=?A-Z^-~-]{1,64}@[a-z0-9.-]{1,20}", fullmatch=True))
+@example(".a:b@x.com")
+@example("=?utf-8?b?_?=@x.com")
+@example("a..b@x.com")
+@example("!#$%&'*+/?=^_`{|}~-@x.com")
+def test_every_address_that_passes_for_one_can_be_written_to(target: str) -> None:
+    assume(is_mail_address(target))
+    alert = Alert("chn_1", "chain.stalled", Severity.WARNING, None, 1_700_000_000, "Stalled.", b"{}")
+    raw = compose(MailRequest("msg_1", target, mail(alert), 1_700_000_000.0), f"Fusion Prime <{target}>")
+    message = message_from_bytes(raw, policy=default)
+    for header in ("To", "From"):
+        assert [each.addr_spec for each in message[header].addresses] == [target]
 
 
 def test_the_mails_of_an_episode_are_one_thread() -> None:

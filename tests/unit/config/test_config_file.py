@@ -27,6 +27,8 @@ USDC = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
 USDC_AS_A = f'{{address = "{USDC}", asset = "A"}}'
 USDC_AS_B = f'{{address = "{USDC.lower()}", asset = "B"}}'
 RECEIVER = '[[alerting.receivers]]\nname = "a"\n'
+MAIL_TO = 'channel = "email"\ntarget = '
+SENDER = '[alerting.smtp]\nhost = "h"\nsender = '
 
 
 def refusal(tmp_path: Path, text: str) -> str:
@@ -70,7 +72,10 @@ def load(tmp_path: Path, text: str) -> Config:
         ("risk: limits must fall", f"{CHAIN}[risk]\nscore_bps = [5000, 3000, -5]\n"),
         ("risk: limits must fall", f"{CHAIN}[risk]\nscore_bps = [3000, 5000, 10]\n"),
         ("alerting.receivers.0: a webhook", f'{CHAIN}{RECEIVER}channel="webhook"\ntarget="http://"\nsecret="s"'),
-        ("the file: an e-mail receiver needs", f'{CHAIN}{RECEIVER}channel="email"\ntarget="a@b.example"'),
+        ("the file: an e-mail receiver needs", f'{CHAIN}{RECEIVER}{MAIL_TO}"a@b.example"'),
+        ("alerting.receivers.0: an e-mail receiver needs a mail", f'{CHAIN}{RECEIVER}{MAIL_TO}"a:b@c.example"'),
+        ("alerting.smtp.sender: write an address", f'{CHAIN}{SENDER}"Fusion Prime"'),
+        ("alerting.smtp.sender: write an address", f'{CHAIN}{SENDER}"A <a@b.example>\\nBcc: c@d.example"'),
     ],
 )  # fmt: skip
 def test_the_wrong_key_is_named(tmp_path: Path, key: str, text: str) -> None:
