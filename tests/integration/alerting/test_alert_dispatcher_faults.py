@@ -39,6 +39,13 @@ async def attempts(desk: Desk) -> list[tuple[int, str, int | None]]:
     return [(row.integer("attempt"), row.text("outcome"), row.optional_integer("code")) for row in rows]
 
 
+async def attempts_at(account: str, desk: Desk) -> int:
+    rows = await desk.store.rows(
+        "SELECT attempts, account FROM deliveries JOIN alerts ON alerts.id = deliveries.alert_id"
+    )
+    return sum(row.integer("attempts") for row in rows if row.text("account") == account)
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome", "code"),
     [
@@ -85,6 +92,20 @@ async def test_retry_after_is_waited_out(desk: Desk, receiver: Receiver, form: s
         desk.advance(8)
         await desk.store.until(DELIVERED.format(2))
     assert sorted(receiver.ids().values()) == [1, 2]
+
+
+async def test_a_502_for_a_warning_delays_no_margin_call(desk: Desk, receiver: Receiver) -> None:
+    """500, then a proxy's 502 without a time: the warning waits for minutes, another account's call for nothing."""
+    receiver.first(BROKEN, throttle(status=502))
+    desk.configure(webhook(receiver))
+    async with desk.started():
+        await desk.accept(margin_event(account="acct-w", after=MarginState.WARNING))
+        await desk.store.until("SELECT count(*) = 1 FROM delivery_attempts")
+        desk.advance(5)
+        await desk.store.until("SELECT count(*) = 2 FROM delivery_attempts")
+        await desk.accept(margin_event(account="acct-m"))
+        await desk.store.until(DELIVERED.format(1))
+    assert await attempts_at("acct-w", desk) == 2
 
 
 ZONE_BEYOND_ANY_DATE = (("Retry-After", "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"),)
