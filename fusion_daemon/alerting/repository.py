@@ -2,7 +2,10 @@
 ones.
 
 All functions run on the asyncio side, each inside one transaction that the store holds; cancelling one
-rolls it back, or leaves a claim that the next epoch takes up again.
+rolls it back, or leaves a claim that is found again.
+
+INVARIANT: whoever looks for lost claims sees all of them. A claim whose COMMIT is still on its way holds the
+queue's lock, and both who would release it and who would take it up wait for that lock first.
 """
 
 from __future__ import annotations
@@ -85,6 +88,8 @@ due_since, EXISTS (SELECT FROM alerts WHERE state = 'accepted') AS unrouted
 """
 
 
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('deliveries'), 0)"
+
 _RELEASE = """
 UPDATE deliveries SET state = 'pending', attempts = attempts - 1
 WHERE state = 'in_flight' AND claim_epoch = $1 AND id <> ALL ($2::text[])
@@ -105,6 +110,7 @@ async def claim_due(
     `known` is given when the answer to an earlier claim was lost: the ids that this life holds. Anything
     else in flight under its epoch was claimed by that one and never attempted, and is released first.
     """
+    await reader.fetch(_LOCK)
     if known is not None:
         await reader.fetch(_RELEASE, epoch, known)
     rows = await reader.fetch(
@@ -145,6 +151,7 @@ WITH interrupted AS (
 async def take_up_interrupted(reader: Reader, epoch: int, now: float) -> int:
     """Put what an earlier epoch claimed and never finished back into the queue, under the same id. How
     many."""
+    await reader.fetch(_LOCK)
     return len(await reader.fetch(_INTERRUPTED, epoch, moment(now)))
 
 

@@ -10,12 +10,13 @@ import trio
 import trio.testing
 
 import actors.alert_dispatcher
+from fusion_daemon.alerting.repository import claim_due
 from fusion_daemon.domain.margin import MarginState
 from fusion_daemon.runtime import ActorContext, Bell
 from fusion_daemon.runtime.actor import Pause
 from fusion_daemon.store import WriteConflict
 from tests.faults.receiver import HANG, Receiver, throttle
-from tests.integration.alerting.desk import Desk, webhook
+from tests.integration.alerting.desk import DEADLINE, Desk, Stalled, webhook
 from tests.unit.alerting.margin_events import margin_event
 
 ALL_DELIVERED = (
@@ -140,6 +141,53 @@ async def test_a_claim_whose_answer_was_lost_is_found_again(
         await desk.store.until(ALL_DELIVERED)
     [row] = await desk.store.rows("SELECT attempts FROM deliveries")
     assert row.integer("attempts") == 1
+    assert list(receiver.ids().values()) == [1]
+
+
+SOMEBODY_WAITS = "SELECT count(*) = 1 AS holds FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+async def until_somebody_waits(desk: Desk) -> None:
+    with trio.fail_after(DEADLINE):
+        while not (await desk.store.rows(SOMEBODY_WAITS))[0].boolean("holds"):
+            await trio.lowlevel.checkpoint()
+
+
+async def test_a_claim_that_commits_after_it_was_given_up_is_found_again(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """claim … COMMIT on its way | given up; the next look waits for it | committed | found, released, delivered.
+
+    A look that did not wait would see nothing in flight, and nobody would look for it again."""
+    monkeypatch.setattr(actors.alert_dispatcher, "STORE_PAUSE", 0.0)
+    desk.configure(webhook(receiver))
+    await desk.accept(margin_event())
+    async with trio.open_nursery() as nursery:
+        desk.store.stalled = stalled = Stalled(nursery, claim_due)
+        async with desk.started():
+            await until_somebody_waits(desk)
+            stalled.let_go()
+            await desk.store.until(ALL_DELIVERED)
+    assert list(receiver.ids().values()) == [1]
+
+
+async def test_a_claim_that_commits_after_its_life_is_taken_up(desk: Desk, receiver: Receiver) -> None:
+    """The same across a restart: the next life waits for what the last one left on its way."""
+    desk.configure(webhook(receiver))
+    await desk.accept(margin_event())
+    async with trio.open_nursery() as nursery:
+        desk.store.stalled = stalled = Stalled(nursery, claim_due)
+        async with desk.started():
+            await stalled.begun.wait()
+
+        async def let_go() -> None:
+            await until_somebody_waits(desk)
+            stalled.let_go()
+
+        nursery.start_soon(let_go)
+        async with desk.started() as dispatcher:
+            await desk.store.until(ALL_DELIVERED)
+            assert dispatcher.statistics().interrupted == 1
     assert list(receiver.ids().values()) == [1]
 
 
