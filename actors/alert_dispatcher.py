@@ -13,7 +13,7 @@ INVARIANTS
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -29,7 +29,7 @@ from fusion_daemon.alerting.retry import DeliveryState, Outcome, Verdict, decide
 from fusion_daemon.alerting.settings import AlertingSettings
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.runtime import Actor, ActorContext, Bell
-from fusion_daemon.store import Store, StoreUnavailable
+from fusion_daemon.store import Store, StoreUnavailable, WriteConflict
 
 IDLE = 5.0
 """Seconds: the longest time between two looks at the queue."""
@@ -92,6 +92,9 @@ class AlertDispatcher(Actor):
         self._open: dict[str, Delivery] = {}
         """Claimed by this life and not yet recorded."""
         self._finished: list[Attempt] = []
+        """Neither recorded nor given up. Leaves it only once its commit has returned."""
+        self._recording = 0
+        """How many of them, from the first, are in a commit under way."""
         self._to_record = Bell()
         self._more = False
         """Whether the last look left due deliveries for want of slots."""
@@ -218,17 +221,19 @@ class AlertDispatcher(Actor):
         while True:
             await self._to_record.wait()
             while self._finished:
-                batch = self._finished[:RECORDED_AT_ONCE]
-                del self._finished[:RECORDED_AT_ONCE]
+                self._recording = len(self._finished[:RECORDED_AT_ONCE])
                 try:
-                    await self._commit(batch)
+                    await self._commit(self._recording)
                 except StoreUnavailable as failure:
-                    self._finished[:0] = batch
                     context.degraded(str(failure))
                     await trio.sleep(STORE_PAUSE)
 
-    async def _commit(self, batch: Sequence[Attempt]) -> None:
+    async def _commit(self, count: int) -> None:
+        """Record the first `count` of those that have finished."""
+        batch = self._finished[:count]
         await self._store.commit(record_attempts(batch, self._epoch, self._settings.receivers))
+        del self._finished[:count]
+        self._recording = 0
         for attempt in batch:
             del self._open[attempt.delivery.id]
             self._verdicts[attempt.outcome.verdict] += 1
@@ -239,14 +244,25 @@ class AlertDispatcher(Actor):
             self._bell.ring()  # a new due time, or an alert about a broken channel
 
     async def _farewell(self, context: ActorContext) -> None:
-        """Record what has finished, so that stopping in good order sends nothing twice."""
-        if not self._finished:
-            return
+        """Record what has finished, so that stopping in good order sends nothing twice.
+
+        A commit that the stop came upon may have happened, or still be on its way: then its own part is refused
+        here, which is as well, and must not take with it what has finished since.
+        """
         with trio.move_on_after(FAREWELL, shield=True):
-            try:
-                await self._commit(self._finished)
-            except Failure as failure:  # the next life takes them up again, under the same ids
-                context.log.warning("attempts_unrecorded", count=len(self._finished), reason=str(failure))
+            for under_way in (True, False):
+                count = self._recording if under_way else len(self._finished)
+                if not count:
+                    continue
+                try:
+                    await self._commit(count)
+                except WriteConflict as conflict:
+                    del self._finished[:count]
+                    if not under_way:
+                        context.log.warning("attempts_unrecorded", count=count, reason=str(conflict))
+                except Failure as failure:  # the next life takes them up again, under the same ids
+                    context.log.warning("attempts_unrecorded", count=len(self._finished), reason=str(failure))
+                    return
 
 
 _REACHED = (DeliveryState.DELIVERED, DeliveryState.ACCEPTED)

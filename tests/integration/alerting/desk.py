@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from random import Random
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import trio
 from typing_extensions import TypeVarTuple, Unpack
@@ -71,6 +71,9 @@ class WatchedStore(Store):
         self.refuse_commits = 0
         """How many of the next commits fail without having happened."""
         self.refused = trio.Event()
+        self.stall_commit: Literal["before", "after"] | None = None
+        """The next commit is not answered, having happened or not, until it is cancelled."""
+        self.commit_stalled = trio.Event()
         self.lose_answers = 0
         """How many of the next transactions commit and yet do not say so."""
         self.stalled: Stalled | None = None
@@ -80,8 +83,13 @@ class WatchedStore(Store):
             self.refuse_commits -= 1
             self.refused.set()
             raise StoreUnavailable("The database is away.", "Nothing was recorded.", "Start it.")
-        await self._inner.commit(commit)
-        self._tell()
+        stalled, self.stall_commit = self.stall_commit, None
+        if stalled != "before":
+            await self._inner.commit(commit)
+            self._tell()
+        if stalled is not None:
+            self.commit_stalled.set()
+            await trio.sleep_forever()
 
     async def read(
         self, query: Callable[[Reader, Unpack[Ts]], Awaitable[T]], *args: *Ts, timeout: float = 30.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import trio
@@ -251,3 +252,27 @@ async def test_stopping_in_good_order_sends_nothing_twice(
         await desk.look()
         assert dispatcher.statistics().interrupted == 0
     assert list(receiver.ids().values()) == [1]
+
+
+@pytest.mark.parametrize("stalled", ["before", "after"])
+async def test_stopping_in_the_middle_of_a_record_sends_nothing_twice(
+    desk: Desk, receiver: Receiver, other: Receiver, stalled: Literal["before", "after"]
+) -> None:
+    """One outcome's commit is under way, another has finished since, and the dispatcher is told to stop.
+
+    Whether the first had happened or not: both are on record, and nobody hears anything again."""
+    other.first(HANG)
+    desk.configure(webhook(receiver, "one"), webhook(other, "two"))
+    await desk.accept(margin_event())
+    desk.store.stall_commit = stalled
+    async with desk.started() as dispatcher:
+        await desk.store.commit_stalled.wait()
+        other.release()
+        with trio.fail_after(DEADLINE):
+            while dispatcher.statistics().in_flight:
+                await trio.lowlevel.checkpoint()
+    assert await desk.store.rows("SELECT FROM deliveries WHERE state <> 'delivered'") == []
+    async with desk.started() as dispatcher:
+        await desk.look()
+        assert dispatcher.statistics().interrupted == 0
+    assert list((receiver.ids() + other.ids()).values()) == [1, 1]
