@@ -25,7 +25,7 @@ from fusion_daemon.alerting.delivery import Attempt, Delivery
 from fusion_daemon.alerting.lanes import Lanes
 from fusion_daemon.alerting.outcomes import record_attempts
 from fusion_daemon.alerting.repository import Look, claim_due, route_accepted, take_up_interrupted
-from fusion_daemon.alerting.retry import DeliveryState, Outcome, Verdict, decide
+from fusion_daemon.alerting.retry import GIVEN_UP, MOST_INTERRUPTIONS, DeliveryState, Outcome, Verdict, decide
 from fusion_daemon.alerting.settings import AlertingSettings
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.runtime import Actor, ActorContext, Bell
@@ -97,7 +97,7 @@ class AlertDispatcher(Actor):
         """How many of them, from the first, are in a commit under way."""
         self._to_record = Bell()
         self._more = False
-        """Whether the last look left due deliveries for want of slots."""
+        """Whether the last look left due deliveries: for want of slots, or behind an earlier step."""
         self._doubtful = False
         """Whether the answer to a claim may have been lost."""
         self._epoch = 0
@@ -146,6 +146,9 @@ class AlertDispatcher(Actor):
                 look = await self._look(context.clock.now())
                 for delivery in look.claimed:
                     nursery.start_soon(self._attempt, context, channels, delivery)
+                if look.superseded:  # in the slots of others
+                    context.log.info("deliveries_superseded", count=look.superseded)
+                    continue
                 if look.unrouted and await self._route(context.clock.now()):
                     continue
             except StoreUnavailable as failure:
@@ -173,6 +176,7 @@ class AlertDispatcher(Actor):
         for delivery in look.claimed:
             self._open[delivery.id] = delivery
             self._lanes.begin(delivery)
+        self._ended[DeliveryState.SUPERSEDED] += look.superseded
         self._more = look.due_since is not None
         self._overdue = 0.0 if look.due_since is None else max(0.0, now - look.due_since)
         return look
@@ -197,9 +201,12 @@ class AlertDispatcher(Actor):
     async def _attempt(self, context: ActorContext, channels: Channels, delivery: Delivery) -> None:
         clock = context.clock
         began = clock.monotonic()
-        outcome = await self._try(context, channels, delivery)
-        now = clock.now()
-        decision = decide(outcome, delivery.attempt, delivery.alert.severity, now, self._random.random())
+        if delivery.interruptions >= MOST_INTERRUPTIONS:
+            (outcome, decision), now = GIVEN_UP, clock.now()
+        else:
+            outcome = await self._try(context, channels, delivery)
+            now = clock.now()
+            decision = decide(outcome, delivery.tries, delivery.alert.severity, now, self._random.random())
         attempt = Attempt(delivery, outcome, decision, now, clock.monotonic() - began)
         self._lanes.end(attempt)
         self._finished.append(attempt)
@@ -240,8 +247,8 @@ class AlertDispatcher(Actor):
             self._attempt_seconds += attempt.latency
             if attempt.decision.due_at is None:
                 self._ended[attempt.decision.state] += 1
-        if any(attempt.decision.state not in _REACHED for attempt in batch):
-            self._bell.ring()  # a new due time, or an alert about a broken channel
+        if self._more or any(attempt.decision.state not in _REACHED for attempt in batch):
+            self._bell.ring()  # a later step that waited, a new due time, or an alert about a broken channel
 
     async def _farewell(self, context: ActorContext) -> None:
         """Record what has finished, so that stopping in good order sends nothing twice.

@@ -310,7 +310,13 @@ def _oracle(house: House) -> Iterable[AnyFamily]:
     )
 
 
-_ENDS = (DeliveryState.DELIVERED, DeliveryState.ACCEPTED, DeliveryState.REJECTED, DeliveryState.EXHAUSTED)
+_ENDS = (
+    DeliveryState.DELIVERED,
+    DeliveryState.ACCEPTED,
+    DeliveryState.REJECTED,
+    DeliveryState.EXHAUSTED,
+    DeliveryState.SUPERSEDED,
+)
 """Told from zero on: `increase` cannot see a series whose first value is already 1."""
 
 

@@ -33,7 +33,7 @@ _SENTENCES = {
     MarginKind.OPENED: "{who} is {after}",
     MarginKind.WORSENED: "{who} worsened: it was {before} and is {after}",
     MarginKind.IMPROVED: "{who} improved: it was {before} and is {after}",
-    MarginKind.RESOLVED: "{who} is healthy again",
+    MarginKind.RESOLVED: "{who} is healthy again; it was {before}",
     MarginKind.CORRECTED: "Correction: a reorganisation withdrew the cause; {who} is {after}, not {before}",
     MarginKind.REINSTATED: "{who} is {after} after all: what a reorganisation had withdrawn is back",
 }

@@ -12,11 +12,12 @@ import trio.testing
 
 import actors.alert_dispatcher
 from fusion_daemon.alerting.repository import claim_due
+from fusion_daemon.alerting.retry import MOST_INTERRUPTIONS, URGENT_CEILINGS
 from fusion_daemon.domain.margin import MarginState
 from fusion_daemon.runtime import ActorContext, Bell
 from fusion_daemon.runtime.actor import Pause
 from fusion_daemon.store import WriteConflict
-from tests.faults.receiver import HANG, Receiver, throttle
+from tests.faults.receiver import BROKEN, HANG, Receiver, throttle
 from tests.integration.alerting.desk import DEADLINE, Desk, Stalled, webhook
 from tests.unit.alerting.margin_events import margin_event
 
@@ -113,6 +114,40 @@ async def test_interrupted_in_the_middle_of_a_request(desk: Desk, receiver: Rece
     assert list(receiver.ids().values()) == [2]
     outcomes = await desk.store.rows("SELECT outcome FROM delivery_attempts ORDER BY attempt")
     assert [each.text("outcome") for each in outcomes] == ["interrupted", "delivered"]
+
+
+async def test_interruptions_use_up_no_retry(desk: Desk, receiver: Receiver) -> None:
+    """As many lives as there are retries end in the middle of an attempt; then the receiver fails once."""
+    receiver.always(HANG)
+    desk.configure(webhook(receiver))
+    await desk.accept(margin_event())
+    for life in range(1, len(URGENT_CEILINGS) + 1):
+        async with desk.started():
+            await trio.to_thread.run_sync(receiver.wait_for, life)
+    receiver.always(BROKEN)
+    async with desk.started():
+        await desk.store.until("SELECT count(*) = 1 FROM delivery_attempts WHERE outcome = 'failed'")
+        [row] = await desk.store.rows(
+            "SELECT state, attempts, extract(epoch FROM due_at)::float8 AS due FROM deliveries"
+        )
+        assert (row.text("state"), row.integer("attempts")) == ("retrying", len(URGENT_CEILINGS) + 1)
+        assert row.number("due") - desk.clock.now() <= URGENT_CEILINGS[0]
+
+
+async def test_a_delivery_that_ends_the_daemon_each_time_ends_itself(
+    desk: Desk, receiver: Receiver, other: Receiver
+) -> None:
+    desk.configure(webhook(receiver, "deadly"), webhook(other, "well"))
+    await desk.accept(margin_event())
+    await desk.store.write(
+        f"UPDATE deliveries SET attempts = 1, state = 'in_flight', interruptions = {MOST_INTERRUPTIONS - 1} "
+        "WHERE receiver = 'deadly'"
+    )
+    async with desk.started():
+        await desk.store.until("SELECT count(*) = 1 FROM deliveries WHERE state = 'exhausted'")
+        await desk.store.until("SELECT count(*) = 2 FROM deliveries WHERE state = 'delivered'")
+    assert receiver.arrivals() == []
+    assert {str(each.body["type"]) for each in other.arrivals()} == {"margin.opened", "alerting.channel_broken"}
 
 
 async def test_due_times_outlive_a_restart(desk: Desk, receiver: Receiver) -> None:

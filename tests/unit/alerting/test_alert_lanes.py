@@ -19,7 +19,7 @@ MOST = 8
 
 def delivery(destination: str = "a", severity: Severity = Severity.CRITICAL) -> Delivery:
     alert = Alert("alert", "test", severity, None, 0, "", b"{}")
-    return Delivery("msg", alert, Receiver("r", Channel.WEBHOOK, "", None), destination, 1, NOW)
+    return Delivery("msg", alert, Receiver("r", Channel.WEBHOOK, "", None), destination, 1, 0, NOW)
 
 
 def ended(of: Delivery, verdict: Verdict, retry_after: float | None = None) -> Attempt:

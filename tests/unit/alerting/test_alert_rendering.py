@@ -68,7 +68,7 @@ def test_without_debt_there_is_no_health_factor() -> None:
     )
     alert = margin_alert(replace(event, figures=figures), None, Severity.CRITICAL)
     assert json.loads(alert.data)["health_factor"] is None
-    assert alert.summary == "acct-1 is healthy again."
+    assert alert.summary == "acct-1 is healthy again; it was in a margin warning."
 
 
 @given(st.text(), st.integers(1, 10**9), st.integers(1, 10**9))
