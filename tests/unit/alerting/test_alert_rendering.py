@@ -8,6 +8,7 @@ from dataclasses import replace
 from email import message_from_bytes
 from email.policy import default
 
+import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -42,6 +43,22 @@ def test_the_body_of_a_margin_call() -> None:
         "Treasury (acct-1) is in a margin call; health factor 1.1; cured by repaying 3200 USD or "
         "depositing 5454.54545455 USD."
     )
+
+
+@pytest.mark.parametrize(
+    ("health", "said"),
+    [
+        (12_345_678_901 * WAD + WAD // 2, "12345678901.5"),
+        (WAD - 1, "0.999999"),
+        (WAD + 1, "1"),
+        (11 * WAD // 10, "1.1"),
+    ],
+)
+def test_a_health_factor_is_shortened_behind_its_point_alone_and_never_up(health: int, said: str) -> None:
+    figures = replace(margin_event().figures, health_factor=health, cure_repay_usd=0)
+    event = replace(margin_event(), figures=figures, confirmed=False, health_low=health, health_high=None)
+    summary = margin_alert(event, None, Severity.WARNING).summary
+    assert f"; health factor {said}, unconfirmed: between {said} and unknown." in summary
 
 
 def test_doubt_is_said_not_hidden() -> None:
