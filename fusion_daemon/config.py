@@ -11,6 +11,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from fusion_daemon.accounts.contact_rules import is_mail_address
 from fusion_daemon.domain.failure import Failure
+from fusion_daemon.domain.price import LARGEST_USD, USD_SCALE
 
 
 def _checksummed(text: str) -> str:
@@ -58,6 +60,12 @@ def _postgres(text: str) -> str:
 def _sender(text: str) -> str:
     if not text.isprintable() or not is_mail_address(parseaddr(text)[1]):
         raise ValueError("write an address, or a name and an address: Fusion Prime <alerts@desk.example>")
+    return text
+
+
+def _price(text: str) -> str:
+    if not 0 < Decimal(text) * USD_SCALE <= LARGEST_USD:
+        raise ValueError("not a price: it has to be above 0 and at most 1e22 USD")
     return text
 
 
@@ -186,7 +194,7 @@ class ChainlinkSource(Section):
 
 class StaticSource(Section):
     kind: Literal["static"]
-    usd: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d{1,8})?$")]
+    usd: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d{1,8})?$"), AfterValidator(_price)]
 
 
 Source = Annotated[ChainlinkSource | StaticSource, Field(discriminator="kind")]
@@ -204,7 +212,8 @@ class Asset(Section):
 
 
 class Oracle(Section):
-    poll_seconds: Seconds = 2.0
+    poll_seconds: Annotated[float, Field(gt=0, le=15)] = 2.0
+    """A source counts as dark after 30 seconds; that has to hold at least two polls."""
     assets: tuple[Asset, ...] = ()
 
 

@@ -11,6 +11,8 @@ PRICE_STREAM = "prices"
 USD_DECIMALS = 8
 USD_SCALE = 10**USD_DECIMALS
 """Every USD amount and price in the daemon is an integer scaled by this."""
+LARGEST_USD = 10**22 * USD_SCALE
+"""No price of anything is above it; what is derived from one then fits wherever it is stored."""
 
 
 class PriceStatus(Enum):

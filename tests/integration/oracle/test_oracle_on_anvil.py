@@ -230,7 +230,7 @@ async def test_a_feed_that_is_not_the_configured_one_is_refused(store: Store, ch
         reason = await watch.health(HealthLevel.DEGRADED)
         assert hex_of(wrong) in reason
         assert "decimals() = '18'" in reason
-        assert "no Chainlink feed" in reason
+        assert "No contract answers at" in reason
     assert [price.asset for price in await store.read(latest_prices)] == [BTC]
     findings = await check_feeds(chain.call_many, CHAIN, sources)
     assert len(findings) == 2, "`check` finds the same"

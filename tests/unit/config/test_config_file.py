@@ -27,6 +27,7 @@ USDC = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
 USDC_AS_A = f'{{address = "{USDC}", asset = "A"}}'
 USDC_AS_B = f'{{address = "{USDC.lower()}", asset = "B"}}'
 RECEIVER = '[[alerting.receivers]]\nname = "a"\n'
+STATIC = '[[oracle.assets]]\nasset = "A"\nsources = [{{kind = "static", usd = "{}"}}]\n'
 MAIL_TO = 'channel = "email"\ntarget = '
 SENDER = '[alerting.smtp]\nhost = "h"\nsender = '
 
@@ -69,6 +70,9 @@ def load(tmp_path: Path, text: str) -> Config:
         ("chains.0.vaults.0", f'{CHAIN}vaults = ["0x12"]\n'),
         ("the file: two [[chains]]", CHAIN * 2),
         ("the file: chain 1: nothing prices asset ETH", f'{CHAIN}tokens = [{{address="{USDC}", asset="ETH"}}]\n'),
+        ("oracle.poll_seconds", f"{CHAIN}[oracle]\npoll_seconds = 15.1\n"),
+        ("oracle.assets.0.sources.0.static.usd: not a price", f'{CHAIN}{STATIC.format("0.00000000")}'),
+        ("oracle.assets.0.sources.0.static.usd: not a price", f'{CHAIN}{STATIC.format("9" * 40)}'),
         ("risk: limits must fall", f"{CHAIN}[risk]\nscore_bps = [5000, 3000, -5]\n"),
         ("risk: limits must fall", f"{CHAIN}[risk]\nscore_bps = [3000, 5000, 10]\n"),
         ("alerting.receivers.0: a webhook", f'{CHAIN}{RECEIVER}channel="webhook"\ntarget="http://"\nsecret="s"'),

@@ -55,6 +55,7 @@ class FakeChains:
     feeds: dict[Address, FakeFeed]
     down: set[ChainId] = field(default_factory=set)
     hanging: set[ChainId] = field(default_factory=set)
+    without_code: set[ChainId] = field(default_factory=set)
     batches: list[tuple[ChainId, int]] = field(default_factory=list)
 
     async def __call__(self, chain: ChainId, calls: Sequence[Call]) -> Sequence[bytes | CallFailed]:
@@ -64,6 +65,8 @@ class FakeChains:
         await trio.lowlevel.checkpoint()
         if chain in self.down:
             raise DOWN
+        if chain in self.without_code:
+            return [b""] * len(calls)
         return [self.feeds[to].answer(data) if to in self.feeds else DOWN for to, data in calls]
 
 
@@ -259,6 +262,17 @@ async def test_a_feed_proves_itself_late_when_its_node_was_down_at_the_start(moc
         await pass_time(mock_clock, 2)
         assert chains.batches == [(ONE, 3), (ONE, 3)]
         assert stage.seen() == [("ETH", 2000, "live")]
+
+
+async def test_a_feed_proves_itself_late_when_its_node_had_not_seen_it_yet(mock_clock: MockClock) -> None:
+    chains = FakeChains({address(1): FakeFeed(2000)}, without_code={ONE})
+    async with running(chains, {"ETH": [source(1)]}) as stage:
+        assert stage.seen() == []
+        assert "No contract answers at" in stage.context.health.reason
+        chains.without_code.clear()
+        await pass_time(mock_clock, 2)
+        assert stage.seen() == [("ETH", 2000, "live")]
+        assert stage.level() is HealthLevel.OK
 
 
 async def test_a_restart_goes_on_from_the_committed_prices(mock_clock: MockClock) -> None:
