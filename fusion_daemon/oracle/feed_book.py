@@ -3,7 +3,9 @@
 INVARIANTS
 * Latest wins: a source has one outcome, an asset at most one figure in a batch. What was not
   published yet is not queued but overwritten, so a slow store makes batches rarer, never longer.
-* `published_at` never goes back along the stream, whatever the wall clock does.
+* `published_at` goes back along the stream only when it lies further ahead of the wall clock than two clocks
+  may differ: then that clock was wrong, and the stream goes on from the right one at once. A small step of the
+  clock back makes the stream's time stand still.
 * Nothing is published before every source of the asset was asked once in this life: not being asked
   yet is no sign of being stale.
 * A refused source never gives a figure, and its asset none either: it stays refused for the life of
@@ -21,7 +23,7 @@ from fusion_daemon.domain.identifiers import AssetId
 from fusion_daemon.domain.price import Price, PriceStatus
 from fusion_daemon.oracle.aggregation import Figure, aggregate
 from fusion_daemon.oracle.chainlink import FeedMismatch
-from fusion_daemon.oracle.publication import Reason, reason_to_publish
+from fusion_daemon.oracle.publication import CLOCK_STEP, Reason, reason_to_publish
 from fusion_daemon.oracle.reading import Outcome, Reading, Rejection
 from fusion_daemon.oracle.settings import FeedSettings, OracleSettings, StaticSource
 
@@ -89,7 +91,8 @@ class FeedBook:
 
     def due(self, head: int, now: float) -> tuple[Publication, ...]:
         """What to publish at `now` (unix seconds), numbered from `head` + 1. Changes nothing."""
-        published_at = max([int(now), *(price.published_at for price in self._last.values())])
+        ahead = (price.published_at for price in self._last.values() if price.published_at <= now + CLOCK_STEP)
+        published_at = max([int(now), *ahead])
         found: list[Publication] = []
         for feed in self._settings.feeds:
             figure = self.figure(feed, now) if self._asked(feed) else None

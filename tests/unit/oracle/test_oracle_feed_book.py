@@ -137,16 +137,37 @@ def test_static_sources_are_always_fresh() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**12), st.integers(-5000, 5000)), max_size=20))
-def test_time_of_publication_never_goes_back_and_numbers_have_no_gap(steps: list[tuple[int, int]]) -> None:
+def test_published_time_goes_back_only_from_a_wrong_clock_and_numbers_have_no_gap(
+    steps: list[tuple[int, int]],
+) -> None:
     book = FeedBook(settings(ETH=(A,)), ())
     seen: list[Price] = []
     for usd, offset in steps:
         now = T0 + offset
         book.record(reading(A, usd, now))
-        seen.extend(each.price for each in publish(book, now, head=len(seen)))
+        for each in publish(book, now, head=len(seen)):
+            published_at = each.price.published_at
+            assert now <= published_at <= now + 60
+            assert not seen or published_at >= seen[-1].published_at or seen[-1].published_at > now + 60
+            seen.append(each.price)
     assert [each.seq for each in seen] == list(range(1, len(seen) + 1))
-    times = [each.published_at for each in seen]
-    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_clock_that_was_a_year_ahead_once_leaves_no_trace(restarted: bool) -> None:
+    #  T0, T0 | both at T0 + 1 year | the clock is right again: both at once at T0 + 2, by the clock
+    feeds = settings(ETH=(A,), USDC=(StaticSource(10**8),))
+    book = FeedBook(feeds, ())
+    book.record(reading(A, 100))
+    publish(book, T0)
+    wrong = publish(book, T0 + 365 * 86_400, head=2)
+    assert [each.price.published_at for each in wrong] == [T0 + 365 * 86_400] * 2
+    if restarted:
+        book = FeedBook(feeds, [each.price for each in wrong])
+    book.record(reading(A, 100, T0 + 2))
+    right = publish(book, T0 + 2, head=4)
+    assert [(each.price.asset, each.price.published_at) for each in right] == [(ETH, T0 + 2), ("USDC", T0 + 2)]
+    assert publish(book, T0 + 4, head=6) == ()
 
 
 def test_sources_are_counted() -> None:
