@@ -6,6 +6,8 @@ INVARIANTS
 * `published_at` goes back along the stream only when it lies further ahead of the wall clock than two clocks
   may differ: then that clock was wrong, and the stream goes on from the right one at once. A small step of the
   clock back makes the stream's time stand still.
+* A source goes back to an earlier round only when it has said nothing later for as long as its readings live.
+  Until then its endpoint lags, or a reorg is at work: the later reading stands until it is too old, or dark.
 * Nothing is published before every source of the asset was asked once in this life: not being asked
   yet is no sign of being stale.
 * A refused source never gives a figure, and its asset none either: it stays refused for the life of
@@ -57,6 +59,8 @@ class FeedBook:
         self._last: dict[AssetId, Price] = {price.asset: price for price in published}
         self._outcomes: dict[str, Outcome] = {}
         self._silent: dict[str, str] = {}
+        self._back_since: dict[str, float] = {}
+        """Since when (unix seconds) a source has said nothing but earlier rounds than it had said before."""
         self._counts: dict[str, Counter[str]] = {
             source.name: Counter() for feed in settings.feeds for source in feed.sources
         }
@@ -79,9 +83,22 @@ class FeedBook:
 
     def record(self, outcome: Outcome) -> None:
         """The source answered."""
+        if isinstance(outcome, Reading) and self._goes_back(outcome):
+            self._counts[outcome.source]["rejections"] += 1
+            self._silent[outcome.source] = f"it went back to round {outcome.round_id}"
+            return
         self._counts[outcome.source]["rejections" if isinstance(outcome, Rejection) else "readings"] += 1
         self._outcomes[outcome.source] = outcome
         self._silent.pop(outcome.source, None)
+        self._back_since.pop(outcome.source, None)
+
+    def _goes_back(self, reading: Reading) -> bool:
+        """Whether a later reading of that source stands, and not yet for too long."""
+        known = self._outcomes.get(reading.source)
+        if not isinstance(known, Reading) or not reading.precedes(known):
+            return False
+        since = self._back_since.setdefault(reading.source, reading.received_at)
+        return reading.received_at - since <= reading.lifetime
 
     def record_silence(self, source: str, reason: str) -> None:
         """The source did not answer: its last reading stands until it is too old."""
