@@ -205,10 +205,13 @@ class Asset(Section):
     sources: tuple[Source, ...] = Field(min_length=1)
     deviation_bps: int = Field(default=10, ge=0)
     """A move of at least this much is published at once."""
-    heartbeat_seconds: Seconds = 60.0
-    """Published at least this often."""
+    heartbeat_seconds: float = Field(default=60.0, ge=30)
+    """Published at least this often; not more often than what a doubted move has to stand for."""
     spread_bps: int = Field(default=200, ge=1)
     """Sources further apart than this make the price suspect."""
+    jump_bps: int = Field(default=3000, ge=1)
+    """A move beyond this since the last publication makes the price suspect while one source alone tells it:
+    until another does, a later round does, or it has stood by it for 30 seconds."""
 
 
 class Oracle(Section):

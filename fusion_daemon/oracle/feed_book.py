@@ -21,10 +21,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from fusion_daemon.domain.decimals import decimal_text
 from fusion_daemon.domain.identifiers import AssetId
-from fusion_daemon.domain.price import Price, PriceStatus
+from fusion_daemon.domain.price import USD_DECIMALS, Price, PriceStatus
 from fusion_daemon.oracle.aggregation import Figure, aggregate
 from fusion_daemon.oracle.chainlink import FeedMismatch
+from fusion_daemon.oracle.plausibility import judged
 from fusion_daemon.oracle.publication import CLOCK_STEP, Reason, reason_to_publish
 from fusion_daemon.oracle.reading import Outcome, Reading, Rejection
 from fusion_daemon.oracle.settings import FeedSettings, OracleSettings, StaticSource
@@ -143,7 +145,9 @@ class FeedBook:
             outcomes = [
                 Rejection(each.source, reason) if isinstance(each, Reading) else each for each in outcomes
             ]
-        return aggregate(feed, outcomes, self._last.get(feed.asset), now, self._settings.dark_after)
+        last = self._last.get(feed.asset)
+        figure = aggregate(feed, outcomes, last, now, self._settings.dark_after)
+        return None if figure is None else judged(feed, figure, last, now)
 
     def _outcome(self, feed: FeedSettings, index: int, now: float) -> Outcome:
         source = feed.sources[index]
@@ -168,7 +172,7 @@ class FeedBook:
             if figure is None:
                 found.append(f"{feed.asset} has no price yet{_because(self._rejections(feed, now))}")
             elif figure.status is not PriceStatus.LIVE or figure.rejected:
-                found.append(f"{feed.asset} is {figure.status.value}{_because(figure.rejected)}")
+                found.append(f"{feed.asset} is {figure.status.value}{_between(figure)}{_because(figure.rejected)}")
             found.extend(
                 f"{feed.asset}: {source.name} does not answer: {self._silent[source.name]}"
                 for source in feed.sources
@@ -204,6 +208,13 @@ class FeedBook:
     def _rejections(self, feed: FeedSettings, now: float) -> tuple[Rejection, ...]:
         outcomes = [self._outcome(feed, index, now) for index in range(len(feed.sources))]
         return tuple(each for each in outcomes if isinstance(each, Rejection))
+
+
+def _between(figure: Figure) -> str:
+    if figure.status is not PriceStatus.SUSPECT:
+        return ""
+    low, high = (decimal_text(each, USD_DECIMALS) for each in (figure.usd_low, figure.usd_high))
+    return f": it lies between {low} and {high} USD"
 
 
 def _because(rejections: Sequence[Rejection]) -> str:

@@ -70,6 +70,8 @@ def load(tmp_path: Path, text: str) -> Config:
         ("chains.0.vaults.0", f'{CHAIN}vaults = ["0x12"]\n'),
         ("the file: two [[chains]]", CHAIN * 2),
         ("the file: chain 1: nothing prices asset ETH", f'{CHAIN}tokens = [{{address="{USDC}", asset="ETH"}}]\n'),
+        ("oracle.assets.0.heartbeat_seconds", f"{CHAIN}{STATIC.format(1)}heartbeat_seconds = 29\n"),
+        ("oracle.assets.0.jump_bps", f"{CHAIN}{STATIC.format(1)}jump_bps = 0\n"),
         ("oracle.poll_seconds", f"{CHAIN}[oracle]\npoll_seconds = 15.1\n"),
         ("oracle.assets.0.sources.0.static.usd: not a price", f'{CHAIN}{STATIC.format("0.00000000")}'),
         ("oracle.assets.0.sources.0.static.usd: not a price", f'{CHAIN}{STATIC.format("9" * 40)}'),

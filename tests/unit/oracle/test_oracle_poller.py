@@ -185,29 +185,45 @@ async def test_a_fall_is_published_at_the_next_poll_and_a_tremor_is_not(mock_clo
     async with running(chains, {"ETH": [source(1)]}) as stage:
         chains.feeds[address(1)].usd = 1995  # 25 bps
         await pass_time(mock_clock, 2)
+        chains.feeds[address(1)].usd = 1500
+        await pass_time(mock_clock, 2)
+        assert stage.seen() == [("ETH", 2000, "live"), ("ETH", 1500, "live")]
+
+
+async def test_a_crash_is_published_at_once_and_confirmed_within_half_a_minute(mock_clock: MockClock) -> None:
+    # 2,000 | 1,000, which one feed alone tells: suspect at the next poll | it stands by it: live 30 s later
+    chains = FakeChains({address(1): FakeFeed(2000)})
+    async with running(chains, {"ETH": [source(1)]}) as stage:
         chains.feeds[address(1)].usd = 1000
         await pass_time(mock_clock, 2)
-        assert stage.seen() == [("ETH", 2000, "live"), ("ETH", 1000, "live")]
+        assert stage.seen() == [("ETH", 2000, "live"), ("ETH", 1000, "suspect")]
+        assert stage.level() is HealthLevel.DEGRADED
+        assert stage.context.health.reason == "ETH is suspect: it lies between 1000 and 2000 USD"
+        await pass_time(mock_clock, 29)
+        assert stage.seen()[2:] == []
+        await pass_time(mock_clock, 2)
+        assert stage.seen()[2:] == [("ETH", 1000, "live")]
+        assert stage.level() is HealthLevel.OK
 
 
 async def test_readings_conflate_while_a_commit_is_under_way(mock_clock: MockClock) -> None:
     chains, store = FakeChains({address(1): FakeFeed(2000)}), FakeStore()
     async with running(chains, {"ETH": [source(1)]}, store) as stage:
         store.held = trio.Event()
-        for usd in (1900, 1700, 1400, 1000):
+        for usd in (1900, 1800, 1700, 1600):
             chains.feeds[address(1)].usd = usd
             await pass_time(mock_clock, 2)
         store.held.set()
         await wait_all_tasks_blocked()
-        assert [usd for _, usd, _ in stage.seen()] == [2000, 1900, 1000], "1700 and 1400 were overtaken"
+        assert [usd for _, usd, _ in stage.seen()] == [2000, 1900, 1600], "1800 and 1700 were overtaken"
 
 
 async def test_a_hanging_chain_delays_no_other(mock_clock: MockClock) -> None:
     chains = FakeChains({address(1): FakeFeed(2000), address(2): FakeFeed(1)}, hanging={TEN})
     async with running(chains, {"ETH": [source(1)], "USDC": [source(2, TEN)]}) as stage:
-        chains.feeds[address(1)].usd = 1000
+        chains.feeds[address(1)].usd = 1500
         await pass_time(mock_clock, 2)
-        assert stage.seen() == [("ETH", 2000, "live"), ("ETH", 1000, "live")]
+        assert stage.seen() == [("ETH", 2000, "live"), ("ETH", 1500, "live")]
         assert stage.level() is HealthLevel.DEGRADED
         assert "USDC has no price yet" in stage.context.health.reason
 
