@@ -128,4 +128,5 @@ def _feed(asset: Asset) -> oracle.FeedSettings:
         deviation_bps=asset.deviation_bps,
         heartbeat=asset.heartbeat_seconds,
         spread_bps=asset.spread_bps,
+        jump_bps=asset.jump_bps,
     )
