@@ -61,6 +61,8 @@ class Portfolio:
         self.prices: dict[AssetId, Price] = {}
         self.price_seq = 0
         self.chains = {chain: ChainInput(chain, 0, 0) for chain in chains}
+        self.start_heads: Mapping[ChainId, int] = {}
+        """Where the journals stood when the picture was read: up to there a retract may take anything back."""
         self.records: dict[AccountId, AccountRecord] = {}
         self.markets: list[Market] = []
         self.dirty: dict[AccountId, None] = {}
@@ -170,12 +172,18 @@ class Portfolio:
         self.price_seq = price.seq
 
     def fold(self, entry: JournalEntry) -> Touched:
-        """Apply or retract an entry and move the chain's place to it. Raises JournalMismatch."""
+        """Apply or retract an entry and move the chain's place to it. Raises JournalMismatch.
+
+        INVARIANT: no history is trimmed before the journal is past its head of the start. So retracts
+        that were pending then find every value they take away, however deep the reorg was, and a life
+        that JournalMismatch ended is not followed by another one that ends the same way.
+        """
         touched = self._change(entry, forward=entry.op is Op.APPLY)
         self.chains[entry.chain] = place_of(entry)
-        for change in entry.changes:
-            if isinstance(change, IndexUpdate):
-                self.market(entry.chain, change.vault, change.token).index.trim()
+        if entry.op is Op.APPLY and entry.seq > self.start_heads.get(entry.chain, 0):
+            for change in entry.changes:
+                if isinstance(change, IndexUpdate):
+                    self.market(entry.chain, change.vault, change.token).index.trim()
         return touched
 
     def unwind(self, entries: Sequence[JournalEntry]) -> None:

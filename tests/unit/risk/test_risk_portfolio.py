@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from fusion_daemon.domain.account import AccountRecord
 from fusion_daemon.domain.identifiers import AccountId, unregistered
-from fusion_daemon.domain.journal import BalanceChange, Change, JournalEntry, Op, Side
+from fusion_daemon.domain.journal import BalanceChange, Change, JournalEntry, Op, Side, journal_stream
 from fusion_daemon.domain.margin import ChainInput
 from fusion_daemon.risk.margin import RAY
 from fusion_daemon.risk.portfolio import Portfolio
-from fusion_daemon.risk.registers import History, JournalMismatch
+from fusion_daemon.risk.registers import KEPT, History, JournalMismatch
 from fusion_daemon.risk.snapshot import Position, RegisterValue, Snapshot, restore
 from fusion_daemon.risk.valuation import totals, value_at
 from tests.unit.risk.margin_scene import (
@@ -188,6 +188,39 @@ def test_a_trimmed_history_keeps_the_newest_values() -> None:
     for block in range(4_999, 4_999 - 1_000, -1):
         history.take(block, 0)
     assert history.last == 3_999
+
+
+def test_a_reorg_deeper_than_what_is_kept_restarts_once_and_not_for_ever() -> None:
+    """1 <- 2 … 2070, an accrual each, none final; then 1,100 of them are retracted and 971b comes.
+
+    The life that was there when it happened has forgotten too much: it ends. The next one reads from the
+    store what is canonical, unwinds to the cursor, and folds the whole reorg."""
+    chain, depth, top = JournalWriter(), KEPT + 76, 2_070
+    accruals = {number: accrual(RAY + number, 0, GENESIS + 12 * number) for number in range(2, top + 1)}
+    listing = (*listed(), accrual(RAY, 0, GENESIS, 2))
+    before = [chain.apply(1, *listing), *(chain.apply(number, value) for number, value in accruals.items())]
+    reorg = [chain.retract(number, accruals[number]) for number in range(top, top - depth, -1)]
+    reorg.append(chain.apply(top - depth + 1, accrual(3 * RAY, 0, GENESIS), fork="b"))
+    with pytest.raises(JournalMismatch):
+        fold([*before, *reorg])
+    kept = [(1, value) for value in listing] + [(number, accruals[number]) for number in range(2, top - depth + 1)]
+    registers = [RegisterValue(ONE, number, value) for number, value in kept]
+    registers.append(RegisterValue(ONE, top - depth + 1, accrual(3 * RAY, 0, GENESIS)))
+    heads = {journal_stream(ONE): len(chain.entries)}
+    place = ChainInput(ONE, len(before), top)
+    snapshot = Snapshot([], registers, {ONE: reorg}, [place], [], 0, [], {}, heads, None)
+    restored = Portfolio(TOKENS, (ONE, TWO))
+    for _ in restore(snapshot, restored):
+        pass
+    index = restored.market(ONE, VAULT, USDC).index
+    assert index.last == accruals[top]
+    for entry in reorg:
+        restored.fold(entry)
+    assert index.last == accrual(3 * RAY, 0, GENESIS)
+    # Past the head of the start it forgets again what no reorg should reach.
+    for number in range(top, top + 2_000):
+        restored.fold(chain.apply(number, accrual(RAY + number, 0, GENESIS)))
+    assert len(index._values) <= 2 * KEPT
 
 
 def test_an_accrual_as_foretold_touches_nobody_and_a_surprise_touches_the_market() -> None:
