@@ -8,10 +8,9 @@ exactly where the last commit left the cursors, and finds the same events.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import trio
 
@@ -20,6 +19,7 @@ from fusion_daemon.domain.identifiers import AccountId, ChainId
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
 from fusion_daemon.domain.margin import MARGIN_STREAM, MarginEvent
 from fusion_daemon.domain.price import PRICE_STREAM, Price
+from fusion_daemon.risk.inputs import Input
 from fusion_daemon.risk.monitor import Case, MarginMonitor, in_order
 from fusion_daemon.risk.portfolio import Portfolio
 from fusion_daemon.risk.records import MARGIN_COLUMNS, SAVE_CONFIGURATION, row_of, save_standings
@@ -33,8 +33,6 @@ from fusion_daemon.store import Advance, Append, Claim, Commit, Execute, SqlValu
 T = TypeVar("T")
 
 OWNER = "risk_calculator"
-TAKEN = 256
-"""Entries taken from a topic at once."""
 UNCOMMITTED_ENTRIES = 1_000
 UNCOMMITTED_SECONDS = 5.0
 """How far the cursors may lag behind what was folded when nothing happens."""
@@ -122,11 +120,9 @@ class RiskCalculator(Actor):
         self._margin.advance(claim.heads[MARGIN_STREAM])
         bell = Bell()
         commits = _Commits(self._store, claim, self._margin, self._dispatcher, self._accept, context)
-        loop = _Loop(monitor, commits, sources, claim, snapshot.heads, bell, self._requests, context)
+        loop = _Loop(monitor, commits, sources, claim, snapshot, bell, self._requests, context)
         with self._requests.serve(bell):
             context.started()
-            if snapshot.fingerprint != self._settings.fingerprint:
-                await loop.reconfigured()
             await loop.run()
 
     async def _snapshot(self, claim: Claim) -> Snapshot:
@@ -219,35 +215,6 @@ class _Commits:
         )
 
 
-class _Input(Generic[T]):
-    """One stream, taken in portions and folded one by one."""
-
-    def __init__(self, topic: Topic[T], fill: Fill[T], claim: Claim, bell: Bell, target: int) -> None:
-        self.stream = topic.stream
-        self._subscription = topic.subscribe(OWNER, claim.positions[topic.stream], fill, bell)
-        self._taken: deque[T] = deque()
-        self._behind = target - claim.positions[topic.stream]
-
-    @property
-    def behind(self) -> bool:
-        """Whether it has yet to reach the head that its stream had at the start."""
-        return self._behind > 0
-
-    async def look(self) -> bool:
-        """Whether there is a next entry."""
-        if not self._taken and self._subscription.ready:
-            self._taken.extend(await self._subscription.take(TAKEN))
-        return bool(self._taken)
-
-    @property
-    def next(self) -> T:
-        return self._taken[0]
-
-    def pop(self) -> T:
-        self._behind -= 1
-        return self._taken.popleft()
-
-
 class _Loop:
     """Fold one input, decide its case to the end, commit if anything happened, look again.
 
@@ -265,7 +232,7 @@ class _Loop:
         commits: _Commits,
         sources: Sources,
         claim: Claim,
-        heads: Mapping[str, int],
+        snapshot: Snapshot,
         bell: Bell,
         requests: MarginRequests,
         context: ActorContext,
@@ -276,14 +243,17 @@ class _Loop:
         self._requests = requests
         self._context = context
         self._clock = context.clock
-        self._prices = _Input(sources.prices, sources.price_fill, claim, bell, heads.get(PRICE_STREAM, 0))
-        self._accounts = _Input(
-            sources.accounts, sources.account_fill, claim, bell, heads.get(ACCOUNT_STREAM, 0)
-        )
+
+        def input_of(topic: Topic[T], fill: Fill[T]) -> Input[T]:
+            subscription = topic.subscribe(OWNER, claim.positions[topic.stream], fill, bell)
+            return Input(topic.stream, subscription, snapshot.heads.get(topic.stream, 0))
+
+        self._prices = input_of(sources.prices, sources.price_fill)
+        self._accounts = input_of(sources.accounts, sources.account_fill)
         self._journals = [
-            _Input(topic, sources.journal_fills[chain], claim, bell, heads.get(topic.stream, 0))
-            for chain, topic in sorted(sources.journals.items())
+            input_of(topic, sources.journal_fills[chain]) for chain, topic in sorted(sources.journals.items())
         ]
+        self._reconfigured = snapshot.fingerprint != monitor.settings.fingerprint
         self._interest_due = self._clock.monotonic() + monitor.settings.interest_seconds
 
     async def run(self) -> None:
@@ -296,8 +266,13 @@ class _Loop:
             if self._commits.due_in <= 0:
                 await self._commits.cursors()
 
-    async def reconfigured(self) -> None:
-        """Look at everybody under the new limits, and remember them."""
+    async def _reconfigure(self) -> None:
+        """Look at everybody under the new limits, and remember them.
+
+        Not before all inputs have reached their heads of the start: until then accounts stand where
+        nobody's money is any more.
+        """
+        self._reconfigured = False
         fingerprint = self._monitor.settings.fingerprint
         events = await self._decided(self._monitor.configuration(self._now))
         if events:
@@ -308,7 +283,9 @@ class _Loop:
     async def _step(self) -> bool:
         """Fold the next input; False when there is none."""
         in_time = self._prices.behind or any(journal.behind for journal in self._journals)
-        if await self._prices.look() and not in_time:
+        if self._reconfigured and not in_time and not self._accounts.behind:
+            await self._reconfigure()
+        elif await self._prices.look() and not in_time:
             await self._fold_price()
         elif await self._accounts.look():
             change = self._accounts.pop()
@@ -334,7 +311,7 @@ class _Loop:
         self._commits.folded(PRICE_STREAM, price.seq)
         await self._conclude(self._monitor.price(price))
 
-    async def _fold_journal(self, journal: _Input[JournalEntry]) -> None:
+    async def _fold_journal(self, journal: Input[JournalEntry]) -> None:
         """The next entry, or the whole of a reorg: the cursor never rests between its entries."""
         case = None
         while case is None and await journal.look():
