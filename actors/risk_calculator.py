@@ -174,15 +174,15 @@ class _Commits:
             return 0.0
         return self._last + UNCOMMITTED_SECONDS - self._clock.monotonic()
 
-    async def cursors(self) -> None:
-        await self._commit(Commit(advances=self._advances()))
+    async def cursors(self, monitor: MarginMonitor) -> None:
+        await self._commit(Commit(self._standings((), monitor), advances=self._advances()), monitor)
 
     async def events(
         self, events: Sequence[MarginEvent], monitor: MarginMonitor, writes: tuple[Write, ...] = ()
     ) -> None:
         """The events of one case, in one transaction."""
         rows: list[tuple[SqlValue, ...]] = []
-        collected = [save_standings(events, monitor.standings), *writes]
+        collected = [*self._standings(events, monitor), *writes]
         records = monitor.portfolio.records
         for start in range(0, len(events), ACCEPTED_AT_ONCE):
             portion = events[start : start + ACCEPTED_AT_ONCE]
@@ -190,20 +190,25 @@ class _Commits:
             collected += self._accept(portion, records)
             await trio.lowlevel.checkpoint()
         append = Append(MARGIN_STREAM, self._epoch, self._head, "margin_events", MARGIN_COLUMNS, rows)
-        await self._commit(Commit(tuple(collected), (append,), self._advances()))
+        await self._commit(Commit(tuple(collected), (append,), self._advances()), monitor)
         self._head += len(events)
         self._margin.publish(self._head - len(events) + 1, events)
         self._dispatcher.ring()
 
-    async def configuration(self, fingerprint: str) -> None:
+    async def configuration(self, monitor: MarginMonitor) -> None:
         """Nobody's state changed under the new configuration."""
+        fingerprint = monitor.settings.fingerprint
         proof = Execute("SELECT fingerprint = $1 FROM risk_configuration", (fingerprint,))
-        await self._commit(
-            Commit((Execute(SAVE_CONFIGURATION, (fingerprint,)),), (), self._advances(), proof)
-        )
+        writes = (*self._standings((), monitor), Execute(SAVE_CONFIGURATION, (fingerprint,)))
+        await self._commit(Commit(writes, (), self._advances(), proof), monitor)
 
-    async def _commit(self, commit: Commit) -> None:
+    def _standings(self, events: Sequence[MarginEvent], monitor: MarginMonitor) -> tuple[Write, ...]:
+        changed = dict.fromkeys(event.account for event in events) | monitor.unsaved
+        return (save_standings(changed, monitor.standings),) if changed else ()
+
+    async def _commit(self, commit: Commit, monitor: MarginMonitor) -> None:
         await self._store.commit(commit)
+        monitor.unsaved.clear()
         self._committed = dict(self._folded)
         self._last = self._clock.monotonic()
 
@@ -264,7 +269,7 @@ class _Loop:
                 self._judge_health()
                 await self._rest()
             if self._commits.due_in <= 0:
-                await self._commits.cursors()
+                await self._commits.cursors(self._monitor)
 
     async def _reconfigure(self) -> None:
         """Look at everybody under the new limits, and remember them.
@@ -278,7 +283,7 @@ class _Loop:
         if events:
             await self._commits.events(events, self._monitor, (Execute(SAVE_CONFIGURATION, (fingerprint,)),))
         else:
-            await self._commits.configuration(fingerprint)
+            await self._commits.configuration(self._monitor)
 
     async def _step(self) -> bool:
         """Fold the next input; False when there is none."""

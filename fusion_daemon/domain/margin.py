@@ -36,7 +36,7 @@ class MarginKind(Enum):
     RESOLVED = "resolved"
     """Back to HEALTHY: the episode ends."""
     CORRECTED = "corrected"
-    """A reorg took the cause of an earlier step away: whoever was told is told otherwise."""
+    """A reorg took the block away that caused an earlier step: whoever was told is told otherwise."""
     REINSTATED = "reinstated"
     """After a correction the same cause came back (in another block): the same episode goes on."""
 

@@ -16,7 +16,7 @@ from fusion_daemon.domain.identifiers import AccountId, ChainId
 from fusion_daemon.domain.journal import JournalEntry, Op
 from fusion_daemon.domain.margin import Cause, MarginEvent, MarginInputs, MarginState
 from fusion_daemon.domain.price import Price
-from fusion_daemon.risk.episodes import UNKNOWN, Driver, Standing, transition
+from fusion_daemon.risk.episodes import UNKNOWN, Driver, Place, Retracted, Standing, moved, transition
 from fusion_daemon.risk.margin import decide, rule_of
 from fusion_daemon.risk.portfolio import Portfolio, Touched
 from fusion_daemon.risk.registers import Market
@@ -40,12 +40,18 @@ class Case:
 
 
 @dataclass(slots=True)
-class _Reorg:
-    """What unsettled entries of one chain left behind."""
+class _Pending:
+    """What entries of one chain left behind that are folded, but not judged yet."""
 
     touched: Touched = field(default_factory=Touched)
-    tip: int | None = None
-    """The highest retracted block; None: nothing was retracted."""
+    retracted: Retracted | None = None
+
+    def add(self, entry: JournalEntry, touched: Touched) -> None:
+        self.touched.add(touched)
+        if entry.op is Op.RETRACT:
+            number, before = entry.block.number, self.retracted
+            lowest, tip = (number, number) if before is None else (before.lowest, before.tip)
+            self.retracted = Retracted(entry.chain, min(lowest, number), max(tip, number))
 
 
 class MarginMonitor:
@@ -64,7 +70,9 @@ class MarginMonitor:
         self.rule = rule_of(settings)
         self._started_at = started_at
         self._screen = Screen(self.rule)
-        self._reorgs: dict[ChainId, _Reorg] = {}
+        self._pending: dict[ChainId, _Pending] = {}
+        self.unsaved: dict[AccountId, None] = {}
+        """Accounts whose standing changed without an event; whoever commits it clears this."""
 
     # Folds: each gives the case to be decided
 
@@ -75,18 +83,16 @@ class MarginMonitor:
 
     def entry(self, entry: JournalEntry) -> Case | None:
         """None while inside a reorg: such a state never was the chain's. Raises JournalMismatch."""
-        reorg = self._reorgs.setdefault(entry.chain, _Reorg())
-        reorg.touched.add(self.portfolio.fold(entry))
-        if entry.op is Op.RETRACT:
-            reorg.tip = max(reorg.tip or 0, entry.block.number)
+        pending = self._pending.setdefault(entry.chain, _Pending())
+        pending.add(entry, self.portfolio.fold(entry))
         if not entry.settles:
             return None
-        del self._reorgs[entry.chain]
-        cause = Cause.CHAIN if reorg.tip is None else Cause.REORG
+        del self._pending[entry.chain]
+        cause = Cause.CHAIN if pending.retracted is None else Cause.REORG
         as_of = entry.block.timestamp
-        block = (entry.chain, entry.block.number)
-        driver = Driver(cause, as_of, as_of < self._started_at, block, reorg.tip)
-        return Case(driver, reorg.touched)
+        place = Place(entry.chain, entry.block.number)
+        driver = Driver(cause, as_of, as_of < self._started_at, place, pending.retracted)
+        return Case(driver, pending.touched)
 
     def registration(self, record: AccountRecord, now: int) -> Case:
         return Case(Driver(Cause.REGISTRY, now, past=False), self.portfolio.register(record))
@@ -158,6 +164,10 @@ class MarginMonitor:
             return None
         state = decide(sums, before.state, self.rule)
         if state is before.state:
+            after = moved(before, driver)
+            if after is not before:
+                self.standings[account] = after
+                self.unsaved[account] = None
             return None
         now = assess(self.portfolio, account, sums, state, driver.as_of, self.rule)
         step = transition(account, before, now, driver, self.inputs(driver.as_of))

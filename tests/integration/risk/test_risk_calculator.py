@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
@@ -69,7 +70,8 @@ async def crash(bench: Bench) -> None:
 
 
 async def reorgs(bench: Bench) -> None:
-    """Chain one: 2 <- 3a(borrow 8) <- 4a, then 2 <- 3b <- 4b, then 5b(borrow 8); chain two goes on beside."""
+    """Chain one: 2 <- 3a(borrow 8) <- 4a, then 2 <- 3b <- 4b, then 5b(borrow 8), which becomes
+    5c <- 6c(borrow 8): nobody's state changes, but the cause has moved. Chain two goes on beside."""
     one, taken = bench.writers[ONE], borrow(8, 1_400 * DOLLAR)
     one.apply(3, deposit(8, ETHER), taken, accrual(RAY + 5, 0, GENESIS + 36, 9))
     one.apply(4, accrual(RAY + 9, 0, GENESIS + 48))
@@ -79,6 +81,10 @@ async def reorgs(bench: Bench) -> None:
     one.apply(3, deposit(8, ETHER), fork="b", settles=False)
     one.apply(4, fork="b")
     one.apply(5, taken, fork="b")
+    await bench.write_journal(ONE)
+    one.retract(5, taken, fork="b")
+    one.apply(5, fork="c", settles=False)
+    one.apply(6, taken, fork="c")
     await bench.write_journal(ONE)
     bench.writers[TWO].apply(3, borrow(2, 300 * DOLLAR), accrual(RAY + RAY // 50, 7, GENESIS + 36, 5))
     await bench.write_journal(TWO)
@@ -145,6 +151,7 @@ async def test_a_kill_after_any_commit_changes_nothing(store: Store, monkeypatch
     assert len(expected[0]) >= 15
     assert {row[4] for row in expected[0]} == {kind.value for kind in MarginKind}  # type: ignore[index]
     assert commits >= 15
+    assert [json.loads(row[4]) for row in expected[3] if row[0] == name(8)] == [[[ONE, 6]]]  # type: ignore[index]
     kills = 0
     for cut in range(1, commits + 1):
         await wipe(store)
