@@ -131,27 +131,25 @@ def transition(
 
 
 def _step(before: Standing, state: MarginState, driver: Driver) -> tuple[MarginKind, Standing]:
-    step = before.step + 1
-    standing = replace(moved(before, driver), state=state, step=step)
-    place = driver.place
+    episode, step, place, retracted = before.episode, before.step + 1, driver.place, driver.retracted
+    causes = moved(before, driver).causes
     if state > before.state:
-        caused = standing.causes if place is None else (*standing.causes, place)[-CAUSES_KEPT:]
-        if place is not None and _is_back(before.withdrawn, place):
-            others = _elsewhere(before.withdrawn, place.chain)
-            return MarginKind.REINSTATED, replace(standing, causes=caused, withdrawn=others)
+        if place is not None:
+            if _is_back(before.withdrawn, place):
+                others = _elsewhere(before.withdrawn, place.chain)
+                return MarginKind.REINSTATED, Standing(state, episode, step, _and(causes, place), others)
+            causes = _and(causes, place)
         if before.state is MarginState.HEALTHY:
-            opened = Standing(state, before.episode + 1, 1, () if place is None else (place,))
-            return MarginKind.OPENED, opened
-        return MarginKind.WORSENED, replace(standing, causes=caused)
-    retracted = driver.retracted
+            return MarginKind.OPENED, Standing(state, episode + 1, 1, () if place is None else (place,))
+        return MarginKind.WORSENED, Standing(state, episode, step, causes, before.withdrawn)
     if retracted is not None and any(map(retracted.reaches, before.causes)):
-        causes = standing.causes  # of what remains, the cause may be in the new branch
-        if state is MarginState.HEALTHY:
+        if state is MarginState.HEALTHY:  # of what remains else, the cause may be in the new branch
             causes = tuple(each for each in before.causes if not retracted.reaches(each))
         withdrawn = (*_elsewhere(before.withdrawn, retracted.chain), Place(retracted.chain, retracted.tip))
-        return MarginKind.CORRECTED, replace(standing, causes=causes, withdrawn=withdrawn)
+        return MarginKind.CORRECTED, Standing(state, episode, step, causes, withdrawn)
     # A recovery in between does not make the withdrawn cause a new one when it comes back.
-    return (MarginKind.RESOLVED if state is MarginState.HEALTHY else MarginKind.IMPROVED), standing
+    kind = MarginKind.RESOLVED if state is MarginState.HEALTHY else MarginKind.IMPROVED
+    return kind, Standing(state, episode, step, causes, before.withdrawn)
 
 
 def moved(standing: Standing, driver: Driver) -> Standing:
@@ -165,6 +163,10 @@ def moved(standing: Standing, driver: Driver) -> Standing:
         return standing
     causes = tuple(place if retracted.reaches(each) else each for each in standing.causes)
     return replace(standing, causes=causes)
+
+
+def _and(causes: tuple[Place, ...], place: Place) -> tuple[Place, ...]:
+    return (*causes, place)[-CAUSES_KEPT:]
 
 
 def _elsewhere(places: Iterable[Place], chain: ChainId) -> tuple[Place, ...]:
