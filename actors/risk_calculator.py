@@ -27,6 +27,7 @@ from fusion_daemon.risk.report import AccountMargin, report
 from fusion_daemon.risk.repository import EntriesAfter, load_snapshot
 from fusion_daemon.risk.settings import RiskSettings
 from fusion_daemon.risk.snapshot import Snapshot, restore
+from fusion_daemon.risk.valuation import names
 from fusion_daemon.runtime import Actor, ActorContext, Bell, Fill, Mailbox, Topic
 from fusion_daemon.store import Advance, Append, Claim, Commit, Execute, SqlValue, Store, Write
 
@@ -345,10 +346,8 @@ class _Loop:
     def _judge_health(self) -> None:
         unvalued = self._monitor.portfolio.unvalued()
         if unvalued:
-            names = ", ".join(
-                sorted({f"{each.asset or each.token.hex()} on chain {each.chain}" for each in unvalued})
-            )
-            self._context.degraded(f"accounts hold what has no price or no parameters: {names}")
+            what = ", ".join(names(unvalued))
+            self._context.degraded(f"accounts hold what has no price or no parameters: {what}")
         else:
             self._context.healthy()
 

@@ -58,6 +58,8 @@ class MarginInputs:
     """SHA-256 (hex) of the risk configuration."""
     as_of: int
     """Unix seconds at which interest was accrued."""
+    unpriced: tuple[str, ...] = ()
+    """What the account holds or owes that had no price: it counted as nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ class MarginEvent:
     after: MarginState
     cause: Cause
     confirmed: bool
-    """False when a price it rests on is stale or suspect; then `health_low`/`health_high` differ."""
+    """False when a price it rests on is missing, stale, suspect or too old. `figures` are the worst that the
+    prices allow, and the truth lies between `health_low` and `health_high` (None: open, or no debt)."""
     past: bool
     """True when found while catching up: it happened while the daemon was down."""
     figures: MarginFigures

@@ -18,7 +18,8 @@ class PriceStatus(Enum):
     STALE = "stale"
     """No source is inside its heartbeat; the figure is the last good one."""
     SUSPECT = "suspect"
-    """Sources disagree or the move is implausible; the figure is the best estimate."""
+    """Sources disagree or the move is implausible; the figure is the best estimate. Consumers rest on
+    the end of the interval that is worse for the customer, and call it unconfirmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Price:
     """USD x 1e8 for one whole unit of the asset, > 0."""
     usd_low: int
     usd_high: int
-    """The interval that the sources allow; equal to `usd` when they agree."""
+    """The interval that the sources allow; both equal to `usd` when it is LIVE."""
     status: PriceStatus
     observed_at: int
     """Unix seconds: the oldest reading that the figure rests on."""

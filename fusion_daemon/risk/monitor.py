@@ -17,15 +17,18 @@ from fusion_daemon.domain.journal import JournalEntry, Op
 from fusion_daemon.domain.margin import Cause, MarginEvent, MarginInputs, MarginState
 from fusion_daemon.domain.price import Price
 from fusion_daemon.risk.episodes import UNKNOWN, Driver, Place, Retracted, Standing, moved, transition
-from fusion_daemon.risk.margin import decide, rule_of
+from fusion_daemon.risk.margin import rule_of
 from fusion_daemon.risk.portfolio import Portfolio, Touched
 from fusion_daemon.risk.registers import Market
 from fusion_daemon.risk.screen import Screen
 from fusion_daemon.risk.settings import RiskSettings
-from fusion_daemon.risk.valuation import assess, totals
+from fusion_daemon.risk.valuation import assess, judge, names, valuation_of
 
 FEW = 128
 """Up to so many accounts are decided exactly without a screening."""
+PATIENCE = 60
+"""Seconds after its start for which the monitor does not judge who holds or owes what has no price: each feed
+is to have the time for its first answer, or everybody would be called before the first price is there."""
 PORTION = 64
 """Accounts decided, or mirrored, between two yields."""
 
@@ -69,6 +72,7 @@ class MarginMonitor:
         self.standings = dict(standings)
         self.rule = rule_of(settings)
         self._started_at = started_at
+        self._patient_until = started_at + PATIENCE
         self._screen = Screen(self.rule)
         self._pending: dict[ChainId, _Pending] = {}
         self.unsaved: dict[AccountId, None] = {}
@@ -130,7 +134,8 @@ class MarginMonitor:
         self, case: Case, decided: Mapping[AccountId, None], markets: Sequence[Market]
     ) -> Iterator[Sequence[AccountId]]:
         yield from self.mirror()
-        for found in self._screen.candidates(self.portfolio, case.driver.as_of):
+        as_of = case.driver.as_of
+        for found in self._screen.candidates(self.portfolio, as_of, patient=as_of < self._patient_until):
             yield from _portions(
                 account
                 for account in found
@@ -159,31 +164,33 @@ class MarginMonitor:
 
     def _decide(self, account: AccountId, driver: Driver) -> MarginEvent | None:
         before = self.standings.get(account, UNKNOWN)
-        sums = totals(self.portfolio, account, driver.as_of)
-        if sums is None:
+        found = valuation_of(self.portfolio, account, driver.as_of)
+        if found.unpriced and driver.as_of < self._patient_until:
             return None
-        state = decide(sums, before.state, self.rule)
+        state = judge(found, before.state, self.rule)
         if state is before.state:
             after = moved(before, driver)
             if after is not before:
                 self.standings[account] = after
                 self.unsaved[account] = None
             return None
-        now = assess(self.portfolio, account, sums, state, driver.as_of, self.rule)
-        step = transition(account, before, now, driver, self.inputs(driver.as_of))
+        now = assess(self.portfolio, account, found, state, driver.as_of, self.rule, self.settings)
+        inputs = self.inputs(driver.as_of, [leg.market for leg in found.unpriced])
+        step = transition(account, before, now, driver, inputs)
         if step is None:
             return None
         self.standings[account], event = step
         self._screen.set_state(account, state)
         return event
 
-    def inputs(self, as_of: int) -> MarginInputs:
+    def inputs(self, as_of: int, unpriced: Sequence[Market] = ()) -> MarginInputs:
         chains = self.portfolio.chains
         return MarginInputs(
             price_seq=self.portfolio.price_seq,
             chains=tuple(chains[chain] for chain in sorted(chains)),
             configuration=self.settings.fingerprint,
             as_of=as_of,
+            unpriced=names(unpriced) if unpriced else (),
         )
 
     def state(self, account: AccountId) -> MarginState:

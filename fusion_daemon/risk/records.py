@@ -76,6 +76,7 @@ class _Inputs(msgspec.Struct, frozen=True):
     chains: tuple[_Chain, ...]
     configuration: str
     as_of: int
+    unpriced: tuple[str, ...]
 
 
 class MarginRow(msgspec.Struct, frozen=True):
@@ -145,6 +146,7 @@ def event_of(row: MarginRow) -> MarginEvent:
             chains=tuple(ChainInput(ChainId(each.chain), each.seq, each.block) for each in inputs.chains),
             configuration=inputs.configuration,
             as_of=inputs.as_of,
+            unpriced=inputs.unpriced,
         ),
     )
 
@@ -168,6 +170,7 @@ def inputs_json(inputs: MarginInputs) -> dict[str, object]:
         "chains": [{"chain": each.chain, "seq": each.seq, "block": each.block} for each in inputs.chains],
         "configuration": inputs.configuration,
         "as_of": inputs.as_of,
+        "unpriced": list(inputs.unpriced),
     }
 
 

@@ -172,7 +172,6 @@ async def test_one_commit_holds_all_that_cross_on_one_tick(store: Store) -> None
     await bench.write_journal(ONE)
     async with bench.running():
         await bench.caught_up()
-        await bench.caught_up()  # in between, the configuration was remembered
         before = store.statistics().commits
         await bench.write_prices(usd(3, ETH, 1_500.0))
         await bench.caught_up()

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from fusion_daemon.domain.account import AccountRecord
 from fusion_daemon.domain.identifiers import AccountId
 from fusion_daemon.domain.margin import Cause, MarginInputs, MarginKind, MarginState
-from fusion_daemon.domain.price import PriceStatus
 from fusion_daemon.risk.episodes import RESUMABLE_BLOCKS, UNKNOWN, Assessment, Driver, Place, Retracted, transition
 from fusion_daemon.risk.margin import RAY, Totals, figures, rule_of
 from fusion_daemon.risk.settings import RiskSettings
@@ -230,18 +229,6 @@ def test_what_two_chains_withdrew_comes_back_on_both_in_one_episode() -> None:
         ("reinstated", "WARNING", 1, 5),
         ("reinstated", "LIQUIDATION", 1, 6),
     ]
-
-
-def test_a_doubtful_price_says_so_with_an_interval() -> None:
-    desk, chain = scene()
-    desk.fold(chain.apply(3, borrow(7, 1_000 * DOLLAR)))
-    (event,) = desk.price(usd(3, ETH, 1_500.0, status=PriceStatus.SUSPECT))
-    assert not event.confirmed
-    assert event.figures.health_factor == 12 * 10**17
-    assert (event.health_low, event.health_high) == (108 * 10**16, 132 * 10**16)
-    (event,) = desk.price(usd(4, ETH, 1_200.0))
-    assert event.confirmed
-    assert event.health_low == event.health_high == event.figures.health_factor
 
 
 def test_what_lies_before_the_start_is_past() -> None:

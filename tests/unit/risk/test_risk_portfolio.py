@@ -16,7 +16,7 @@ from fusion_daemon.risk.margin import RAY
 from fusion_daemon.risk.portfolio import Portfolio
 from fusion_daemon.risk.registers import KEPT, History, JournalMismatch
 from fusion_daemon.risk.snapshot import Position, RegisterValue, Snapshot, restore
-from fusion_daemon.risk.valuation import totals, value_at
+from fusion_daemon.risk.valuation import valuation_of, value_at
 from tests.unit.risk.margin_scene import (
     DOLLAR,
     ETH,
@@ -243,10 +243,9 @@ def test_addresses_on_several_chains_are_one_account() -> None:
     record = AccountRecord(both, "ACME", "main", ((ONE, owner(1)), (TWO, owner(2))), ())
     touched = portfolio.register(record)
     assert list(touched.accounts) == [unregistered(ONE, owner(1)), both, unregistered(TWO, owner(2))]
-    sums = totals(portfolio, both, GENESIS)
-    assert sums is not None
+    sums = valuation_of(portfolio, both, GENESIS).sums
     assert (sums.collateral, sums.debt, portfolio.credit(both)) == (6_000 * 10**8, 1_000 * 10**8, 55)
-    assert totals(portfolio, unregistered(ONE, owner(1)), GENESIS).collateral == 0  # type: ignore[union-attr]
+    assert valuation_of(portfolio, unregistered(ONE, owner(1)), GENESIS).sums.collateral == 0
     # The second address is given up: it is on its own again.
     touched = portfolio.register(AccountRecord(both, "ACME", "main", ((ONE, owner(1)),), ()))
     assert list(touched.accounts) == [both, unregistered(TWO, owner(2))]
@@ -254,19 +253,22 @@ def test_addresses_on_several_chains_are_one_account() -> None:
     assert not portfolio.register(AccountRecord(both, "ACME", "renamed", ((ONE, owner(1)),), ())).accounts
 
 
-def test_what_has_no_value_decides_nothing_except_collateral_nobody_named() -> None:
+def test_what_has_no_value_counts_as_nothing_and_is_named() -> None:
     stranger = type(WETH)(b"\x99" * 20)
     portfolio = Portfolio(TOKENS, (ONE,))
     chain = JournalWriter()
     portfolio.fold(chain.apply(1, *listed(), deposit(1, ETHER), deposit(1, 5, stranger), borrow(1, DOLLAR)))
     portfolio.set_price(usd(1, USD, 1.0))
-    assert totals(portfolio, name(1), GENESIS) is None  # ETH was never priced
+    found = valuation_of(portfolio, name(1), GENESIS)  # ETH was never priced
+    assert (found.sums.collateral, found.sums.debt) == (0, 10**8)
+    assert ([leg.market.asset for leg in found.unpriced], found.owes_unpriced) == ([ETH], False)
     portfolio.set_price(usd(2, ETH, 2_000.0))
-    sums = totals(portfolio, name(1), GENESIS)
-    assert sums is not None
-    assert sums.collateral == 2_000 * 10**8  # the stranger's token is worth nothing here
+    found = valuation_of(portfolio, name(1), GENESIS)
+    assert found.sums.collateral == 2_000 * 10**8
+    assert found.unpriced == ()  # the stranger's token is worth nothing here
     portfolio.fold(chain.apply(2, borrow(1, 5, stranger)))
-    assert totals(portfolio, name(1), GENESIS) is None  # but owing it is not nothing
+    found = valuation_of(portfolio, name(1), GENESIS)
+    assert ([leg.market.token for leg in found.unpriced], found.owes_unpriced) == ([stranger], True)
     assert [market.token for market in portfolio.unvalued()] == [stranger]
 
 
