@@ -19,6 +19,7 @@ from fusion_daemon.domain.identifiers import AccountId, ChainId
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
 from fusion_daemon.domain.margin import MARGIN_STREAM, MarginEvent
 from fusion_daemon.domain.price import PRICE_STREAM, Price
+from fusion_daemon.risk.history import Paces
 from fusion_daemon.risk.inputs import Input
 from fusion_daemon.risk.monitor import Case, MarginMonitor, in_order
 from fusion_daemon.risk.portfolio import Portfolio
@@ -230,6 +231,7 @@ class _Loop:
     INVARIANT: up to the heads of its start, a life folds prices and blocks in the order of their times.
     The cursors of the life before stood up to UNCOMMITTED_SECONDS behind what it had folded; prices
     first would now meet accounts without their latest positions, and miss a crossing or invent one.
+    What is older than the prices even so is history (`risk.history`): not judged before it is level.
     """
 
     def __init__(
@@ -256,9 +258,11 @@ class _Loop:
 
         self._prices = input_of(sources.prices, sources.price_fill)
         self._accounts = input_of(sources.accounts, sources.account_fill)
-        self._journals = [
-            input_of(topic, sources.journal_fills[chain]) for chain, topic in sorted(sources.journals.items())
-        ]
+        self._journals = {
+            chain: input_of(topic, sources.journal_fills[chain])
+            for chain, topic in sorted(sources.journals.items())
+        }
+        self._paces = Paces()
         self._reconfigured = snapshot.fingerprint != monitor.settings.fingerprint
         self._interest_due = self._clock.monotonic() + monitor.settings.interest_seconds
 
@@ -288,7 +292,7 @@ class _Loop:
 
     async def _step(self) -> bool:
         """Fold the next input; False when there is none."""
-        in_time = self._prices.behind or any(journal.behind for journal in self._journals)
+        in_time = self._prices.behind or any(journal.behind for journal in self._journals.values())
         if self._reconfigured and not in_time and not self._accounts.behind:
             await self._reconfigure()
         elif await self._prices.look() and not in_time:
@@ -297,7 +301,7 @@ class _Loop:
             change = self._accounts.pop()
             self._commits.folded(ACCOUNT_STREAM, change.seq)
             await self._conclude(self._monitor.registration(change.record, self._now))
-        elif waiting := [journal for journal in self._journals if await journal.look()]:
+        elif waiting := [journal for journal in self._journals.values() if await journal.look()]:
             earliest = min(waiting, key=lambda journal: journal.next.block.timestamp)
             if await self._prices.look() and self._prices.next.published_at <= earliest.next.block.timestamp:
                 await self._fold_price()
@@ -305,6 +309,9 @@ class _Loop:
                 await self._fold_journal(earliest)
         elif await self._prices.look():
             await self._fold_price()
+        elif (chain := self._paces.level(self._monitor.history, self._clock.monotonic())) is not None:
+            self._commits.folded(journal_stream(chain), self._monitor.portfolio.chains[chain].seq)
+            await self._conclude(self._monitor.level(chain, self._now))
         elif self._clock.monotonic() >= self._interest_due:
             self._interest_due = self._clock.monotonic() + self._monitor.settings.interest_seconds
             await self._conclude(self._monitor.interest(self._now))
@@ -318,11 +325,13 @@ class _Loop:
         await self._conclude(self._monitor.price(price))
 
     async def _fold_journal(self, journal: Input[JournalEntry]) -> None:
-        """The next entry, or the whole of a reorg: the cursor never rests between its entries."""
-        case = None
-        while case is None and await journal.look():
+        """The next entry, or the whole of a reorg: the cursor never rests between its entries, nor on an entry
+        that is history and not judged yet."""
+        settled = False
+        while not settled and await journal.look():
             entry = journal.pop()
-            case = self._monitor.entry(entry)
+            settled = entry.settles
+            case = self._monitor.entry(entry, self._now)
             if case is not None:
                 self._commits.folded(journal.stream, entry.seq)
                 await self._conclude(case)
@@ -344,10 +353,17 @@ class _Loop:
             letter.reply(report(self._monitor, letter.request.account, self._now))
 
     def _judge_health(self) -> None:
-        unvalued = self._monitor.portfolio.unvalued()
-        if unvalued:
+        troubles = []
+        if unvalued := self._monitor.portfolio.unvalued():
             what = ", ".join(names(unvalued))
-            self._context.degraded(f"accounts hold what has no price or no parameters: {what}")
+            troubles.append(f"accounts hold what has no price or no parameters: {what}")
+        troubles += [
+            f"chain {chain} is being read up to block {block.number}, older than the prices: "
+            "whom its blocks touch is judged when it is level with the present"
+            for chain, block in self._monitor.history.items()
+        ]
+        if troubles:
+            self._context.degraded("; ".join(troubles))
         else:
             self._context.healthy()
 

@@ -8,15 +8,16 @@ state could differ (`screen`); every state is decided in integers (`margin`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 
 from fusion_daemon.domain.account import AccountRecord
 from fusion_daemon.domain.identifiers import AccountId, ChainId
-from fusion_daemon.domain.journal import JournalEntry, Op
+from fusion_daemon.domain.journal import BlockRef, JournalEntry
 from fusion_daemon.domain.margin import Cause, MarginEvent, MarginInputs, MarginState
 from fusion_daemon.domain.price import Price
-from fusion_daemon.risk.episodes import UNKNOWN, Driver, Place, Retracted, Standing, moved, transition
+from fusion_daemon.risk.episodes import UNKNOWN, Driver, Place, Standing, moved, transition
+from fusion_daemon.risk.history import TOLERANCE, Pending
 from fusion_daemon.risk.margin import rule_of
 from fusion_daemon.risk.portfolio import Portfolio, Touched
 from fusion_daemon.risk.registers import Market
@@ -42,21 +43,6 @@ class Case:
     everyone: bool = False
 
 
-@dataclass(slots=True)
-class _Pending:
-    """What entries of one chain left behind that are folded, but not judged yet."""
-
-    touched: Touched = field(default_factory=Touched)
-    retracted: Retracted | None = None
-
-    def add(self, entry: JournalEntry, touched: Touched) -> None:
-        self.touched.add(touched)
-        if entry.op is Op.RETRACT:
-            number, before = entry.block.number, self.retracted
-            lowest, tip = (number, number) if before is None else (before.lowest, before.tip)
-            self.retracted = Retracted(entry.chain, min(lowest, number), max(tip, number))
-
-
 class MarginMonitor:
     """Mutable, but pure: no clock, no I/O. One fold, then its case decided to the end, then the next fold."""
 
@@ -74,7 +60,7 @@ class MarginMonitor:
         self._started_at = started_at
         self._patient_until = started_at + PATIENCE
         self._screen = Screen(self.rule)
-        self._pending: dict[ChainId, _Pending] = {}
+        self._pending: dict[ChainId, Pending] = {}
         self.unsaved: dict[AccountId, None] = {}
         """Accounts whose standing changed without an event; whoever commits it clears this."""
 
@@ -85,21 +71,40 @@ class MarginMonitor:
         markets = dict.fromkeys(self.portfolio.markets_of(price.asset))
         return Case(self._driver(Cause.PRICE, price.published_at), Touched(markets=markets))
 
-    def entry(self, entry: JournalEntry) -> Case | None:
-        """None while inside a reorg: such a state never was the chain's. Raises JournalMismatch."""
-        pending = self._pending.setdefault(entry.chain, _Pending())
+    def entry(self, entry: JournalEntry, now: int) -> Case | None:
+        """None while inside a reorg: such a state never was the chain's; and for what is history at unix
+        second `now`: see `risk.history`. Raises JournalMismatch."""
+        pending = self._pending.setdefault(entry.chain, Pending())
         pending.add(entry, self.portfolio.fold(entry))
-        if not entry.settles:
+        present = min(self.portfolio.priced_at or now, now)
+        old = entry.block.timestamp < present - TOLERANCE
+        pending.history = entry.block if old and entry.settles else None
+        if old or not entry.settles:
             return None
-        del self._pending[entry.chain]
+        return self._settled(entry.chain, entry.block, entry.block.timestamp)
+
+    @property
+    def history(self) -> dict[ChainId, BlockRef]:
+        """Chains whose last blocks were too old to be judged, and where each stands."""
+        return {chain: each.history for chain, each in self._pending.items() if each.history is not None}
+
+    def level(self, chain: ChainId, now: int) -> Case:
+        """The chain's history is all there is: it is judged as of `now`, the time of the prices."""
+        return self._settled(chain, self.history[chain], now)
+
+    def _settled(self, chain: ChainId, block: BlockRef, as_of: int) -> Case:
+        pending = self._pending.pop(chain)
         cause = Cause.CHAIN if pending.retracted is None else Cause.REORG
-        as_of = entry.block.timestamp
-        place = Place(entry.chain, entry.block.number)
+        place = Place(chain, block.number)
         driver = Driver(cause, as_of, as_of < self._started_at, place, pending.retracted)
         return Case(driver, pending.touched)
 
     def registration(self, record: AccountRecord, now: int) -> Case:
-        return Case(Driver(Cause.REGISTRY, now, past=False), self.portfolio.register(record))
+        touched = self.portfolio.register(record)
+        for pending in self._pending.values():
+            if any(map(pending.holds, touched.accounts)):
+                pending.touched.add(touched)  # an address that is history makes its new account history
+        return Case(Driver(Cause.REGISTRY, now, past=False), touched)
 
     def interest(self, now: int) -> Case:
         return Case(Driver(Cause.INTEREST, now, past=False), Touched(), everyone=True)
@@ -154,9 +159,13 @@ class MarginMonitor:
             yield ()
 
     def decide(self, accounts: Iterable[AccountId], driver: Driver) -> list[MarginEvent]:
-        """Evaluate these accounts exactly; those whose state changes take their new standing at once."""
+        """Evaluate these accounts exactly, but for those that are history; those whose state changes take
+        their new standing at once."""
         events = []
+        held = [each for each in self._pending.values() if each.history is not None]
         for account in accounts:
+            if held and any(each.holds(account) for each in held):
+                continue
             event = self._decide(account, driver)
             if event is not None:
                 events.append(event)

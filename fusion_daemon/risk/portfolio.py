@@ -60,6 +60,8 @@ class Portfolio:
     def __init__(self, tokens: Mapping[tuple[ChainId, Address], AssetId], chains: Iterable[ChainId]) -> None:
         self.prices: dict[AssetId, Price] = {}
         self.price_seq = 0
+        self.priced_at = 0
+        """Unix seconds of the last price folded; 0: none yet."""
         self.chains = {chain: ChainInput(chain, 0, 0) for chain in chains}
         self.start_heads: Mapping[ChainId, int] = {}
         """Where the journals stood when the picture was read: up to there a retract may take anything back."""
@@ -170,6 +172,7 @@ class Portfolio:
     def set_price(self, price: Price) -> None:
         self.prices[price.asset] = price
         self.price_seq = price.seq
+        self.priced_at = price.published_at
 
     def fold(self, entry: JournalEntry) -> Touched:
         """Apply or retract an entry and move the chain's place to it. Raises JournalMismatch.

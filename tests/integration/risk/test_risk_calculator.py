@@ -245,6 +245,32 @@ async def test_a_crossing_that_recovered_while_it_was_down_is_found_and_past(sto
     ]
 
 
+async def test_history_that_a_kill_interrupts_is_history_to_the_next_life_too(store: Store) -> None:
+    """Prices of today; blocks 2(two loans) <- 3(account 7 repays) of GENESIS; the first life ends between them."""
+    bench = Bench(store)
+    now = int(bench.clock.now())
+    await bench.write_accounts(PROBE)
+    await bench.write_prices(usd(1, ETH, 1_000.0, now), usd(2, USD, 1.0, now))
+    one = bench.writers[ONE]
+    one.apply(1, *listed(), accrual(RAY, 0, GENESIS, 2))
+    one.apply(2, *(change for who in (7, 8) for change in (deposit(who, ETHER), borrow(who, 1_000 * DOLLAR))))
+    await bench.write_journal(ONE)
+    async with bench.running():
+        await bench.caught_up()
+    one.apply(3, borrow(7, -1_000 * DOLLAR))
+    await bench.write_journal(ONE)
+    async with bench.running():
+        await bench.caught_up()
+        await bench.write_prices(usd(3, ETH, 999.0, now))
+        await bench.caught_up()
+        assert await store.read(margin_events_after, 0, 100) == []
+        one.apply((now - GENESIS) // 12)
+        await bench.write_journal(ONE)
+        await bench.caught_up()
+    (event,) = await store.read(margin_events_after, 0, 100)
+    assert (event.account, event.after, event.inputs.price_seq) == (name(8), MarginState.LIQUIDATION, 3)
+
+
 async def test_a_second_calculator_fences_the_first(store: Store) -> None:
     bench = Bench(store)
     await listing(bench)

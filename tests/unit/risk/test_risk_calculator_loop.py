@@ -9,12 +9,13 @@ import pytest
 import trio
 import trio.testing
 
-from actors.risk_calculator import MarginOf, RiskCalculator, Sources
+from actors.risk_calculator import UNCOMMITTED_SECONDS, MarginOf, RiskCalculator, Sources
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange
 from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.domain.journal import JournalEntry, Side, journal_stream
 from fusion_daemon.domain.margin import MARGIN_STREAM, Cause, ChainInput, MarginEvent
 from fusion_daemon.domain.price import PRICE_STREAM, Price
+from fusion_daemon.risk.history import STEADY_SECONDS
 from fusion_daemon.risk.margin import RAY
 from fusion_daemon.risk.report import AccountMargin
 from fusion_daemon.risk.settings import Limits, RiskSettings
@@ -234,4 +235,29 @@ async def test_a_changed_limit_is_not_applied_to_what_the_backlog_has_overtaken(
         assert stage.told == []
         (saved,) = [commit for commit in stage.store.committed if commit.proof is not None]
         assert saved.advances[0].after == 3
+        nursery.cancel_scope.cancel()
+
+
+async def test_history_is_judged_once_when_the_chain_stands_and_its_cursor_waits_for_that(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A chain added late: its two blocks are a day older than the prices, and none comes after them."""
+    stage = Stage()
+    day = 86_400
+    prices = [usd(seq, asset, dollars, GENESIS + 90) for seq, asset, dollars in ((1, ETH, 1_000.0), (2, USD, 1.0))]
+    for number, changes in ((1, (*listed(), accrual(RAY, 0, GENESIS, 2))), (2, (deposit(1, ETHER), borrow(1, 10**9)))):
+        stage.chain.apply(number - day // 12, *changes)
+    async with trio.open_nursery() as nursery:
+        context = await nursery.start(stage.run)
+        stage.prices.publish(1, prices)
+        await trio.testing.wait_all_tasks_blocked()
+        stage.journal.publish(1, stage.chain.entries)
+        await trio.sleep(STEADY_SECONDS - 1)
+        assert stage.told == []
+        assert stage.positions == {PRICE_STREAM: 2}
+        assert "chain 1 is being read up to block" in context.health.reason
+        await trio.sleep(2 * UNCOMMITTED_SECONDS)
+        assert [(event.after.name, event.past) for event in stage.told] == [("LIQUIDATION", False)]
+        assert stage.positions == {PRICE_STREAM: 2, journal_stream(ONE): 2}
+        assert context.health.reason == ""
         nursery.cancel_scope.cancel()

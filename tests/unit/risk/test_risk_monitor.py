@@ -236,7 +236,7 @@ def test_a_credit_line_is_shown_and_moves_nobody() -> None:
     opened_market(desk, chain)
     desk.fold(chain.apply(2, deposit(1, ETHER), borrow(1, 1_400 * DOLLAR)))
     before = report(desk.monitor, name(1), GENESIS)
-    case = desk.monitor.entry(chain.apply(3, credit(1, 9_000 * 10**8), credit(2, 5 * 10**8, 1)))
+    case = desk.monitor.entry(chain.apply(3, credit(1, 9_000 * 10**8), credit(2, 5 * 10**8, 1)), GENESIS)
     assert case is not None
     assert not any(desk.monitor.blocks(case))
     after = report(desk.monitor, name(1), GENESIS)
