@@ -16,7 +16,7 @@ from fusion_daemon.http.principals import hash_token
 from fusion_daemon.http.route import Role
 from fusion_daemon.http.settings import HttpSettings, PrincipalSettings
 from fusion_daemon.oracle import settings as oracle
-from fusion_daemon.risk.settings import Limits, RiskSettings
+from fusion_daemon.risk.settings import Limits, RiskSettings, price_lifetime
 
 SecretOf = Callable[[str], str]
 
@@ -52,6 +52,7 @@ def risk_settings(config: Config) -> RiskSettings:
         score=Limits(*config.risk.score_bps),
         health=Limits(*config.risk.health_factor_bps),
         hysteresis_bps=config.risk.hysteresis_bps,
+        lifetimes={AssetId(each.asset): price_lifetime(each.heartbeat_seconds) for each in config.oracle.assets},
         interest_seconds=config.risk.interest_seconds,
     )
 

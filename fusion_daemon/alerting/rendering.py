@@ -151,6 +151,7 @@ def _inputs(inputs: MarginInputs) -> dict[str, object]:
         "chains": [{"chain": each.chain, "seq": each.seq, "block": each.block} for each in inputs.chains],
         "configuration": inputs.configuration,
         "as_of": inputs.as_of,
+        "unpriced": list(inputs.unpriced),
     }
 
 

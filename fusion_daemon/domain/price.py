@@ -21,7 +21,7 @@ class PriceStatus(Enum):
     """No source is inside its heartbeat; the figure is the last good one."""
     SUSPECT = "suspect"
     """Sources disagree, or one alone tells an implausible move; the figure is the best estimate, and the truth lies
-    somewhere in the interval."""
+    somewhere in the interval. Consumers rest on the end that is worse for the customer, and call it unconfirmed."""
 
 
 @dataclass(frozen=True, slots=True)
