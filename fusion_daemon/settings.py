@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from fusion_daemon.alerting.settings import AlertingSettings, Receiver, SmtpSecurity, SmtpSettings
-from fusion_daemon.alerting.signature import SecretInvalid, parse_secret
+from fusion_daemon.alerting.signature import SecretInvalid, parse_secrets
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
 from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, ConfigurationInvalid, Principal, with_secrets
 from fusion_daemon.domain.account import Channel
@@ -84,7 +84,7 @@ def check_signing_keys(config: Config, secret: SecretOf) -> None:
         if receiver.secret is None:
             continue
         try:
-            parse_secret(secret(receiver.secret))
+            parse_secrets(secret(receiver.secret))
         except SecretInvalid as error:
             raise ConfigurationInvalid(
                 f"The signing key {receiver.secret} of the receiver {receiver.name} is malformed.",

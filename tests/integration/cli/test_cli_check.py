@@ -105,6 +105,16 @@ def test_a_wrong_secret_is_found_and_never_shown(
     assert not text or text not in str(found)
 
 
+def test_two_keys_while_one_is_rotated_are_well_formed(stage: Stage) -> None:
+    file = stage.directory / "secrets" / RECEIVER_SECRET
+    right = file.read_text()
+    try:
+        file.write_text(f"{right}\nwhsec_{'A' * 40}\n")
+        assert findings(stage.config, 0)["signing key of desk"] == (False, "well-formed")
+    finally:
+        file.write_text(right)
+
+
 def test_a_database_and_a_receiver_that_are_not_there_are_found(stage: Stage) -> None:
     text = stage.config.read_text().replace(stage.dsn, "postgresql://fusion@127.0.0.1:1/fusion")
     path = stage.directory / "altered.toml"
