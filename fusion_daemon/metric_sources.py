@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener, ListenerStatistics
 from actors.oracle_poller import OraclePoller
+from fusion_daemon import __version__
 from fusion_daemon.aio import BUCKETS, Aio
 from fusion_daemon.alerting.retry import DeliveryState, Verdict
 from fusion_daemon.composition import House
@@ -32,6 +33,7 @@ from fusion_daemon.store import Store
 
 
 def add_sources(metrics: Metrics, aio: Aio, store: Store, house: House, tree: Supervisor, admin: AdminServer) -> None:
+    metrics.add("build", _build)
     metrics.add("aio", lambda: _aio(aio))
     metrics.add("store", lambda: _store(store))
     metrics.add("actors", lambda: _actors(tree))
@@ -53,6 +55,11 @@ def _counter(name: str, text: str, samples: Sequence[Sample], labels: tuple[str,
     bare = name.removesuffix("_total").rsplit("_", 1)[-1]
     unit = next((each for each in Unit if each.value and each.value == bare), Unit.NONE)
     return Family(name, Kind.COUNTER, text, samples, labels, unit)
+
+
+def _build() -> Iterable[AnyFamily]:
+    version = [Sample(1, (__version__,))]
+    yield _gauge("fusion_build_info", "1, labelled with the running version.", version, ("version",))
 
 
 def _aio(aio: Aio) -> Iterable[AnyFamily]:
@@ -315,7 +322,13 @@ def _oracle(house: House) -> Iterable[AnyFamily]:
     )
 
 
-_ENDS = (DeliveryState.DELIVERED, DeliveryState.ACCEPTED, DeliveryState.REJECTED, DeliveryState.EXHAUSTED)
+_ENDS = (
+    DeliveryState.DELIVERED,
+    DeliveryState.ACCEPTED,
+    DeliveryState.REJECTED,
+    DeliveryState.EXHAUSTED,
+    DeliveryState.SUPERSEDED,
+)
 """Told from zero on: `increase` cannot see a series whose first value is already 1."""
 
 
@@ -335,6 +348,9 @@ def _alerting(house: House) -> Iterable[AnyFamily]:
         "Deliveries by final state.",
         [Sample(seen.ended.get(state, 0), (state.value,)) for state in _ENDS],
         ("state",),
+    )
+    yield _counter(
+        "fusion_delivery_faults_total", "Attempts that ended in an error of the daemon's own.", [Sample(seen.faults)]
     )
     yield _counter("fusion_delivery_attempt_seconds_total", "Time spent in attempts.", [Sample(seen.attempt_seconds)])
     yield _counter("fusion_alerts_routed_total", "Alerts that were given their deliveries.", [Sample(seen.routed)])

@@ -25,11 +25,11 @@ from fusion_daemon.accounts.decisions import (
     unknown_account,
 )
 from fusion_daemon.accounts.registry import Registry
-from fusion_daemon.accounts.repository import list_accounts, list_audit, read_account
+from fusion_daemon.accounts.repository import list_accounts, list_audit, read_account, read_accounts
 from fusion_daemon.aio import Aio
 from fusion_daemon.domain.account import AccountRecord, Channel, Contact
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import AccountId, ChainId, hex_of, parse_address
+from fusion_daemon.domain.identifiers import AccountId, ChainId, parse_address
 from fusion_daemon.http.body import body_as
 from fusion_daemon.http.pages import PAGE_QUERY, bad_cursor, page_of, page_reply
 from fusion_daemon.http.problem import invalid
@@ -94,7 +94,7 @@ class AuditRows:
 def routes(store: Store, aio: Aio, registry: Registry, chains: Collection[ChainId]) -> Routes:
     """`chains`: those that are read. A link on another is refused: its positions would never be seen, and the
     account would look healthy."""
-    commands = _Commands(aio, registry, chains)
+    commands = _Commands(store, aio, registry, chains)
 
     async def listed(request: Request) -> Reply:
         page = page_of(request)
@@ -133,7 +133,8 @@ def _command(path: str, handler: Callable[[Request], Awaitable[Reply]], summary:
 
 
 class _Commands:
-    def __init__(self, aio: Aio, registry: Registry, chains: Collection[ChainId]) -> None:
+    def __init__(self, store: Store, aio: Aio, registry: Registry, chains: Collection[ChainId]) -> None:
+        self._store = store
         self._aio = aio
         self._registry = registry
         self._chains = chains
@@ -147,11 +148,10 @@ class _Commands:
         records = await self._aio.to_trio(
             self._registry.register_many, new, _by(request), timeout=COMMAND_TIMEOUT
         )
+        shown = await self._store.query(read_accounts, [each.account for each in records])
         if many:
-            return reply_json({"accounts": [_shown(each) for each in records]}, HTTPStatus.CREATED)
-        return reply_json(
-            _shown(records[0]), HTTPStatus.CREATED, {"Location": f"/v1/accounts/{records[0].account}"}
-        )
+            return reply_json({"accounts": shown}, HTTPStatus.CREATED)
+        return reply_json(shown[0], HTTPStatus.CREATED, {"Location": f"/v1/accounts/{shown[0].id}"})
 
     async def link_address(self, request: Request) -> Reply:
         chain, address = self._link(body_as(request, AddressForm))
@@ -189,22 +189,10 @@ class _Commands:
             raise invalid("An address is 0x and 40 hex digits.") from error
 
     async def _changed(self, command: Callable[[*Ts], Awaitable[AccountRecord]], *args: *Ts) -> Reply:
-        return reply_json(_shown(await self._aio.to_trio(command, *args, timeout=COMMAND_TIMEOUT)))
+        """The answer is the account as GET shows it: with the contact that was just added, verified or not."""
+        record = await self._aio.to_trio(command, *args, timeout=COMMAND_TIMEOUT)
+        return reply_json((await self._store.query(read_accounts, [record.account]))[0])
 
 
 def _by(request: Request) -> By:
     return By(request.caller().name, request.request_id)
-
-
-def _shown(record: AccountRecord) -> dict[str, object]:
-    """A record as a command's answer: verified contacts only, as everybody downstream sees it."""
-    return {
-        "id": record.account,
-        "customer": record.customer,
-        "name": record.name,
-        "addresses": [{"chain_id": chain, "address": hex_of(address)} for chain, address in record.addresses],
-        "verified_contacts": [
-            {"channel": each.channel, "target": each.target, "secret": each.secret}
-            for each in record.contacts
-        ],
-    }

@@ -55,10 +55,15 @@ class DaemonChild:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    def wait(self) -> None:
-        """Until it ends by itself."""
-        if self._process is not None:
-            self._process.wait()
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for it to end by itself, at most that long."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False  # it runs on, as it should
+        return True
 
     def start(self) -> None:
         """Start it and wait until it is ready. Raises DaemonFailed with the end of its log."""

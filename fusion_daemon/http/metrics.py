@@ -35,7 +35,7 @@ _NOT_BASE_UNITS = frozenset(
     {"milliseconds", "microseconds", "nanoseconds", "ms", "us", "ns", "minutes", "hours", "days", "kilobytes"}
     | {"megabytes", "gigabytes", "kb", "mb", "gb", "kib", "mib", "gib", "bits", "percent", "sec", "secs", "s"}
 )
-_RESERVED_ENDINGS = ("_count", "_sum", "_bucket", "_info", "_created")
+_RESERVED_ENDINGS = ("_count", "_sum", "_bucket", "_created")
 _KIND_WORDS = frozenset({"counter", "gauge", "histogram", "summary", "metric"})
 
 
@@ -90,6 +90,8 @@ class Family:
         _check(self.name, bare, self.help, self.labels, self.unit)
         if (self.kind is Kind.COUNTER) != (bare != self.name):
             raise ValueError(f"{self.name}: counters, and only they, end in _total")
+        if bare.endswith("_info") and any(sample.value != 1 for sample in self.samples):
+            raise ValueError(f"{self.name}: what it says stands in its labels, and its value is 1")
         _check_samples(self.name, self.labels, [sample.labels for sample in self.samples])
 
 

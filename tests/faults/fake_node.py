@@ -37,10 +37,11 @@ class FakeBlock:
     hash: bytes
     parent: bytes
     logs: tuple[FakeLog, ...]
+    genesis_time: int
 
     @property
     def timestamp(self) -> int:
-        return GENESIS_TIME + self.number * BLOCK_SECONDS
+        return self.genesis_time + self.number * BLOCK_SECONDS
 
     def header(self, fill_bloom: bool) -> Json:
         return {
@@ -116,13 +117,15 @@ class FakeNode:
     chain_id: int = 31_337
     finality: int = 64
     """`finalized` is so many blocks behind the head, `safe` half as many."""
+    genesis_time: int = GENESIS_TIME
+    """Unix seconds of block 0."""
     faults: Faults = field(default_factory=Faults)
     requests: list[str] = field(default_factory=list)
     """Methods asked for, with `by range` or `by hash` for logs."""
     url: str = ""
 
     def __post_init__(self) -> None:
-        genesis = FakeBlock(0, keccak(b"genesis%d" % self.chain_id), bytes(32), ())
+        genesis = FakeBlock(0, keccak(b"genesis%d" % self.chain_id), bytes(32), (), self.genesis_time)
         self.blocks: dict[bytes, FakeBlock] = {genesis.hash: genesis}
         self.head = genesis
         self.final_number: int | None = None
@@ -139,7 +142,7 @@ class FakeNode:
         with self._lock:
             self._salt += 1
             digest = keccak(self.head.hash + self._salt.to_bytes(8, "big"))
-            block = FakeBlock(self.head.number + 1, digest, self.head.hash, logs)
+            block = FakeBlock(self.head.number + 1, digest, self.head.hash, logs, self.genesis_time)
             self.blocks[block.hash] = block
             self.head = block
         return block

@@ -105,6 +105,16 @@ def test_a_wrong_secret_is_found_and_never_shown(
     assert not text or text not in str(found)
 
 
+def test_two_keys_while_one_is_rotated_are_well_formed(stage: Stage) -> None:
+    file = stage.directory / "secrets" / RECEIVER_SECRET
+    right = file.read_text()
+    try:
+        file.write_text(f"{right}\nwhsec_{'A' * 40}\n")
+        assert findings(stage.config, 0)["signing key of desk"] == (False, "well-formed")
+    finally:
+        file.write_text(right)
+
+
 def test_a_database_and_a_receiver_that_are_not_there_are_found(stage: Stage) -> None:
     text = stage.config.read_text().replace(stage.dsn, "postgresql://fusion@127.0.0.1:1/fusion")
     path = stage.directory / "altered.toml"
@@ -145,3 +155,7 @@ def test_a_bad_configuration_is_not_tried_at_all(open_directory: Path) -> None:
         assert "daemon.instanc: unknown key" in done.stderr
         assert "  chains: " in done.stderr
         assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+    (found,) = findings(path, CONFIGURATION).items()
+    assert found[0] == "configuration"
+    assert "daemon.instanc: unknown key" in found[1][1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -90,9 +91,12 @@ def test_migrate_applies_once_and_then_has_nothing_to_do(open_directory: Path, e
     config = config_for(open_directory, DEAD, empty_postgres_dsn)
     first = run("migrate", "--config", config)
     assert first.returncode == 0, first.stderr
-    assert len(first.stdout.splitlines()) > 3
+    database, *applied = first.stdout.splitlines()
+    assert database == f"database: {empty_postgres_dsn}"
+    assert len(applied) > 3
+    assert all(re.fullmatch(r"applied \d{4}_\w+\.sql", line) for line in applied)
     second = run("migrate", "--config", config)
-    assert (second.returncode, second.stdout) == (0, "The schema is up to date.\n")
+    assert (second.returncode, second.stdout) == (0, f"{database}\nThe schema is up to date.\n")
 
 
 def test_run_names_every_missing_secret(open_directory: Path, empty_postgres_dsn: str) -> None:
