@@ -93,7 +93,8 @@ class ChainView:
     """Canonical, ascending up to the tip, without gaps: the highest final block and everything above it; from
     `start` on while nothing is final. Empty: nothing is stored yet."""
     orphans: Mapping[Hash32, int]
-    """Stored blocks off the canonical chain that are not below finality, with their numbers."""
+    """Stored blocks off the canonical chain that may still come back, with their numbers: those above the tip or
+    above finality. Finality is the node's word on its own chain, so it may lie above our tip."""
     finalized: int
     """The highest final block the chain ever named; -1: none yet. Never goes back."""
     seq: int
@@ -223,11 +224,12 @@ def _after(
     finalized = max(view.finalized, finality.finalized)
     root = next((place for place in range(len(blocks) - 1, -1, -1) if blocks[place].number <= finalized), 0)
     orphans = {**view.orphans, **{block.hash: block.number for block in lost}}
+    settled = min(finalized, blocks[-1].number)
     return ChainView(
         view.chain,
         view.start,
         blocks[root:],
-        {block: number for block, number in orphans.items() if number > finalized and block not in returning},
+        {block: number for block, number in orphans.items() if number > settled and block not in returning},
         finalized,
         view.seq + len(entries),
     )

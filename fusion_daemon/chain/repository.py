@@ -46,18 +46,19 @@ async def load_view(reader: Reader, chain: ChainId, seq: int) -> ChainView | Non
     tip = state.optional_integer("tip_number")
     finalized = state.optional_integer("finalized")
     final = -1 if finalized is None else finalized
+    settled = final if tip is None else min(final, tip)
     blocks: list[Row] = []
     if tip is not None:
         blocks = await reader.fetch(
             "SELECT number, hash, timestamp FROM chain_blocks"
             " WHERE chain_id = $1 AND canonical AND number >= $2 ORDER BY number",
             chain,
-            min(final, tip),
+            settled,
         )
     orphans = await reader.fetch(
         "SELECT hash, number FROM chain_blocks WHERE chain_id = $1 AND NOT canonical AND number > $2",
         chain,
-        final,
+        settled,
     )
     return ChainView(
         chain,

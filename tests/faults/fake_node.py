@@ -157,6 +157,12 @@ class FakeNode:
                 chain.append(self.blocks[chain[-1].parent])
         return chain[::-1]
 
+    def ancestor(self, block: FakeBlock, number: int) -> FakeBlock:
+        """The block at `number` below `block`; `block` itself when that is lower already."""
+        while block.number > number:
+            block = self.blocks[block.parent]
+        return block
+
     # --- JSON-RPC ------------------------------------------------------------------------------------------
 
     def answer(self, method: str, params: list[object]) -> object:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fusion_daemon.domain.journal import Op
-from tests.faults.fake_node import FakeNode
-from tests.integration.chain.listening import Listening, fold, folded_positions
+from tests.faults.fake_node import FakeBlock, FakeNode
+from tests.integration.chain.listening import Life, Listening, fold, folded_positions
 from tests.unit.chain.vault_logs import ALICE, BOB, USDC, WETH, borrowed, credit_set, deposited, index_updated
 
 
@@ -88,6 +90,36 @@ async def test_shorter_branch_then_back_to_the_longer_one(listening: Listening, 
         node.switch(long)
         await life.until_tip(long.hash)
     await check(listening, node)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_block_may_come_back_above_the_tip_and_below_finality(
+    listening: Listening, node: FakeNode, restarted: bool
+) -> None:
+    """``1 <- 2a <- 3a <- 4a``, then ``1 <- 2b``, then ``1 <- 2a <- 3a <- 4a <- 5a <- 6a`` with 4a final: 3a and 4a
+    are stored, off our chain, and not above what the node now calls final."""
+    node.final_number = 0
+    one = node.mine()
+    node.mine(deposited(ALICE, WETH, 5))
+    node.mine(deposited(ALICE, WETH, 6))
+    long = node.mine(deposited(ALICE, WETH, 7))
+    async with listening.live(node.url) as life:
+        await life.until_tip(long.hash)
+        node.switch(one)
+        await life.until_tip(node.mine().hash)
+        if not restarted:
+            await come_back(node, life, long)
+    if restarted:
+        async with listening.live(node.url) as life:
+            await come_back(node, life, long)
+    await check(listening, node)
+
+
+async def come_back(node: FakeNode, life: Life, long: FakeBlock) -> None:
+    node.switch(long)
+    node.mine()
+    node.final_number = long.number
+    await life.until_tip(node.mine().hash)
 
 
 async def test_reorg_while_down(listening: Listening, node: FakeNode) -> None:

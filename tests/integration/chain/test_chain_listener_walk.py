@@ -35,15 +35,19 @@ LOGS = [
 
 
 def step(node: FakeNode, random: Random, seen: list[FakeBlock]) -> None:
-    """Mine, or go back to a block that was once the head, or fork; then one fault of those that pass."""
+    """Mine, or go back to a block that was once the head, or fork, never below what is final; sometimes finality
+    moves, anywhere up to the head; then one fault of those that pass."""
+    final = node.ancestor(node.head, node.final_number or 0)
     match random.randrange(4):
         case 0:
-            node.switch(random.choice(seen))
+            node.switch(random.choice([block for block in seen if node.ancestor(block, final.number) == final]))
         case 1:
             chain = node.canonical()
-            node.switch(chain[max(0, len(chain) - 1 - random.randrange(1, 6))])
+            node.switch(chain[max(final.number, len(chain) - 1 - random.randrange(1, 6))])
     for _ in range(random.randrange(1, 5)):
         node.mine(*random.choices(LOGS, k=random.randrange(3)))
+    if random.random() < 0.3:
+        node.final_number = random.randint(final.number, node.head.number)
     match random.randrange(6):
         case 0:
             node.faults.limits, node.faults.retry_after = 1, "0"
