@@ -18,7 +18,7 @@ from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.journal import ChainView, Plan, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.polling import Polling
 from fusion_daemon.chain.ranges import BlockTooDense, RangeSize, first_size
-from fusion_daemon.chain.reorg import common_ancestor, probes
+from fusion_daemon.chain.reorg import common_ancestor, parting, probes
 from fusion_daemon.chain.repository import latch, load_changes, load_view, propose_start_block
 from fusion_daemon.chain.rpc import ChainRpc, EndpointStatistics, open_rpc
 from fusion_daemon.chain.rpc_errors import RangeRefused, RateLimited, RpcFailure, WrongChain
@@ -270,6 +270,10 @@ class ChainListener(Actor):
         except Unlinked as moved:
             raise Inconsistent(moved.happened, "The chain moved while it was read.", "Nothing.") from moved
         self._avoid = None
+        ancestor, branch = parting(view.blocks, ancestor, branch)
+        if not branch.headers:
+            return  # the node came back to our chain while it was asked: the next step sees
+        first = branch.headers[0].number
         lost = [block.hash for block in view.blocks if block.number >= first]
         stored = await self._stored_changes(view, lost, branch)
         finality = finality_of(head, self._settings.finality_depth)
@@ -292,8 +296,7 @@ class ChainListener(Actor):
         lowest = view.blocks[0]
         for first, last in probes(lowest.number, until):
             headers = await self._call_headers(head.endpoint, first, last)
-            if headers:
-                check_headers(headers, first)
+            check_headers(headers, first)
             ancestor = common_ancestor(view.blocks, headers)
             if ancestor is not None:
                 return ancestor

@@ -119,7 +119,7 @@ class ChainRpc:
         return Head(number, header, bounded[0], bounded[1])
 
     async def fetch_headers(self, endpoint: int, first: int, last: int) -> tuple[Header, ...]:
-        """Headers first..last (inclusive), as that endpoint has them; fewer when its chain ends before."""
+        """Headers first..last (inclusive), all of them, as that endpoint has them."""
         return tuple(await self._headers(self._endpoints[endpoint], first, last))
 
     async def fetch_span(self, endpoint: int, first: int, last: int, by_hash: bool) -> Span:
@@ -132,8 +132,6 @@ class ChainRpc:
         node = self._endpoints[endpoint]
         await self._prove(node)
         headers = await self._headers(node, first, last)
-        if len(headers) <= last - first:
-            raise block_unknown(node.url, f"block {first + len(headers)}")
         asked = [header for header in headers if may_hold(header, self._settings.contracts)]
         if not asked:
             return Span(tuple(headers), ())
@@ -166,7 +164,7 @@ class ChainRpc:
         return Span(tuple(headers), tuple(logs), len({log.block_number for log in lost}))
 
     async def _headers(self, endpoint: _Endpoint, first: int, last: int) -> list[Header]:
-        """As many as the node has, in order."""
+        """All of them, in order. Raises BlockUnknown when the node's chain ends before `last`."""
         found: list[Header] = []
         for start in range(first, last + 1, _HEADERS_PER_BATCH):
             numbers = range(start, min(last + 1, start + _HEADERS_PER_BATCH))
@@ -174,7 +172,7 @@ class ChainRpc:
             for answer in await self._ask(endpoint, calls, HEADERS):
                 _raise_error(endpoint.url, answer.error)
                 if answer.result is None:
-                    return found
+                    raise block_unknown(endpoint.url, f"block {first + len(found)}")
                 try:
                     found.append(header_of(answer.result))
                 except ValueError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -127,6 +127,9 @@ class FakeNode:
         self.head = genesis
         self.final_number: int | None = None
         """Overrides `finality` while set."""
+        self.before_answer: Callable[[Sequence[Json]], None] | None = None
+        """Called with the calls of every HTTP request before it is answered: a scenario moves the chain between
+        two of them."""
         self._salt = 0
         self._lock = threading.RLock()
         self._released = threading.Event()
@@ -293,7 +296,10 @@ class _Handler(BaseHTTPRequestHandler):
             case "broken":
                 self._reply(502, b"<html>bad gateway</html>", {})
             case _:
-                answers = [self._answer(call) for call in (body if isinstance(body, list) else [body])]
+                calls = body if isinstance(body, list) else [body]
+                if self.fake.before_answer is not None:
+                    self.fake.before_answer(calls)
+                answers = [self._answer(call) for call in calls]
                 answered = answers if isinstance(body, list) else answers[0]
                 self._reply(200, json.dumps(answered).encode(), {"Content-Type": "application/json"})
 

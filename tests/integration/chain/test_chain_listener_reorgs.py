@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+
 import pytest
+import trio
 
 from fusion_daemon.domain.journal import Op
-from tests.faults.fake_node import FakeBlock, FakeNode
-from tests.integration.chain.listening import Life, Listening, fold, folded_positions
+from tests.faults.fake_node import FakeBlock, FakeNode, Json
+from tests.integration.chain.listening import PATIENCE, Life, Listening, fold, folded_positions
 from tests.unit.chain.vault_logs import ALICE, BOB, USDC, WETH, borrowed, credit_set, deposited, index_updated
 
 
@@ -120,6 +124,36 @@ async def come_back(node: FakeNode, life: Life, long: FakeBlock) -> None:
     node.mine()
     node.final_number = long.number
     await life.until_tip(node.mine().hash)
+
+
+async def test_the_chain_moves_back_before_the_branch_is_read(listening: Listening, node: FakeNode) -> None:
+    """``1 <- 2a <- 3a`` is stored; the node says ``1 <- 2b <- 3b`` while the ancestor is sought, and is back at 3a
+    when the branch is read above 1: 2a and 3a are not applied a second time."""
+    node.final_number = 0
+    one = node.mine()
+    node.mine(deposited(ALICE, WETH, 5))
+    ours = node.mine()
+    node.switch(one)
+    node.mine()
+    theirs = node.mine()
+    node.switch(ours)
+    branch_asked = threading.Event()
+
+    def move_back(calls: Sequence[Json]) -> None:
+        if calls[0]["params"] == ["0x2", False]:  # the branch begins at 2, the probe at 0
+            node.switch(ours)
+            branch_asked.set()
+
+    async with listening.live(node.url) as life:
+        await life.until_tip(ours.hash)
+        node.before_answer = move_back
+        node.switch(theirs)
+        assert await trio.to_thread.run_sync(branch_asked.wait, PATIENCE)
+        node.before_answer = None
+        tip = node.mine()
+        await life.until_tip(tip.hash)
+        assert life.listener.statistics().reorgs == 0
+    await check(listening, node)
 
 
 async def test_reorg_while_down(listening: Listening, node: FakeNode) -> None:
