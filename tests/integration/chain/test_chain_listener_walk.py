@@ -4,11 +4,14 @@ up.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from random import Random
 
 import pytest
 
-from tests.faults.fake_node import FakeBlock, FakeNode
+from fusion_daemon.runtime import HealthLevel
+from tests.faults.fake_node import FakeBlock, FakeNode, Json
 from tests.integration.chain.listening import Listening, fold, folded_positions
 from tests.unit.chain.vault_logs import (
     ALICE,
@@ -74,6 +77,56 @@ async def test_random_walk(listening: Listening, node: FakeNode, seed: int) -> N
         step(node, random, seen)
     async with listening.live(node.url, settings=settings) as life:
         await life.until_tip(node.head.hash)
+    await check(listening, node)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_random_walk_behind_a_load_balancer(listening: Listening, node: FakeNode, seed: int) -> None:
+    """Every request is answered by another backend, each on its own fork and with its own lag; they agree on what
+    is final. No life ends, and no chain is called rewritten."""
+    random, balancer, moving = Random(seed), Random(seed + 1_000), threading.Lock()
+    node.final_number = 0
+    tips = [node.head]
+
+    def choose_backend(_calls: Sequence[Json]) -> None:
+        with moving:
+            # Mostly the newest: a step needs a few answers from the same one, or the backoff takes the test's time.
+            node.switch(balancer.choice([*tips, *tips[-1:] * 8]))
+            node.faults.lag = balancer.choice([0] * 8 + [1, 3])
+
+    for _ in range(LIVES):
+        async with listening.live(node.url) as life:
+            node.before_answer = choose_backend
+            for _ in range(STEPS_PER_LIFE):
+                with moving:
+                    tips[:] = fork(node, random, tips)
+                await life.until_request(node, random.randrange(5, 30))
+                assert life.context.health.level is not HealthLevel.UNHEALTHY
+    node.before_answer, node.faults.lag = None, 0
+    node.switch(max(tips, key=lambda block: block.number))
+    node.mine()
+    async with listening.live(node.url) as life:
+        await life.until_tip(node.mine().hash)
+    await check(listening, node)
+
+
+def fork(node: FakeNode, random: Random, tips: Sequence[FakeBlock]) -> list[FakeBlock]:
+    """A few blocks on one of the tips or a little below it; the newest three tips, and finality somewhere on what
+    they share."""
+    base = random.choice(tips)
+    depth = random.choice([0, 0, 1, 2, 3])
+    node.switch(node.ancestor(base, max(node.final_number or 0, base.number - depth)))
+    for _ in range(random.randrange(1, 4)):
+        node.mine(*random.choices(LOGS, k=random.randrange(3)))
+    newest = [*tips, node.head][-3:]
+    shared = min(block.number for block in newest)
+    while len({node.ancestor(block, shared).hash for block in newest}) > 1:
+        shared -= 1
+    node.final_number = random.randint(node.final_number or 0, shared)
+    return newest
+
+
+async def check(listening: Listening, node: FakeNode) -> None:
     entries = await listening.entries()
     assert fold(entries) == [block.hash for block in node.canonical()]
     assert await listening.positions() == folded_positions(entries)
