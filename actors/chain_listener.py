@@ -28,7 +28,7 @@ from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Hash32, hex_of
 from fusion_daemon.domain.journal import BlockRef, Change, JournalEntry, journal_stream
 from fusion_daemon.runtime import Actor, ActorContext, Topic
-from fusion_daemon.store import Store
+from fusion_daemon.store import Store, WriteConflict
 
 _STORE_SECONDS = 30.0
 _DOOR_SECONDS = 5.0
@@ -108,7 +108,8 @@ class ChainListener(Actor):
         self._statistics.endpoints = self._rpc.statistics()
         try:
             context.started()
-            self._view = await self._first_view(context, claim.heads[stream])
+            await self._propose_start()
+            self._view = await self._stored_view(context, claim.heads[stream])
             while True:
                 await context.gate()
                 await self._rest(context, await self._step(context))
@@ -116,11 +117,14 @@ class ChainListener(Actor):
             with trio.CancelScope(shield=True):
                 await self._aio.call(self._rpc.close, timeout=_DOOR_SECONDS)
 
-    async def _first_view(self, context: ActorContext, seq: int) -> ChainView:
+    async def _propose_start(self) -> None:
+        chain, start = self._settings.chain, self._settings.start_block
+        if start is not None:
+            await self._store.transact(propose_start_block, chain, start, timeout=_STORE_SECONDS)
+
+    async def _stored_view(self, context: ActorContext, seq: int) -> ChainView:
         """The stored chain, as soon as it has a start block."""
         chain = self._settings.chain
-        if self._settings.start_block is not None:
-            await self._store.transact(propose_start_block, chain, self._settings.start_block, timeout=_STORE_SECONDS)
         while True:
             view = await self._store.read(load_view, chain, seq)
             if view is not None:
@@ -136,8 +140,14 @@ class ChainListener(Actor):
         """One look at the head and what follows from it; seconds to rest afterwards. Only faults of the
         outside end here; what the store or a bug raises ends the actor, whose next life starts from what is
         stored."""
+        if self._view.tip is None:  # the start may still be moved
+            self._view = await self._stored_view(context, self._view.seq)
         try:
             verified = await self._follow(context)
+        except WriteConflict:
+            if self._view.tip is not None:
+                raise
+            return self._settings.poll.shortest  # the start was moved while the first blocks were read
         except RateLimited as limited:
             self._polling = self._polling.limited()
             self._statistics.rate_limits += 1

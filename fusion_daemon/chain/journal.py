@@ -336,12 +336,14 @@ def _register_row(chain: ChainId, block: BlockRef, register: Register) -> Row:
 
 
 def _state_write(view: ChainView, finality: Finality) -> Write:
+    """INVARIANT: no chain is read from another block than its row says. The start may be moved until the first
+    block is stored, so the commit that stores it conflicts when the start was moved meanwhile."""
     tip = view.tip
     assert tip is not None
     return Execute(
         "UPDATE chain_state SET tip_number = $2, tip_hash = $3, head = $4, safe = $5, finalized = $6,"
-        " latched = NULL, updated_at = now() WHERE chain_id = $1",
-        (view.chain, tip.number, tip.hash, finality.head, finality.safe, view.finalized),
+        " latched = NULL, updated_at = now() WHERE chain_id = $1 AND start_block = $7",
+        (view.chain, tip.number, tip.hash, finality.head, finality.safe, view.finalized, view.start),
         expect=1,
     )
 

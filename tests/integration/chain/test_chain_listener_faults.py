@@ -4,12 +4,16 @@ meets.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+
 import pytest
+import trio
 
 from fusion_daemon.domain.journal import journal_stream
 from fusion_daemon.store import Fenced
-from tests.faults.fake_node import FakeNode
-from tests.integration.chain.listening import CHAIN, Listening, fold, folded_positions
+from tests.faults.fake_node import FakeNode, Json
+from tests.integration.chain.listening import CHAIN, PATIENCE, Listening, fold, folded_positions
 from tests.unit.chain.vault_logs import ALICE, WETH, deposited, garbled, unknown
 
 FINAL_BLOCKS = 40
@@ -172,6 +176,35 @@ async def test_waits_for_a_start_block(listening: Listening, node: FakeNode) -> 
     async with listening.live(node.url, settings=listening.settings(start_block=None)) as life:
         assert "has no start block" in await life.until_health("DEGRADED")
         await listening.start_at(5)
+        await life.until_tip(tip)
+    assert fold(await listening.entries()) == [block.hash for block in node.canonical()][5:]
+
+
+async def test_a_start_above_the_head_can_be_corrected(listening: Listening, node: FakeNode) -> None:
+    tip = mine_history(node)
+    async with listening.live(node.url, settings=listening.settings(start_block=1_000)) as life:
+        await life.until_request(node, 5)
+        await listening.start_at(5)
+        await life.until_tip(tip)
+    assert fold(await listening.entries()) == [block.hash for block in node.canonical()][5:]
+
+
+async def test_a_start_moved_while_the_first_blocks_are_read_is_obeyed(listening: Listening, node: FakeNode) -> None:
+    """The choice was accepted, since nothing was stored: what is read from the old start is not stored either."""
+    tip = mine_history(node)
+    asked, moved = threading.Event(), threading.Event()
+
+    def hold(calls: Sequence[Json]) -> None:
+        if calls[0]["params"] == ["0x1e", False]:
+            asked.set()
+            moved.wait(PATIENCE)
+
+    node.before_answer = hold
+    settings = listening.settings(start_block=0x1E, request_timeout=PATIENCE)
+    async with listening.live(node.url, settings=settings) as life:
+        assert await trio.to_thread.run_sync(asked.wait, PATIENCE)
+        await listening.start_at(5)
+        moved.set()
         await life.until_tip(tip)
     assert fold(await listening.entries()) == [block.hash for block in node.canonical()][5:]
 
