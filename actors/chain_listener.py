@@ -15,7 +15,7 @@ import trio
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.events import EventTable
-from fusion_daemon.chain.journal import ChainView, Plan, finality_of, plan_extend, plan_reorg
+from fusion_daemon.chain.journal import ChainView, Finality, Plan, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.polling import Polling
 from fusion_daemon.chain.ranges import BlockTooDense, RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, parting, probes
@@ -225,11 +225,11 @@ class ChainListener(Actor):
         """Plans from the tip to the head, each on the view that the one before it will leave. If one of them
         is not committed, those behind it are dropped: only a commit moves `self._view`."""
         view = self._view
-        finality = finality_of(head, self._settings.finality_depth)
+        finality = finality_of(head, view, self._settings.finality_depth)
         async with send:
             try:
                 while view.next_number <= head.header.number:
-                    span = await self._read_span(head, view.next_number, head.header.number)
+                    span = await self._read_span(head, finality, view.next_number, head.header.number)
                     self._avoid = head.endpoint  # while its word is not checked
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
                     self._avoid = None
@@ -245,10 +245,10 @@ class ChainListener(Actor):
             raise ahead
         await self._commit(context, *ahead)
 
-    async def _read_span(self, head: Head, first: int, until: int) -> Span:
+    async def _read_span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
         """The next span from `first`; it ends at `until` at most. Blocks that are not final are asked for
         their logs by hash, final ones by range."""
-        final = finality_of(head, self._settings.finality_depth).finalized
+        final = finality.finalized
         while True:
             last = min(first + self._size.blocks - 1, final if first <= final else until, until)
             try:
@@ -274,7 +274,8 @@ class ChainListener(Actor):
         if first > until:
             self._avoid = None
             return  # the node came back to our chain while it was asked: the next step sees
-        branch = await self._read_branch(head, first, until)
+        finality = finality_of(head, view, self._settings.finality_depth)
+        branch = await self._read_branch(head, finality, first, until)
         try:
             check_span(branch, first, None if ancestor is None else ancestor.hash)
         except Unlinked as moved:
@@ -286,7 +287,6 @@ class ChainListener(Actor):
         first = branch.headers[0].number
         lost = [block.hash for block in view.blocks if block.number >= first]
         stored = await self._stored_changes(view, lost, branch)
-        finality = finality_of(head, self._settings.finality_depth)
         plan = plan_reorg(view, self._epoch, self._table, finality, ancestor, branch, stored)
         await self._commit(context, plan, branch)
         self._statistics.reorgs += 1
@@ -319,11 +319,11 @@ class ChainListener(Actor):
             " the chain really rewrote its history, start with an empty database.",
         )
 
-    async def _read_branch(self, head: Head, first: int, until: int) -> Span:
+    async def _read_branch(self, head: Head, finality: Finality, first: int, until: int) -> Span:
         headers: list[Header] = []
         logs: list[Log] = []
         while first <= until:
-            span = await self._read_span(head, first, until)
+            span = await self._read_span(head, finality, first, until)
             headers += span.headers
             logs += span.logs
             first = span.headers[-1].number + 1

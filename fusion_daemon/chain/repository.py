@@ -39,7 +39,7 @@ class ChainStatus:
 async def load_view(reader: Reader, chain: ChainId, seq: int) -> ChainView | None:
     """Where the stored chain stands; None while it has no start block. `seq`: the head of its journal."""
     state = await reader.fetch_one(
-        "SELECT start_block, tip_number, finalized FROM chain_state WHERE chain_id = $1", chain
+        "SELECT start_block, tip_number, finalized, finality_named FROM chain_state WHERE chain_id = $1", chain
     )
     if state is None:
         return None
@@ -66,6 +66,7 @@ async def load_view(reader: Reader, chain: ChainId, seq: int) -> ChainView | Non
         tuple(BlockRef(row.integer("number"), Hash32(row.octets("hash")), row.integer("timestamp")) for row in blocks),
         {Hash32(row.octets("hash")): row.integer("number") for row in orphans},
         final,
+        state.boolean("finality_named"),
         seq,
     )
 

@@ -57,6 +57,10 @@ _TOO_MANY = frozenset({-32005, 429, 42903})
 _TOO_MANY_WORDS = ("rate limit", "too many requests", "request limit", "compute units", "capacity exceeded")
 _UNKNOWN_WORDS = ("unknown block", "header not found", "not available", "does not have the requested block")
 
+_NO_TAG = frozenset({-32602, -39001})
+"""Invalid parameters; unknown block."""
+_NO_TAG_WORDS = ("not found", "not supported", "unsupported", "unknown", "invalid")
+
 
 @dataclass(slots=True)
 class EndpointStatistics:
@@ -109,9 +113,11 @@ class ChainRpc:
         _raise_error(endpoint.url, latest.error)
         if latest.result is None:
             raise block_unknown(endpoint.url, "a latest block")
+        if finalized.error is not None and not _is_unknown_tag(finalized.error):
+            said = quote_node(endpoint.url, finalized.error.message)
+            raise self._fault(endpoint, f"did not say what is final: {said}")
         try:
             header = header_of(latest.result)
-            # An unknown tag is an error on some nodes and null on others; both mean: no such tag here.
             tags = [None if tag.result is None else number_of(tag.result.number) for tag in (safe, finalized)]
         except ValueError as error:
             raise self._fault(endpoint, f"answered with a malformed header ({error})") from error
@@ -313,6 +319,11 @@ def _raise_error(url: str, error: WireError | None) -> None:
     if any(word in error.message.lower() for word in _UNKNOWN_WORDS):
         raise block_unknown(url, f"what was asked for ({quote_node(url, error.message)})")
     raise endpoint_fault(url, f"answered with error {error.code}: {quote_node(url, error.message)}")
+
+
+def _is_unknown_tag(error: WireError) -> bool:
+    # An unknown tag is such an error on some nodes and null on others; any other error is a fault of the node.
+    return error.code in _NO_TAG or any(word in error.message.lower() for word in _NO_TAG_WORDS)
 
 
 def _is_limit(error: WireError) -> bool:

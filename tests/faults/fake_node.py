@@ -100,7 +100,9 @@ class Faults:
     no_bloom: bool = False
     """Bloom filters are zero, although the blocks have receipts."""
     no_tags: bool = False
-    """`safe` and `finalized` are unknown."""
+    """`safe` and `finalized` are refused …"""
+    tag_refusal: tuple[int, str] = (-39001, "unknown block tag")
+    """… with this error."""
     hangs: int = 0
     """So many requests are read and never answered."""
     broken: int = 0
@@ -191,7 +193,7 @@ class FakeNode:
             case "latest":
                 number = top
             case "safe" | "finalized" if self.faults.no_tags:
-                raise RpcError(-39001, "unknown block tag")
+                raise RpcError(*self.faults.tag_refusal)
             case "safe":
                 number = max(0, (top + final) // 2)
             case "finalized":

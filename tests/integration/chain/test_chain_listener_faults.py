@@ -12,8 +12,8 @@ import trio
 
 from fusion_daemon.domain.journal import journal_stream
 from fusion_daemon.store import Fenced
-from tests.faults.fake_node import FakeNode, Json
-from tests.integration.chain.listening import CHAIN, PATIENCE, Listening, fold, folded_positions
+from tests.faults.fake_node import FakeBlock, FakeNode, Json
+from tests.integration.chain.listening import CHAIN, PATIENCE, Life, Listening, fold, folded_positions
 from tests.unit.chain.vault_logs import ALICE, WETH, deposited, garbled, unknown
 
 FINAL_BLOCKS = 40
@@ -29,10 +29,15 @@ def mine_history(node: FakeNode) -> bytes:
     return node.head.hash
 
 
-async def check(listening: Listening, node: FakeNode) -> None:
+async def check_chain(listening: Listening, node: FakeNode) -> None:
     entries = await listening.entries()
     assert fold(entries) == [block.hash for block in node.canonical()]
     assert await listening.positions() == folded_positions(entries)
+
+
+async def check(listening: Listening, node: FakeNode) -> None:
+    """Of a chain that was never reorganised."""
+    await check_chain(listening, node)
     stored = await listening.rows("SELECT block_number, log_index FROM chain_logs ORDER BY 1, 2")
     expected = [(block.number, index) for block in node.canonical() for index in range(len(block.logs))]
     assert [(row.integer("block_number"), row.integer("log_index")) for row in stored] == expected
@@ -97,6 +102,47 @@ async def test_a_chain_without_tags_counts_blocks(listening: Listening, node: Fa
     await check(listening, node)
     [state] = await listening.rows("SELECT safe, finalized FROM chain_state")
     assert (state.optional_integer("safe"), state.integer("finalized")) == (None, FINAL_BLOCKS + 3 - 10)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_chain_that_named_its_final_block_never_counts(
+    listening: Listening, node: FakeNode, restarted: bool
+) -> None:
+    """``0 <- … 100 (final) <- … <- 300``: the tag is refused once, then ``200 <- 201b <- … <- 310b`` is an ordinary
+    reorg, although its blocks are more than 64 below the head."""
+    node.finality = 200
+    blocks = [node.head] + [node.mine() for _ in range(300)]
+    async with listening.live(node.url) as life:
+        await life.until_tip(blocks[-1].hash)
+        if not restarted:
+            await reorganise_without_tags(node, life, blocks[200])
+    if restarted:
+        async with listening.live(node.url) as life:
+            await reorganise_without_tags(node, life, blocks[200])
+    await check_chain(listening, node)
+    [state] = await listening.rows("SELECT finalized, finality_named FROM chain_state")
+    assert (state.integer("finalized"), state.boolean("finality_named")) == (110, True)
+
+
+async def reorganise_without_tags(node: FakeNode, life: Life, fork: FakeBlock) -> None:
+    node.faults.no_tags = True
+    await life.until_tip(node.mine().hash)
+    node.faults.no_tags = False
+    node.switch(fork)
+    for _ in range(110):
+        node.mine()
+    await life.until_tip(node.head.hash)
+
+
+async def test_an_error_of_the_node_is_not_an_unknown_tag(listening: Listening, node: FakeNode) -> None:
+    tip = mine_history(node)
+    node.faults.no_tags, node.faults.tag_refusal = True, (-32603, "internal error")
+    async with listening.live(node.url) as life:
+        assert "did not say what is final" in await life.until_health("DEGRADED")
+        assert await listening.entries() == ()
+        node.faults.no_tags = False
+        await life.until_tip(tip)
+    await check(listening, node)
 
 
 async def test_rate_limit_slows_down_and_is_told(listening: Listening, node: FakeNode) -> None:
