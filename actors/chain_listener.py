@@ -301,7 +301,8 @@ class ChainListener(Actor):
 
     async def _ancestor(self, head: Head, until: int) -> BlockRef | None:
         """The highest stored block that is on the node's chain. None: it parts below our first block, of
-        which nothing is final. Raises FinalityViolated when it parts below a final one."""
+        which nothing is final. Raises FinalityViolated when it parts below a final one: the node showed another
+        block at its height. Blocks that it does not show at all are BlockUnknown."""
         view = self._view
         lowest = view.blocks[0]
         for first, last in probes(lowest.number, until):

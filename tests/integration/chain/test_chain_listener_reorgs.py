@@ -231,3 +231,27 @@ async def test_reorg_below_finality_latches_and_only_the_block_itself_clears_it(
     await check(listening, node)
     [row] = await listening.rows("SELECT latched FROM chain_state")
     assert row.optional_text("latched") is None
+
+
+async def test_a_backend_that_lags_below_finality_is_not_a_rewritten_chain(
+    listening: Listening, node: FakeNode
+) -> None:
+    """``18 (final) <- 19 <- 20`` becomes ``19 <- 20b``: the head comes from a backend that has 20b, the headers from
+    one that ends at 10. What it does not have, it does not deny."""
+    blocks = [node.head] + [node.mine() for _ in range(20)]
+    node.final_number = 18
+
+    def choose_backend(calls: Sequence[Json]) -> None:
+        node.faults.lag = 0 if calls[0]["params"] == ["latest", False] else 10
+
+    async with listening.live(node.url) as life:
+        await life.until_tip(blocks[20].hash)
+        node.before_answer = choose_backend
+        node.switch(blocks[19])
+        tip = node.mine()
+        assert "does not have block 1" in await life.until_health("DEGRADED")
+        [row] = await listening.rows("SELECT latched FROM chain_state")
+        assert row.optional_text("latched") is None
+        node.before_answer, node.faults.lag = None, 0
+        await life.until_tip(tip.hash)
+    await check(listening, node)
