@@ -20,7 +20,8 @@ from fusion_daemon.chain.polling import Polling
 from fusion_daemon.chain.ranges import BlockTooDense, RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, parting, probes
 from fusion_daemon.chain.repository import latch, load_changes, load_view, propose_start_block
-from fusion_daemon.chain.rpc import ChainRpc, EndpointStatistics, open_rpc
+from fusion_daemon.chain.rpc import ChainRpc, open_rpc
+from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.chain.rpc_errors import RangeRefused, RateLimited, RpcFailure, WrongChain
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_headers, check_span
