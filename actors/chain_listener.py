@@ -36,6 +36,8 @@ _DOOR_SECONDS = 5.0
 _BEAT_SECONDS = 5.0
 _REQUESTS_PER_CROSSING = 4
 """A crossing may take this many request timeouts, since it makes several requests."""
+_LONGEST_BY_HASH = 100
+"""Blocks: those asked by hash may each need their receipts, and have to come within one crossing."""
 
 
 _Ahead = tuple[Plan, Span] | Failure | AioTimeout
@@ -250,10 +252,12 @@ class ChainListener(Actor):
         """The next span from `first`; it ends at `until` at most. Blocks that are not final are asked for
         their logs by hash, final ones by range."""
         final = finality.finalized
+        by_hash = first > final
         while True:
-            last = min(first + self._size.blocks - 1, final if first <= final else until, until)
+            most = min(self._size.blocks, _LONGEST_BY_HASH) if by_hash else self._size.blocks
+            last = min(first + most - 1, until if by_hash else min(final, until))
             try:
-                span = await self._call_span(head.endpoint, first, last, first > final)
+                span = await self._call_span(head.endpoint, first, last, by_hash)
             except RangeRefused as refused:
                 self._size = self._size.after_refusal(refused.first, refused.last, refused.refusal)
                 self._statistics.splits += 1

@@ -26,23 +26,30 @@ from fusion_daemon.chain.rpc_errors import (
 from fusion_daemon.chain.rpc_wire import (
     HEADERS,
     LOGS,
+    RECEIPTS,
     TEXTS,
+    TRANSACTIONS,
     Call,
     LogsAnswer,
     Param,
+    ReceiptsAnswer,
     TextAnswer,
     WireError,
+    WireReceipt,
     header_of,
     log_reader,
     number_of,
 )
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.chain.validate import may_hold, unexplained
+from fusion_daemon.chain.validate import complete, may_hold, unexplained
 from fusion_daemon.domain.identifiers import Address, hex_of
 
 _HEADERS_PER_BATCH = 100
 _BLOCKS_PER_BATCH = 25
 """Of logs asked by block hash."""
+_RECEIPTS_PER_BATCH = 5
+"""Of blocks: those of a busy one are a megabyte."""
+_TRANSACTIONS_PER_BATCH = 50
 
 
 _NO_TAG = frozenset({-32602, -39001})
@@ -97,8 +104,10 @@ class ChainRpc:
         """Blocks first..last (inclusive) with the watched contracts' logs, all from one endpoint.
 
         `by_hash` asks every block's logs by its hash, as behoves blocks that are not final: a node that does
-        not have such a block has to say so. Otherwise logs come by range, and every block whose bloom filter
-        is not explained by them is asked again by hash. Blocks that certainly hold nothing are not asked for.
+        not have such a block has to say so, and a block whose bloom filter is not explained by what came is
+        settled by its receipts, since a node may have a young block before it can find its logs. Otherwise logs
+        come by range, and every block whose bloom filter is not explained by them is asked again by hash. Blocks
+        that certainly hold nothing are not asked for.
         """
         node = self._endpoints.at(endpoint)
         await self._endpoints.prove(node)
@@ -107,7 +116,7 @@ class ChainRpc:
         if not asked:
             return Span(tuple(headers), ())
         if by_hash:
-            return Span(tuple(headers), tuple(await self._logs_by_hash(node, asked)))
+            return await self._span_by_hash(node, headers, asked)
         return await self._span_by_range(node, headers, asked)
 
     async def view(self, calls: Sequence[tuple[Address, bytes]]) -> list[bytes | RpcFailure]:
@@ -133,6 +142,58 @@ class ChainRpc:
         if lost:  # the range answer was cut: nothing else in it is believed either
             logs = await self._logs_by_hash(endpoint, asked)
         return Span(tuple(headers), tuple(logs), len({log.block_number for log in lost}))
+
+    async def _span_by_hash(self, endpoint: Endpoint, headers: Sequence[Header], asked: Sequence[Header]) -> Span:
+        logs = await self._logs_by_hash(endpoint, asked)
+        # A filter that the node left empty announces nothing.
+        doubtful = [header for header in unexplained(asked, logs, self._settings.contracts) if header.bloom]
+        found: list[Log] = []
+        for start in range(0, len(doubtful), _RECEIPTS_PER_BATCH):
+            found += await self._logs_by_receipts(endpoint, doubtful[start : start + _RECEIPTS_PER_BATCH])
+        present = {(log.block_number, log.log_index) for log in logs}
+        lost = [log for log in found if (log.block_number, log.log_index) not in present]
+        logs = sorted([*logs, *lost], key=lambda log: (log.block_number, log.log_index)) if lost else logs
+        return Span(tuple(headers), tuple(logs), len({log.block_number for log in lost}))
+
+    async def _logs_by_receipts(self, endpoint: Endpoint, headers: Sequence[Header]) -> list[Log]:
+        """The watched contracts' logs of these blocks. Raises BlockUnknown while the node lacks some receipt."""
+        calls: list[Call] = [("eth_getBlockReceipts", [hex_of(header.hash)]) for header in headers]
+        found: list[Log] = []
+        for header, answer in zip(headers, await self._endpoints.ask(endpoint, calls, RECEIPTS), strict=True):
+            if answer.error is not None:  # mostly a node without that method
+                answers = await self._receipts_one_by_one(endpoint, header)
+            else:
+                answers = [answer]
+            logs = self._logs_of_receipts(endpoint, answers)
+            if any(log.block_hash != header.hash for log in logs) or not complete(header, logs):
+                raise block_unknown(endpoint.url, f"all receipts of block {header.number}")
+            found += [log for log in logs if log.address in self._settings.contracts]
+        return found
+
+    async def _receipts_one_by_one(self, endpoint: Endpoint, header: Header) -> list[ReceiptsAnswer]:
+        block: Call = ("eth_getBlockByHash", [hex_of(header.hash), False])
+        [answer] = await self._endpoints.ask(endpoint, [block], TRANSACTIONS)
+        raise_error(endpoint.url, answer.error)
+        hashes = [] if answer.result is None else answer.result.transactions
+        receipts: list[ReceiptsAnswer] = []
+        for start in range(0, len(hashes), _TRANSACTIONS_PER_BATCH):
+            part = hashes[start : start + _TRANSACTIONS_PER_BATCH]
+            calls: list[Call] = [("eth_getTransactionReceipt", [transaction]) for transaction in part]
+            receipts += await self._endpoints.ask(endpoint, calls, RECEIPTS)
+        return receipts
+
+    def _logs_of_receipts(self, endpoint: Endpoint, answers: Sequence[ReceiptsAnswer]) -> list[Log]:
+        """All of them; what the node does not have is left out, and its absence shows in the bloom filter."""
+        read = log_reader()
+        logs: list[Log] = []
+        for answer in answers:
+            raise_error(endpoint.url, answer.error)
+            receipts = [answer.result] if isinstance(answer.result, WireReceipt) else answer.result or []
+            try:
+                logs += [read(log) for receipt in receipts for log in receipt.logs]
+            except ValueError as error:
+                raise self._endpoints.fault(endpoint, f"answered with a malformed receipt ({error})") from error
+        return logs
 
     async def _headers(self, endpoint: Endpoint, first: int, last: int) -> list[Header]:
         """All of them, in order. Raises BlockUnknown when the node's chain ends before `last`."""

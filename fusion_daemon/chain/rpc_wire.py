@@ -46,6 +46,16 @@ class WireLog(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     removed: bool = False
 
 
+class WireReceipt(msgspec.Struct, frozen=True, gc=False):
+    logs: list[WireLog]
+
+
+class WireTransactions(msgspec.Struct, frozen=True, gc=False):
+    """Of a block: their hashes."""
+
+    transactions: list[str]
+
+
 class HeaderAnswer(msgspec.Struct, frozen=True):
     id: int | None = None
     result: WireHeader | None = None
@@ -58,20 +68,38 @@ class LogsAnswer(msgspec.Struct, frozen=True):
     error: WireError | None = None
 
 
+class ReceiptsAnswer(msgspec.Struct, frozen=True):
+    id: int | None = None
+    result: list[WireReceipt] | WireReceipt | None = None
+    """Of a block, or of one transaction."""
+    error: WireError | None = None
+
+
+class TransactionsAnswer(msgspec.Struct, frozen=True):
+    id: int | None = None
+    result: WireTransactions | None = None
+    error: WireError | None = None
+
+
 class TextAnswer(msgspec.Struct, frozen=True):
     id: int | None = None
     result: str | None = None
     error: WireError | None = None
 
 
-Answer = HeaderAnswer | LogsAnswer | TextAnswer
-A = TypeVar("A", HeaderAnswer, LogsAnswer, TextAnswer)
+A = TypeVar("A", HeaderAnswer, LogsAnswer, ReceiptsAnswer, TransactionsAnswer, TextAnswer)
 
 # A whole batch may be refused with a single error object.
 HEADERS: msgspec.json.Decoder[list[HeaderAnswer] | HeaderAnswer] = msgspec.json.Decoder(
     list[HeaderAnswer] | HeaderAnswer
 )
 LOGS: msgspec.json.Decoder[list[LogsAnswer] | LogsAnswer] = msgspec.json.Decoder(list[LogsAnswer] | LogsAnswer)
+RECEIPTS: msgspec.json.Decoder[list[ReceiptsAnswer] | ReceiptsAnswer] = msgspec.json.Decoder(
+    list[ReceiptsAnswer] | ReceiptsAnswer
+)
+TRANSACTIONS: msgspec.json.Decoder[list[TransactionsAnswer] | TransactionsAnswer] = msgspec.json.Decoder(
+    list[TransactionsAnswer] | TransactionsAnswer
+)
 TEXTS: msgspec.json.Decoder[list[TextAnswer] | TextAnswer] = msgspec.json.Decoder(list[TextAnswer] | TextAnswer)
 
 _ENCODE = msgspec.json.Encoder().encode

@@ -50,7 +50,7 @@ class FakeBlock:
             "timestamp": hex(self.timestamp),
             "logsBloom": "0x" + (_bloom(self.logs) if fill_bloom else 0).to_bytes(256, "big").hex(),
             "receiptsRoot": "0x" + keccak(self.hash).hex() if self.logs or not fill_bloom else EMPTY_TRIE,
-            "transactions": [],
+            "transactions": [log["transactionHash"] for log in self.wire_logs()],
         }
 
     def wire_logs(self) -> list[Json]:
@@ -61,7 +61,7 @@ class FakeBlock:
                 "data": "0x" + log.data.hex(),
                 "blockNumber": hex(self.number),
                 "blockHash": "0x" + self.hash.hex(),
-                "transactionHash": "0x" + keccak(self.hash + bytes([index % 256])).hex(),
+                "transactionHash": "0x" + keccak(self.hash + index.to_bytes(4, "big")).hex(),
                 "transactionIndex": hex(index),
                 "logIndex": hex(index),
                 "removed": False,
@@ -97,6 +97,12 @@ class Faults:
     """A range answer is cut after so many logs, without a word."""
     empty_ranges: bool = False
     """A range answer is always []."""
+    unindexed: int = 0
+    """eth_getLogs finds nothing in the last so many blocks, by hash either."""
+    without_receipts: int = 0
+    """The receipts of the last so many blocks are not there yet."""
+    no_block_receipts: bool = False
+    """The node has no eth_getBlockReceipts."""
     no_bloom: bool = False
     """Bloom filters are zero, although the blocks have receipts."""
     no_tags: bool = False
@@ -177,6 +183,12 @@ class FakeNode:
                     return hex(self.chain_id)
                 case "eth_getBlockByNumber":
                     return self._header(cast("str", params[0]))
+                case "eth_getBlockByHash":
+                    return self._block_of(cast("str", params[0])).header(True)
+                case "eth_getBlockReceipts" if not self.faults.no_block_receipts:
+                    return self._receipts(self._block_of(cast("str", params[0])))
+                case "eth_getTransactionReceipt":
+                    return self._receipt(cast("str", params[0]))
                 case "eth_getLogs":
                     return self._logs(cast("dict[str, object]", params[0]))
         raise RpcError(-32601, f"the method {method} does not exist")
@@ -220,12 +232,27 @@ class FakeNode:
         return found if faults.logs_per_range is None else found[: faults.logs_per_range]
 
     def _of_block(self, block_hash: str, addresses: list[str]) -> list[Json]:
+        return self._wired(self._block_of(block_hash), addresses)
+
+    def _block_of(self, block_hash: str) -> FakeBlock:
         block = self.blocks.get(bytes.fromhex(block_hash[2:]))
         if block is None or block not in self._visible():
             raise RpcError(-32000, "unknown block")
-        return self._wired(block, addresses)
+        return block
+
+    def _receipts(self, block: FakeBlock) -> list[Json] | None:
+        """One transaction per log."""
+        if block.number > self.head.number - self.faults.without_receipts:
+            return None
+        return [{"transactionHash": log["transactionHash"], "logs": [log]} for log in block.wire_logs()]
+
+    def _receipt(self, transaction: str) -> Json | None:
+        receipts = [receipt for block in self._visible() for receipt in self._receipts(block) or ()]
+        return next((receipt for receipt in receipts if receipt["transactionHash"] == transaction), None)
 
     def _wired(self, block: FakeBlock, addresses: list[str]) -> list[Json]:
+        if block.number > self.head.number - self.faults.unindexed:
+            return []
         logs = [log for log in block.wire_logs() if log["address"] in addresses]
         if self.faults.foreign_logs:
             logs = [log | {"blockHash": "0x" + bytes(32).hex()} for log in logs]

@@ -9,14 +9,18 @@ from collections.abc import Sequence
 
 import pytest
 import trio
+from eth_utils.crypto import keccak
 
+from fusion_daemon.chain.validate import may_hold
 from fusion_daemon.domain.journal import journal_stream
 from fusion_daemon.store import Fenced
 from tests.faults.fake_node import FakeBlock, FakeNode, Json
 from tests.integration.chain.listening import CHAIN, PATIENCE, Life, Listening, fold, folded_positions
-from tests.unit.chain.vault_logs import ALICE, WETH, deposited, garbled, unknown
+from tests.unit.chain.chains import header
+from tests.unit.chain.vault_logs import ALICE, BOB, STRANGER, VAULT, WETH, deposited, event, garbled, unknown
 
 FINAL_BLOCKS = 40
+TRANSFER = "CollateralDeposited(address,address,uint256,uint256)"
 
 
 def mine_history(node: FakeNode) -> bytes:
@@ -92,6 +96,54 @@ async def test_an_empty_range_is_not_believed(listening: Listening, node: FakeNo
     async with listening.live(node.url) as life:
         await life.until_tip(tip)
     await check(listening, node)
+
+
+@pytest.mark.parametrize("no_block_receipts", [False, True])
+async def test_logs_that_a_young_block_announces_are_taken_from_its_receipts(
+    listening: Listening, node: FakeNode, no_block_receipts: bool
+) -> None:
+    """The node has the header, and finds no log of it by hash: the bloom filter says otherwise."""
+    node.final_number = 0
+    node.mine(deposited(ALICE, WETH, 5), unknown(), event(TRANSFER, (BOB, WETH), 1, 1, address=STRANGER))
+    tip = node.mine(deposited(ALICE, WETH, 6))
+    node.faults.unindexed, node.faults.no_block_receipts = 2, no_block_receipts
+    async with listening.live(node.url) as life:
+        await life.until_tip(tip.hash)
+        assert life.listener.statistics().repaired == 2
+    await check_chain(listening, node)
+    stored = await listening.rows("SELECT block_number, log_index FROM chain_logs ORDER BY 1, 2")
+    assert [(row.integer("block_number"), row.integer("log_index")) for row in stored] == [(1, 0), (1, 1), (2, 0)]
+
+
+@pytest.mark.parametrize("no_block_receipts", [False, True])
+async def test_a_young_block_without_its_receipts_is_not_stored(
+    listening: Listening, node: FakeNode, no_block_receipts: bool
+) -> None:
+    node.final_number = 0
+    tip = node.mine(deposited(ALICE, WETH, 5))
+    node.faults.unindexed = node.faults.without_receipts = 1
+    node.faults.no_block_receipts = no_block_receipts
+    async with listening.live(node.url) as life:
+        assert "does not have all receipts of block 1" in await life.until_health("DEGRADED")
+        assert [entry.block.number for entry in await listening.entries()] == [0]
+        node.faults.unindexed = node.faults.without_receipts = 0
+        await life.until_tip(tip.hash)
+    await check(listening, node)
+
+
+async def test_a_crowded_bloom_does_not_stop_the_chain(listening: Listening, node: FakeNode) -> None:
+    """A block so full of other contracts' logs that its bloom filter seems to hold ours."""
+    node.final_number = 0
+    crowd = [
+        event(TRANSFER, (number.to_bytes(20, "big"), keccak(b"%d" % number)[:20]), 1, 1, address=STRANGER)
+        for number in range(1_000)
+    ]
+    tip = node.mine(*crowd)
+    assert may_hold(header(tip), (VAULT,))
+    async with listening.live(node.url) as life:
+        await life.until_tip(tip.hash)
+        assert life.listener.statistics().faults == 0
+    await check_chain(listening, node)
 
 
 async def test_a_chain_without_tags_counts_blocks(listening: Listening, node: FakeNode) -> None:
