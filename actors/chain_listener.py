@@ -7,8 +7,9 @@ up from far behind and following the head are the same code: spans of blocks, on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar, TypeVarTuple
 
 import trio
 
@@ -30,6 +31,9 @@ from fusion_daemon.domain.identifiers import Hash32, hex_of
 from fusion_daemon.domain.journal import BlockRef, Change, JournalEntry, journal_stream
 from fusion_daemon.runtime import Actor, ActorContext, Topic
 from fusion_daemon.store import Store, WriteConflict
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _STORE_SECONDS = 30.0
 _DOOR_SECONDS = 5.0
@@ -94,6 +98,7 @@ class ChainListener(Actor):
         self._latched = False
         self._avoid: int | None = None
         # Set by `run` before anything else reads them.
+        self._beat: Callable[[], None]
         self._epoch: int
         self._view: ChainView
         self._rpc: ChainRpc
@@ -103,6 +108,7 @@ class ChainListener(Actor):
         return replace(self._statistics)
 
     async def run(self, context: ActorContext) -> None:
+        self._beat = context.beat
         stream = journal_stream(self._settings.chain)
         claim = await self._store.claim(self.name, produces=(stream,))
         self._epoch = claim.epoch
@@ -368,17 +374,20 @@ class ChainListener(Actor):
             self._latched = True
 
     async def _ask_head(self) -> Head:
-        return await self._aio.call(self._rpc.fetch_head, self._avoid, timeout=self._patience)
+        return await self._ask(self._rpc.fetch_head, self._avoid)
 
     async def _call_span(self, endpoint: int, first: int, last: int, by_hash: bool) -> Span:
-        return await self._aio.call(self._rpc.fetch_span, endpoint, first, last, by_hash, timeout=self._patience)
+        return await self._ask(self._rpc.fetch_span, endpoint, first, last, by_hash)
 
     async def _call_headers(self, endpoint: int, first: int, last: int) -> tuple[Header, ...]:
-        return await self._aio.call(self._rpc.fetch_headers, endpoint, first, last, timeout=self._patience)
+        return await self._ask(self._rpc.fetch_headers, endpoint, first, last)
 
-    @property
-    def _patience(self) -> float:
-        return self._settings.request_timeout * _REQUESTS_PER_CROSSING
+    async def _ask(self, question: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
+        """An answer is progress: a long reorg is many of them before its one commit."""
+        patience = self._settings.request_timeout * _REQUESTS_PER_CROSSING
+        answer = await self._aio.call(question, *args, timeout=patience)
+        self._beat()
+        return answer
 
     async def _rest(self, context: ActorContext, seconds: float) -> None:
         """Sleep in slices that beat: an idle chain is not a stuck one."""

@@ -16,6 +16,8 @@ _EMPTY_TRIE = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b42
 """Receipts root of a block without receipts, hence without logs."""
 
 _LARGEST_NUMBER = 2**63 - 1
+_LARGEST_PLACE = 2**31 - 1
+"""Of a log or a transaction in its block: what the store's columns hold."""
 
 LONGEST_RETRY_AFTER = 300.0
 """Seconds: a provider that asks for more is asked again by then, since a chain must not stand still on its word."""
@@ -192,15 +194,21 @@ def log_reader() -> Callable[[WireLog], Log]:
             numbers[text] = found = number_of(text)
         return found
 
+    def place(text: str) -> int:
+        found = number(text)
+        if found > _LARGEST_PLACE:
+            raise ValueError(f"an index out of range: {text[:80]!r}")
+        return found
+
     def read(wire: WireLog) -> Log:
         if wire.removed or len(wire.topics) > 4:
             raise ValueError("a log that is removed or has too many topics")
         return Log(
             number(wire.block_number),
             Hash32(octets(wire.block_hash, 32)),
-            number(wire.log_index),
+            place(wire.log_index),
             Hash32(octets(wire.transaction_hash, 32)),
-            number(wire.transaction_index),
+            place(wire.transaction_index),
             Address(octets(wire.address, 20)),
             tuple([octets(topic, 32) for topic in wire.topics]),
             _octets(wire.data),

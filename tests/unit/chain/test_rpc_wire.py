@@ -54,6 +54,8 @@ def test_a_log_keeps_every_octet() -> None:
         {"topics": ["0x00"]},
         {"logIndex": "7"},
         {"blockNumber": "-0x1"},
+        {"logIndex": "0x80000000"},
+        {"transactionIndex": "0x80000000"},
         {"blockHash": "0x" + "00" * 31},
     ],
 )
