@@ -14,13 +14,13 @@ from typing import Protocol, TypeVar
 
 import trio
 
+from actors.stream_input import Input
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange, AccountRecord
 from fusion_daemon.domain.identifiers import AccountId, ChainId
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
 from fusion_daemon.domain.margin import MARGIN_STREAM, MarginEvent
 from fusion_daemon.domain.price import PRICE_STREAM, Price
 from fusion_daemon.risk.history import Paces
-from fusion_daemon.risk.inputs import Input
 from fusion_daemon.risk.monitor import Case, MarginMonitor, in_order
 from fusion_daemon.risk.portfolio import Portfolio
 from fusion_daemon.risk.records import MARGIN_COLUMNS, SAVE_CONFIGURATION, row_of, save_standings

@@ -99,6 +99,7 @@ def test_a_wrong_secret_is_found_and_never_shown(
         found = findings(stage.config, FAILED)
     finally:
         file.write_text(right)
+        file.chmod(0o600)
     failed, says = found[subject]
     assert failed
     assert cure in says
@@ -113,6 +114,7 @@ def test_two_keys_while_one_is_rotated_are_well_formed(stage: Stage) -> None:
         assert findings(stage.config, 0)["signing key of desk"] == (False, "well-formed")
     finally:
         file.write_text(right)
+        file.chmod(0o600)
 
 
 def test_a_database_and_a_receiver_that_are_not_there_are_found(stage: Stage) -> None:

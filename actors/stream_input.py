@@ -1,4 +1,4 @@
-"""One stream as the calculator's loop reads it: in portions, one by one, with one look ahead."""
+"""One stream as the risk calculator reads it: in portions, one by one, with one look ahead."""
 
 from __future__ import annotations
 
