@@ -235,7 +235,7 @@ async def test_an_escalation_outweighs_a_cancellation_that_comes_with_it(autojum
             async def play() -> None:
                 await trio.sleep(1.0)
                 troupe.tell("a", Boom("end"))
-                while supervisor._failure is None:
+                while supervisor._root._failure is None:
                     await trio.lowlevel.checkpoint()
                 scope.cancel()
 

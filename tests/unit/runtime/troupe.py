@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import Enum, auto
 from random import Random
+from typing import TypedDict, Unpack
 
 import structlog
 import trio
@@ -17,8 +18,10 @@ from trio.testing import wait_all_tasks_blocked
 from fusion_daemon.runtime import (
     Actor,
     ActorContext,
+    AutoShutdown,
     Backoff,
     ChildSpec,
+    Ignore,
     Intensity,
     Restart,
     StopReport,
@@ -45,6 +48,8 @@ class Start(Enum):
     """It returns without `started()`: the work was done at once."""
     FLASH = auto()
     """It succeeds, and crashes in the same breath."""
+    IGNORE = auto()
+    """There is nothing to do."""
 
 
 HANG = Start.HANG
@@ -77,6 +82,9 @@ class Puppet(Actor):
         if isinstance(step, Exception):
             self._troupe.journal.append(f"fail {self.name}{self.life}")
             raise step
+        if step is Start.IGNORE:
+            self._troupe.journal.append(f"ignore {self.name}{self.life}")
+            raise Ignore
         self._troupe.journal.append(f"start {self.name}{self.life}")
         self._troupe.present[self.name] = self
         try:
@@ -121,6 +129,8 @@ class Troupe:
         stop_timeout: float = 5.0,
         start_timeout: float = 30.0,
         beat_limit: float | None = None,
+        drain_timeout: float = 0.0,
+        significant: bool = False,
     ) -> ChildSpec:
         return ChildSpec(
             name,
@@ -130,6 +140,8 @@ class Troupe:
             stop_timeout=stop_timeout,
             start_timeout=start_timeout,
             beat_limit=beat_limit,
+            drain_timeout=drain_timeout,
+            significant=significant,
         )
 
     @asynccontextmanager
@@ -171,13 +183,26 @@ class Troupe:
         self.over.set()
 
 
-def one_for_one(*children: ChildSpec, intensity: Intensity = GENEROUS, **more: Intensity) -> SupervisorSpec:
+class Flags(TypedDict, total=False):
+    """What a test may say of a supervisor besides its intensity."""
+
+    start_intensity: Intensity
+    auto_shutdown: AutoShutdown
+
+
+def one_for_one(*children: ChildSpec, intensity: Intensity = GENEROUS, **more: Unpack[Flags]) -> SupervisorSpec:
     return SupervisorSpec(children, Strategy.ONE_FOR_ONE, intensity, **more)
 
 
-def one_for_all(*children: ChildSpec, intensity: Intensity = GENEROUS, **more: Intensity) -> SupervisorSpec:
+def one_for_all(*children: ChildSpec, intensity: Intensity = GENEROUS, **more: Unpack[Flags]) -> SupervisorSpec:
     return SupervisorSpec(children, Strategy.ONE_FOR_ALL, intensity, **more)
 
 
-def rest_for_one(*children: ChildSpec, intensity: Intensity = GENEROUS, **more: Intensity) -> SupervisorSpec:
+def rest_for_one(*children: ChildSpec, intensity: Intensity = GENEROUS, **more: Unpack[Flags]) -> SupervisorSpec:
     return SupervisorSpec(children, Strategy.REST_FOR_ONE, intensity, **more)
+
+
+def pool(
+    child: Callable[[str], ChildSpec], *, intensity: Intensity = GENEROUS, **more: Unpack[Flags]
+) -> SupervisorSpec:
+    return SupervisorSpec((), intensity=intensity, member=child, **more)
