@@ -122,8 +122,7 @@ class Child:
         begun = trio.current_time()
         if drain:
             await self._drain(life)
-        branch = isinstance(self.spec.start, SupervisorSpec)
-        life.cancel(reason, self.stop_budget() if branch else self.spec.stop_timeout)
+        life.cancel(reason, self.spec.stop_timeout if self.nested is None else self.stop_budget())
         if not life.ended.is_set():
             with trio.move_on_at(life.stop_deadline):
                 await life.ended.wait()
@@ -132,7 +131,7 @@ class Child:
     async def _drain(self, life: Life) -> None:
         # Whom the operator holds at a gate, and who has yet to start, has nothing that it could finish. A
         # branch passes the word on to its children, each with a time of its own.
-        able = life.started and not self._pause.requested and not isinstance(self.spec.start, SupervisorSpec)
+        able = life.started and not self._pause.requested and self.nested is None
         life.drain(self.spec.drain_timeout if able else 0.0)
         if life.drain_deadline > trio.current_time() and not life.ended.is_set():
             with trio.move_on_at(life.drain_deadline):

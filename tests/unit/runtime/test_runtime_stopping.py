@@ -21,7 +21,7 @@ from fusion_daemon.runtime import (
 from tests.unit.runtime.troupe import QUIET, Boom, Troupe, one_for_all, one_for_one
 
 
-async def test_stop_timeout_one_that_ignores_its_stop_is_a_zombie_and_the_stop_goes_on(
+async def test_otp_06_stop_timeout_one_that_ignores_its_stop_is_a_zombie_and_the_stop_goes_on(
     autojump_clock: MockClock,
 ) -> None:
     # b shields itself for an hour; its stop timeout is 1 s: a is stopped all the same, after 1 s.
@@ -50,7 +50,7 @@ async def test_stop_timeout_one_that_ignores_its_stop_is_a_zombie_and_the_stop_g
         assert supervisor.zombies() == ()
 
 
-async def test_a_thread_that_does_not_return_cannot_hang_the_stop() -> None:
+async def test_trio_5_a_thread_that_does_not_return_cannot_hang_the_stop() -> None:
     # Real time, no sleep: the thread waits for the test, the stop timeout is zero.
     import threading
 
@@ -134,7 +134,7 @@ async def test_a_grandchild_gets_its_whole_budget_however_deep(autojump_clock: M
     assert [each.name for each in troupe.report.departures] == ["leaf", "level0", "level1", "level2"]
 
 
-async def test_an_exception_group_with_the_cancellation_in_it_counts_as_the_crash(
+async def test_trio_1_an_exception_group_with_the_cancellation_in_it_counts_as_the_crash(
     autojump_clock: MockClock,
 ) -> None:
     # While its nursery is being cancelled, one task of the child raises: the error is the child's end.
@@ -170,7 +170,7 @@ async def test_an_exception_group_with_the_cancellation_in_it_counts_as_the_cras
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
 @pytest.mark.parametrize("grouped", [False, True])
-async def test_a_child_that_ends_the_program_ends_the_whole_tree(
+async def test_trio_2_a_child_that_ends_the_program_ends_the_whole_tree(
     autojump_clock: MockClock, error: BaseException, grouped: bool
 ) -> None:
     # Nothing is restarted; everybody is stopped in order; the root's run raises the child's own error.
@@ -185,7 +185,7 @@ async def test_a_child_that_ends_the_program_ends_the_whole_tree(
     assert troupe.ending is raised
 
 
-async def test_a_crash_in_the_same_tick_as_the_stop_is_in_the_report(autojump_clock: MockClock) -> None:
+async def test_trio_4_a_crash_in_the_same_tick_as_the_stop_is_in_the_report(autojump_clock: MockClock) -> None:
     troupe = Troupe()
     async with troupe.performing(one_for_one(troupe.child("a"))) as supervisor:
         troupe.tell("a", Boom("just then"))
@@ -219,7 +219,7 @@ async def test_cancelling_run_is_an_ordered_stop(autojump_clock: MockClock) -> N
     assert [each.name for each in supervisor.report.departures] == ["b", "a"]
 
 
-async def test_an_escalation_outweighs_a_cancellation_that_comes_with_it(autojump_clock: MockClock) -> None:
+async def test_trio_4_an_escalation_outweighs_a_cancellation_that_comes_with_it(autojump_clock: MockClock) -> None:
     # The limit is reached and run is cancelled in one tick: the error is what comes out.
     from random import Random
 
