@@ -218,9 +218,11 @@ class Lane:
 
     async def _wait_out(self, patient: Patient, group: list[Child]) -> Patient | None:
         deadline = trio.current_time() + patient.delay
-        intruder = await self._watch(
-            lambda: not any(child.wanted and child.life is None for child in group), deadline, patient.child
-        )
+
+        def over() -> bool:  # nobody is wanted any more, or the operator's replacement is there already
+            return patient.child.life is not None or not any(child.wanted for child in group)
+
+        intruder = await self._watch(over, deadline, patient.child)
         if intruder is None:
             return None
         return replace(intruder, delay=max(deadline - trio.current_time(), intruder.delay))

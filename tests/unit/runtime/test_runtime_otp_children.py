@@ -286,12 +286,9 @@ async def test_a_pool_takes_names_and_forgets_who_is_over(autojump_clock: MockCl
 
 def test_a_pool_has_no_static_children_and_no_group() -> None:
     troupe = Troupe()
-    for nonsense in (
-        lambda: SupervisorSpec((troupe.child("a"),), member=troupe.child),
-        lambda: SupervisorSpec((), Strategy.ONE_FOR_ALL, member=troupe.child),
-    ):
+    for children, strategy in (((troupe.child("a"),), Strategy.ONE_FOR_ONE), ((), Strategy.ONE_FOR_ALL)):
         with pytest.raises(ValueError, match="a pool begins without children"):
-            nonsense()
+            SupervisorSpec(children, strategy, member=troupe.child)
 
 
 async def test_otp_23_simple_one_for_one_restart_ignore_drops_the_child(autojump_clock: MockClock) -> None:
