@@ -123,13 +123,14 @@ class Lane:
             else:
                 await self._heal(patient)
 
-    def _next_patient(self, before: Child | None = None) -> Patient | None:
+    def _next_patient(self, before: Child | None = None, *, starts: bool = True) -> Patient | None:
         """The first child (of those before `before`) that ended by itself and comes back, or that the
-        operator ordered back."""
+        operator ordered back; without `starts`, who was stopped keeps his order for later."""
         for child in self._roster.all():
             if child is before:
                 return None
-            patient = self._examine(child) if child.booted else None
+            later = child.order is Order.START and child.life is None and not starts
+            patient = self._examine(child) if child.booted and not later else None
             if patient is not None:
                 return patient
         return None
@@ -207,7 +208,7 @@ class Lane:
             await self._take_down(group, patient)
             next_patient = await self._wait_out(patient, group)
             if next_patient is None:
-                next_patient = await self._bring_up(group)
+                next_patient = await self._bring_up(group, starts=not patient.alone)
 
     async def _take_down(self, group: list[Child], cause: Patient) -> None:
         for child in reversed(group):
@@ -217,23 +218,28 @@ class Lane:
                 self._ward.forget(child)
 
     async def _wait_out(self, patient: Patient, group: list[Child]) -> Patient | None:
+        if patient.alone:
+            return None
         deadline = trio.current_time() + patient.delay
 
         def over() -> bool:  # nobody is wanted any more, or the operator's replacement is there already
             return patient.child.life is not None or not any(child.wanted for child in group)
 
-        intruder = await self._watch(over, deadline, patient.child)
+        intruder = await self._watch(over, deadline, None)
         if intruder is None:
             return None
-        return replace(intruder, delay=max(deadline - trio.current_time(), intruder.delay))
+        # They go on together, as the first of them all: one that came in after the group went down joins it.
+        first = next(each for each in self._roster.all() if each is intruder.child or each in group)
+        return Patient(first, max(deadline - trio.current_time(), intruder.delay), ordered=intruder.ordered)
 
-    async def _bring_up(self, group: list[Child]) -> Patient | None:
+    async def _bring_up(self, group: list[Child], *, starts: bool) -> Patient | None:
         for child in group:
             if not child.wanted or child.life is not None or child not in self._roster:
                 continue
             life = child.spawn()
             budget = child.spec.start_budget()
-            intruder = await self._watch(life.context.decided.is_set, trio.current_time() + budget, child)
+            deadline = trio.current_time() + budget
+            intruder = await self._watch(life.context.decided.is_set, deadline, child, starts=starts)
             if intruder is not None:
                 return intruder
             failure: BaseException | None
@@ -251,13 +257,15 @@ class Lane:
             self._end(child)
         return None
 
-    async def _watch(self, over: Callable[[], bool], deadline: float, before: Child) -> Patient | None:
-        """Wait until `over()` or the deadline; a child earlier than `before` that needs healing ends it.
+    async def _watch(
+        self, over: Callable[[], bool], deadline: float, before: Child | None, *, starts: bool = True
+    ) -> Patient | None:
+        """Wait until `over()` or the deadline; a child that needs healing, of those earlier than `before`, ends it.
 
         Nobody heals alone within a healing: those after it, which still wait, would be left behind.
         """
         while not over():
-            intruder = self._next_patient(before)
+            intruder = self._next_patient(before, starts=starts)
             if intruder is not None:
                 return replace(intruder, alone=False)
             with trio.move_on_at(deadline) as scope:

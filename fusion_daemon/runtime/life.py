@@ -112,6 +112,7 @@ class Life:
         self.drain_deadline = 0.0
         """In trio's time, as is the next."""
         self.stop_deadline = 0.0
+        self._ended_monotonic: float | None = None
         self._body = body
         self._on_end = on_end
         self._scope = trio.CancelScope()
@@ -159,9 +160,10 @@ class Life:
             self.stop_asked_monotonic = self.clock.monotonic()
 
     def lived(self) -> float | None:
-        """Seconds since `started()`; None if it never was."""
+        """Seconds from `started()` to its end, or to now; None if it never started."""
         begun = self.context.started_monotonic
-        return None if begun is None else self.clock.monotonic() - begun
+        end = self.clock.monotonic() if self._ended_monotonic is None else self._ended_monotonic
+        return None if begun is None else end - begun
 
     def as_zombie(self) -> Zombie:
         return Zombie(
@@ -181,6 +183,7 @@ class Life:
             self.declined = isinstance(error, Ignore) and not self.started
             self.error = None if self.declined else error
         finally:
+            self._ended_monotonic = self.clock.monotonic()
             self.ended.set()
             self.context.decided.set()
             self._on_end(self)

@@ -1,0 +1,166 @@
+"""Orders and crashes that meet a group on its way down or up: nobody is lost and nobody waits for ever."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from fusion_daemon.runtime import ActorState, Backoff, Intensity, Restart, Supervisor, UnknownActor
+from fusion_daemon.runtime.actor import Pause
+from tests.unit.runtime.troupe import HANG, Boom, Troupe, one_for_all, one_for_one, rest_for_one
+
+FOUR_SECONDS = Backoff(4.0, 4.0, stable_after=10.0)
+
+
+def all_run(supervisor: Supervisor) -> bool:
+    return {each.state for each in supervisor.children()} == {ActorState.RUNNING}
+
+
+async def test_a_start_ordered_while_a_later_child_hangs_in_its_start_loses_nobody(
+    autojump_clock: MockClock,
+) -> None:
+    # rest_for_one, a was stopped; b crashes and hangs in its start, c waits behind it; then a is ordered back.
+    troupe = Troupe()
+    async with troupe.performing(rest_for_one(*map(troupe.child, "abc"))) as supervisor:
+        await supervisor.stop_child("a")
+        troupe.starts["b"].append(HANG)
+        await troupe.crash("b")
+        troupe.cleared()
+        supervisor.restart("a")
+        await wait_all_tasks_blocked()
+        assert troupe.cleared() == ["stop b2", "start a2", "start b3", "start c2"]
+        assert all_run(supervisor)
+
+
+@pytest.mark.parametrize("build", [one_for_all, rest_for_one])
+async def test_one_added_while_its_group_is_down_is_healed_with_it(autojump_clock: MockClock, build: object) -> None:
+    # b is in a restart loop; c is added, runs, and crashes: it joins the group and comes back after b.
+    troupe = Troupe()
+    assert callable(build)
+    spec = build(troupe.child("a"), troupe.child("b", backoff=FOUR_SECONDS))
+    async with troupe.performing(spec) as supervisor:
+        troupe.starts["b"].extend(Boom("no") for _ in range(20))
+        await troupe.crash("b")
+        await supervisor.add(troupe.child("c"))
+        assert supervisor.find("c").state is ActorState.RUNNING
+        await troupe.crash("c")
+        assert supervisor.statistics().recent_restarts == 2
+        await trio.sleep(200.0)
+        assert all_run(supervisor)
+        begun = [entry for entry in troupe.journal if entry.startswith("start ")]
+        assert begun[-2:] == [f"start b{troupe.lives['b']}", f"start c{troupe.lives['c']}"]
+
+
+async def test_a_life_is_as_long_as_it_was_however_late_its_end_is_noticed(autojump_clock: MockClock) -> None:
+    # b lives for 1 s, and its end is noticed 15 s later, when c has been stopped: it was no stable life.
+    troupe = Troupe()
+    let_go = trio.Event()
+    children = [troupe.child("a"), troupe.child("b", backoff=Backoff(1.0, 64.0, stable_after=10.0))]
+    spec = rest_for_one(*children, troupe.child("c", stop_timeout=50.0), intensity=Intensity(9, 100.0))
+    async with troupe.performing(spec) as supervisor:
+        for _ in range(3):
+            await troupe.crash("b")
+            await trio.sleep(8.0)
+        assert all_run(supervisor)
+        supervisor.restart("b")
+        await wait_all_tasks_blocked()
+        troupe.present["c"].resist = let_go
+        supervisor.restart("c")
+        await trio.sleep(1.0)
+        await troupe.crash("b")
+        await trio.sleep(15.0)
+        let_go.set()
+        await wait_all_tasks_blocked()
+        (b,) = (each for _, each in supervisor._root.walk() if each.spec.name == "b")
+        assert b.failures == 4
+
+
+async def test_a_place_can_go_twice(autojump_clock: MockClock) -> None:
+    # The operator deletes a temporary child in the moment in which its lane forgets it.
+    troupe = Troupe()
+    async with troupe.performing(one_for_one(troupe.child("t", Restart.TEMPORARY))) as supervisor:
+        ((owner, child),) = supervisor._root.walk()
+        await troupe.finish("t")
+        owner.forget(child)
+        with pytest.raises(UnknownActor):
+            supervisor.delete("t")
+
+
+async def test_the_first_failure_is_the_ending(autojump_clock: MockClock) -> None:
+    troupe = Troupe()
+    async with troupe.performing(one_for_one(*map(troupe.child, "ab"))):
+        for name in "ab":
+            troupe.tell(name, SystemExit(name))
+        await wait_all_tasks_blocked()
+        assert troupe.over.is_set()
+    assert isinstance(troupe.ending, SystemExit)
+
+
+async def test_two_zombies_of_one_child_end_one_after_the_other(autojump_clock: MockClock) -> None:
+    troupe = Troupe()
+    let_go = [trio.Event(), trio.Event()]
+    async with troupe.performing(one_for_one(troupe.child("a", stop_timeout=1.0))) as supervisor:
+        for each in let_go:
+            troupe.present["a"].resist = each
+            await supervisor.stop_child("a")
+            supervisor.restart("a")
+            await wait_all_tasks_blocked()
+        for left, each in ((1, let_go[0]), (0, let_go[1])):
+            each.set()
+            await wait_all_tasks_blocked()
+            assert len(supervisor.zombies()) == left
+            assert (supervisor.find("a").health.reason == "") is (left == 0)
+
+
+async def test_a_gate_that_closes_again_at_once_holds(autojump_clock: MockClock) -> None:
+    pause = Pause()
+    pause.close()
+    passed = trio.Event()
+
+    async def pass_through() -> None:
+        await pause.passed()
+        passed.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pass_through)
+        await wait_all_tasks_blocked()
+        pause.open()
+        pause.close()
+        pause.close()
+        await wait_all_tasks_blocked()
+        assert not passed.is_set()
+        pause.open()
+    assert passed.is_set()
+
+
+async def test_two_starts_ordered_together_touch_no_sibling(autojump_clock: MockClock) -> None:
+    # one_for_all: a and b were stopped; b is ordered back and hangs, then a: a waits its turn, c is left alone.
+    troupe = Troupe()
+    async with troupe.performing(one_for_all(*map(troupe.child, "abc"))) as supervisor:
+        await supervisor.stop_child("a")
+        await supervisor.stop_child("b")
+        troupe.starts["b"].append(HANG)
+        troupe.cleared()
+        supervisor.restart("b")
+        await wait_all_tasks_blocked()
+        supervisor.restart("a")
+        await wait_all_tasks_blocked()
+        assert troupe.cleared() == ["start b2"]
+        context = troupe.present["b"].context
+        assert context is not None
+        context.started()
+        await wait_all_tasks_blocked()
+        assert troupe.cleared() == ["start a2"]
+
+
+async def test_a_crash_of_an_earlier_child_ends_a_start_that_was_ordered(autojump_clock: MockClock) -> None:
+    troupe = Troupe()
+    async with troupe.performing(rest_for_one(*map(troupe.child, "ab"))) as supervisor:
+        await supervisor.stop_child("b")
+        troupe.starts["b"].append(HANG)
+        supervisor.restart("b")
+        await wait_all_tasks_blocked()
+        troupe.cleared()
+        await troupe.crash("a")
+        assert troupe.cleared() == ["stop b2", "start a2", "start b3"]
