@@ -276,9 +276,12 @@ def test_a_life_that_outlives_the_whole_run_ends_with_it() -> None:
     # Nobody stopped the tree: trio itself cancels what is left, and that is no error of the child.
     lives: list[Life] = []
 
+    async def idle(context: ActorContext) -> None:
+        await trio.sleep_forever()
+
     async def main() -> None:
         context = ActorContext("left", TrioClock(0.0))
-        lives.append(Life(1, context, partial(trio.sleep, math.inf), lambda _: None))
+        lives.append(Life(1, context, idle, lambda _: None))
         lives[0].begin()
         await wait_all_tasks_blocked()
 
