@@ -255,6 +255,7 @@ class Lane:
             if child.spec.restart is not Restart.TEMPORARY and child.wanted:
                 return self._count(child, failure, started=False)
             self._end(child)
+            await trio.lowlevel.checkpoint_if_cancelled()  # its end may have been its supervisor's
         return None
 
     async def _watch(

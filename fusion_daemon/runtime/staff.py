@@ -8,7 +8,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fusion_daemon.runtime.child import Child, Order
-from fusion_daemon.runtime.failures import ActorBusy, StartFailed
+from fusion_daemon.runtime.failures import ActorBusy, StartFailed, SupervisionError, UnknownActor
 from fusion_daemon.runtime.lane import Lane, Roster, StartTimeout, Ward
 from fusion_daemon.runtime.life import Departure
 from fusion_daemon.runtime.restart import Strategy
@@ -114,7 +114,8 @@ class Staff:
 
         INVARIANT: meanwhile none of them is booted, so no lane starts one of them; whom the operator
         stops meanwhile has no order any more, and stays stopped. Raises `StartFailed`: then the old spec is
-        back, and the lane starts the child after it as it would after a crash. Raises `ActorBusy`.
+        back, and the lane starts the child after it as it would after a crash. Raises `ActorBusy`, and
+        `UnknownActor` for one that was temporary and went down with its group meanwhile.
         """
         if not child.booted:
             raise ActorBusy(child.spec.name, child.status().state)
@@ -123,14 +124,9 @@ class Staff:
             each.booted, each.wanted, each.order = False, False, Order.START
         for each in reversed(group):
             await each.stop(f"replacement of {child.spec.name}", drain=True)
-        old, child.spec = child.spec, spec
-        error: BaseException | None = None
-        if child.order is Order.START:
-            child.order, child.wanted = None, True
-            error = await self.first_start(child)
-        if error is not None:
-            await _clear_away(child)
-            child.spec, child.order = old, Order.START
+        error: SupervisionError | None = UnknownActor(spec.name)
+        if child in self.roster:
+            error = await self._try_out(child, spec)
         for each in group:
             if each is not child and each.passing:
                 each.order = None
@@ -138,7 +134,21 @@ class Staff:
             each.booted = True
             each.wake()
         if error is not None:
-            raise StartFailed(self._name, spec.name, error)
+            raise error
+
+    async def _try_out(self, child: Child, spec: ChildSpec) -> StartFailed | None:
+        """Start a child after `spec`, unless the operator has stopped it; if that fails, order it back as
+        it was."""
+        old, child.spec = child.spec, spec
+        if child.order is None:
+            return None
+        child.order, child.wanted = None, True
+        error = await self.first_start(child)
+        if error is None:
+            return None
+        await _clear_away(child)
+        child.spec, child.order = old, Order.START
+        return StartFailed(self._name, spec.name, error)
 
     def stop_budget(self, *, together: bool) -> float:
         """The longest that `stop_all` can take now."""

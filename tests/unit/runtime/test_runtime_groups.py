@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fusion_daemon.runtime import ActorState, Backoff, Intensity, Restart, Supervisor, UnknownActor
+from fusion_daemon.runtime import ActorState, AutoShutdown, Backoff, Intensity, Restart, Supervisor, UnknownActor
 from fusion_daemon.runtime.actor import Pause
 from tests.unit.runtime.troupe import HANG, Boom, Troupe, one_for_all, one_for_one, rest_for_one
 
@@ -164,3 +164,35 @@ async def test_a_crash_of_an_earlier_child_ends_a_start_that_was_ordered(autojum
         troupe.cleared()
         await troupe.crash("a")
         assert troupe.cleared() == ["stop b2", "start a2", "start b3"]
+
+
+async def test_a_replacement_of_one_that_went_down_with_its_group_starts_nobody(autojump_clock: MockClock) -> None:
+    # one_for_all: a crashes while the temporary t, which resists, is being replaced: t is forgotten, and stays so.
+    troupe = Troupe()
+    let_go = trio.Event()
+    spec = one_for_all(troupe.child("a"), troupe.child("t", Restart.TEMPORARY))
+    async with troupe.performing(spec) as supervisor:
+        troupe.present["t"].resist = let_go
+        await troupe.crash("a")
+        with pytest.RaisesGroup(UnknownActor):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(supervisor.replace, troupe.child("t"))
+                await wait_all_tasks_blocked()
+                ((owner, _), (_, t)) = supervisor._root.walk()
+                owner.forget(t)  # as the lane will in the same moment, or just before
+                let_go.set()
+        assert [each.name for each in supervisor.children()] == ["a"]
+        assert (troupe.lives["a"], troupe.lives["t"]) == (2, 1)
+
+
+async def test_after_the_end_of_its_supervisor_nobody_of_the_group_is_started(autojump_clock: MockClock) -> None:
+    # one_for_all, any_significant: s is restarted by hand and fails; b, down with it, does not come up again.
+    troupe = Troupe()
+    s = troupe.child("s", Restart.TEMPORARY, significant=True)
+    async with troupe.performing(one_for_all(s, troupe.child("b"), auto_shutdown=AutoShutdown.ANY)) as supervisor:
+        troupe.starts["s"].append(Boom("no"))
+        troupe.cleared()
+        supervisor.restart("s")
+        await wait_all_tasks_blocked()
+        assert troupe.over.is_set()
+    assert troupe.cleared() == ["stop b1", "stop s1", "fail s2"]

@@ -86,7 +86,7 @@ class Puppet(Actor):
             self._troupe.journal.append(f"ignore {self.name}{self.life}")
             raise Ignore
         self._troupe.journal.append(f"start {self.name}{self.life}")
-        self._troupe.present[self.name] = self
+        self._troupe.enter(self)
         try:
             if step is Start.HANG:
                 await trio.sleep_forever()
@@ -106,6 +106,8 @@ class Puppet(Actor):
             if self.last_words is not None:
                 raise self.last_words from None
             raise
+        finally:
+            self._troupe.living[self.name].remove(self)
 
 
 class Troupe:
@@ -116,6 +118,7 @@ class Troupe:
         self.starts: defaultdict[str, deque[Exception | Start | None]] = defaultdict(deque)
         self.lives: defaultdict[str, int] = defaultdict(int)
         self.present: dict[str, Puppet] = {}
+        self.living: defaultdict[str, list[Puppet]] = defaultdict(list)
         self.ending: BaseException | None = None
         self.report: StopReport | None = None
         self.over = trio.Event()
@@ -143,6 +146,12 @@ class Troupe:
             drain_timeout=drain_timeout,
             significant=significant,
         )
+
+    def enter(self, puppet: Puppet) -> None:
+        """INVARIANT: two lives of one child meet only where the earlier one resists its stop."""
+        assert all(each.resist is not None for each in self.living[puppet.name])
+        self.living[puppet.name].append(puppet)
+        self.present[puppet.name] = puppet
 
     @asynccontextmanager
     async def performing(self, spec: SupervisorSpec) -> AsyncIterator[Supervisor]:
