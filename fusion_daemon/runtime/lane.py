@@ -215,7 +215,7 @@ class Lane:
             if child.life is not None:
                 await child.stop(f"restart of {cause.child.spec.name}", drain=cause.ordered)
             if child.passing and child is not cause.child:
-                self._ward.forget(child)
+                self._rest(child)
 
     async def _wait_out(self, patient: Patient, group: list[Child]) -> Patient | None:
         if patient.alone:

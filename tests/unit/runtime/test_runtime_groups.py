@@ -181,6 +181,7 @@ async def test_a_replacement_of_one_that_went_down_with_its_group_starts_nobody(
                 ((owner, _), (_, t)) = supervisor._root.walk()
                 owner.forget(t)  # as the lane will in the same moment, or just before
                 let_go.set()
+        await wait_all_tasks_blocked()
         assert [each.name for each in supervisor.children()] == ["a"]
         assert (troupe.lives["a"], troupe.lives["t"]) == (2, 1)
 
@@ -196,3 +197,18 @@ async def test_after_the_end_of_its_supervisor_nobody_of_the_group_is_started(au
         await wait_all_tasks_blocked()
         assert troupe.over.is_set()
     assert troupe.cleared() == ["stop b1", "stop s1", "fail s2"]
+
+
+async def test_a_group_that_nobody_wants_any_more_waits_for_nothing(autojump_clock: MockClock) -> None:
+    # one_for_all: a crashes, the temporary t is gone, a is stopped in its delay: ordered back, it comes at once.
+    troupe = Troupe()
+    children = (troupe.child("a", backoff=FOUR_SECONDS), troupe.child("t", Restart.TEMPORARY))
+    async with troupe.performing(one_for_all(*children)) as supervisor:
+        await troupe.crash("a")
+        await supervisor.stop_child("a")
+        await wait_all_tasks_blocked()
+        before = trio.current_time()
+        supervisor.restart("a")
+        await wait_all_tasks_blocked()
+        assert all_run(supervisor)
+        assert trio.current_time() == before
