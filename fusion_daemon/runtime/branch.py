@@ -126,6 +126,11 @@ class Branch:
             place.spec = each
         self.staff.follow(spec.strategy, tuple(each.name for each in spec.children))
 
+    @property
+    def keeping(self) -> bool:
+        """It starts, heals and takes orders: it has begun, and has not begun to come down."""
+        return self._nursery is not None
+
     def pause_all(self) -> None:
         for child in self.staff.roster.all():
             child.pause()

@@ -90,7 +90,7 @@ class Supervisor:
         owner, child = self._locate(name)
         state = child.status().state
         busy = state in (ActorState.STARTING, ActorState.STOPPING, ActorState.RESTARTING)
-        if busy or not owner.running or not child.booted:
+        if busy or not owner.keeping or not child.booted:
             raise ActorBusy(name, state)
         child.wanted = True
         child.order = Order.RESTART if child.life is not None else Order.START

@@ -6,7 +6,17 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fusion_daemon.runtime import ActorState, AutoShutdown, Backoff, Intensity, Restart, Supervisor, UnknownActor
+from fusion_daemon.runtime import (
+    ActorBusy,
+    ActorState,
+    AutoShutdown,
+    Backoff,
+    ChildSpec,
+    Intensity,
+    Restart,
+    Supervisor,
+    UnknownActor,
+)
 from fusion_daemon.runtime.actor import Pause
 from tests.unit.runtime.troupe import HANG, Boom, Troupe, one_for_all, one_for_one, rest_for_one
 
@@ -212,3 +222,20 @@ async def test_a_group_that_nobody_wants_any_more_waits_for_nothing(autojump_clo
         await wait_all_tasks_blocked()
         assert all_run(supervisor)
         assert trio.current_time() == before
+
+
+async def test_a_branch_on_its_way_down_takes_no_order_for_its_children(autojump_clock: MockClock) -> None:
+    # branch <- (a, b): b is down already, a resists; b is not ordered back into a branch that will be gone.
+    troupe = Troupe()
+    let_go = trio.Event()
+    branch = ChildSpec("branch", one_for_one(*map(troupe.child, "ab")))
+    async with troupe.performing(one_for_one(branch)) as supervisor, trio.open_nursery() as nursery:
+        troupe.present["a"].resist = let_go
+        nursery.start_soon(supervisor.stop_child, "branch")
+        await wait_all_tasks_blocked()
+        assert supervisor.find("b").state is ActorState.STOPPED
+        with pytest.raises(ActorBusy):
+            supervisor.restart("b")
+        let_go.set()
+        await wait_all_tasks_blocked()
+        assert {each.state for each in supervisor.tree()} == {ActorState.STOPPED}

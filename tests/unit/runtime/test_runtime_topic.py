@@ -248,7 +248,7 @@ async def test_a_cancelled_wait_keeps_the_ring(autojump_clock: MockClock) -> Non
         await bell.wait()
 
 
-def test_otp_05_nonsense_is_refused() -> None:
+def test_nonsense_is_refused() -> None:
     with pytest.raises(ValueError, match="room for an item"):
         Topic[int]("prices", 0)
     topic = Topic[int]("prices", 1)
