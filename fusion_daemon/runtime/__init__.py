@@ -5,8 +5,18 @@ Knows no chain and no money, and imports nothing of the project.
 
 from __future__ import annotations
 
-from fusion_daemon.runtime.actor import Actor, ActorContext
+from fusion_daemon.runtime.actor import Actor, ActorContext, Ignore
+from fusion_daemon.runtime.branch import SupervisorStatistics
 from fusion_daemon.runtime.clock import Clock, ManualClock, SystemClock, TrioClock
+from fusion_daemon.runtime.failures import (
+    ActorBusy,
+    NameTaken,
+    NotRunning,
+    RestartLimitExceeded,
+    StartFailed,
+    SupervisionError,
+    UnknownActor,
+)
 from fusion_daemon.runtime.health import (
     ActorState,
     ActorStatus,
@@ -27,17 +37,9 @@ from fusion_daemon.runtime.mailbox import (
     MailboxStatistics,
     TargetDied,
 )
-from fusion_daemon.runtime.restart import Backoff, Intensity, Restart, Strategy
+from fusion_daemon.runtime.restart import AutoShutdown, Backoff, Intensity, Restart, Strategy
 from fusion_daemon.runtime.spec import ChildSpec, SupervisorSpec
-from fusion_daemon.runtime.supervisor import (
-    ActorBusy,
-    RestartLimitExceeded,
-    StartFailed,
-    SupervisionError,
-    Supervisor,
-    SupervisorStatistics,
-    UnknownActor,
-)
+from fusion_daemon.runtime.supervisor import Supervisor
 from fusion_daemon.runtime.systemd import Notifier, NotifierStatistics, feed_watchdog
 from fusion_daemon.runtime.topic import (
     Bell,
@@ -57,6 +59,7 @@ __all__ = [
     "ActorStatus",
     "AskFailed",
     "AskTimeout",
+    "AutoShutdown",
     "Backoff",
     "Bell",
     "ChildSpec",
@@ -66,6 +69,7 @@ __all__ = [
     "Finding",
     "Health",
     "HealthLevel",
+    "Ignore",
     "Intensity",
     "Letter",
     "Mailbox",
@@ -73,6 +77,8 @@ __all__ = [
     "MailboxPolicy",
     "MailboxStatistics",
     "ManualClock",
+    "NameTaken",
+    "NotRunning",
     "Notifier",
     "NotifierStatistics",
     "Restart",

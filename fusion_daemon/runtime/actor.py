@@ -41,6 +41,13 @@ class Pause:
             await self._open.wait()
 
 
+class Ignore(Exception):
+    """Raised by an actor, before `started()`: there is nothing for it to do here, and that is no failure.
+
+    It stays stopped until somebody starts it again; a temporary child and a pool's member are forgotten.
+    """
+
+
 class ActorContext:
     """What one life of an actor may use and must tell. Trio side; only `gate` waits.
 
@@ -65,6 +72,9 @@ class ActorContext:
         self.started_at: float | None = None
         """Unix seconds of `started()`."""
         self.started_monotonic: float | None = None
+        self.draining = trio.Event()
+        """An ordered stop has begun: take nothing new, finish what was accepted, return. The cancel follows
+        after the child's `drain_timeout`, which is no time at all unless its spec gives one."""
         self.health = Health(HealthLevel.OK, "", clock.now())
         self.last_beat: float | None = None
         """Unix seconds."""
@@ -136,4 +146,5 @@ class Actor(ABC):
     @abstractmethod
     async def run(self, context: ActorContext) -> None:
         """Live. Trio side. Calls `context.started()` once; returning is a normal exit, an exception a
-        crash, and cancellation the order to stop: clean up within the stop timeout, and leave."""
+        crash, and cancellation the order to stop: clean up within the stop timeout, and leave.
+        `Ignore` says that there is nothing to do; `context.draining` announces an ordered stop."""

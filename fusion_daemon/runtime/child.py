@@ -14,10 +14,10 @@ from fusion_daemon.runtime.clock import Clock
 from fusion_daemon.runtime.health import ActorState, ActorStatus, Health, HealthLevel
 from fusion_daemon.runtime.life import Departure, Graveyard, Life, describe
 from fusion_daemon.runtime.restart import Restart, failures_after
-from fusion_daemon.runtime.spec import ChildSpec, SupervisorSpec
+from fusion_daemon.runtime.spec import SETTLING, ChildSpec, SupervisorSpec
 
 if TYPE_CHECKING:
-    from fusion_daemon.runtime.supervisor import Supervisor
+    from fusion_daemon.runtime.branch import Branch
 
 
 class Order(Enum):
@@ -38,16 +38,18 @@ class Child:
         clock: Clock,
         log: FilteringBoundLogger,
         graveyard: Graveyard,
-        build: Callable[[str, SupervisorSpec], Supervisor],
+        build: Callable[[str, SupervisorSpec], Branch],
         on_end: Callable[[BaseException | None], None],
+        *,
+        pooled: bool,
     ) -> None:
         self.spec = spec
         self.life: Life | None = None
-        self.nested: Supervisor | None = None
+        self.nested: Branch | None = None
         """The present, else the last, supervisor in this place."""
         self.wanted = True
         self.booted = False
-        """Its first start is behind it; until then it belongs to the boot, not to a lane."""
+        """Its first start is behind it; until then it belongs to who starts it, not to a lane."""
         self.order: Order | None = None
         self.failures = 0
         self.wake: Callable[[], None] = lambda: None
@@ -64,10 +66,12 @@ class Child:
         self._graveyard = graveyard
         self._build = build
         self._on_end = on_end
+        self._pooled = pooled
 
     @property
-    def temporary(self) -> bool:
-        return self.spec.restart is Restart.TEMPORARY
+    def passing(self) -> bool:
+        """Nobody keeps its place when it is over."""
+        return self._pooled or self.spec.restart is Restart.TEMPORARY
 
     @property
     def alive(self) -> bool:
@@ -80,6 +84,12 @@ class Child:
         self.life = Life(self._lives, context, self._body(), self._ended)
         self.life.begin()
         return self.life
+
+    def stop_budget(self) -> float:
+        """The longest that a stop can take now, with the children that a living branch has now."""
+        if self.nested is not None and self.nested.running:
+            return self.nested.stop_budget() + SETTLING
+        return self.spec.stop_budget()
 
     def collect(self) -> BaseException | None:
         """Take note of a life that ended: its error. The place is empty afterwards."""
@@ -99,21 +109,33 @@ class Child:
     def note_start_timeout(self, error: BaseException) -> None:
         self._note(error)
 
-    async def stop(self, reason: str) -> tuple[Departure, ...]:
+    async def stop(self, reason: str, *, drain: bool) -> tuple[Departure, ...]:
         """Tell the present life to stop and wait, at most its budget. Trio side.
 
-        Cancelled meanwhile, it can be called again and goes on with the same deadline. Returns how
-        the child, and the children below it, left; empty when it did not live.
+        With `drain` it may finish first what it accepted, if its spec gives time for that. Cancelled
+        meanwhile, or asked by several, it goes on with the deadlines of the first. Returns how the
+        child, and the children below it, left; empty when it did not live.
         """
         life = self.life
         if life is None:
             return ()
         begun = trio.current_time()
-        life.cancel(reason, self.spec.stop_budget())
+        if drain:
+            await self._drain(life)
+        life.cancel(reason, self.spec.stop_timeout if self.nested is None else self.stop_budget())
         if not life.ended.is_set():
             with trio.move_on_at(life.stop_deadline):
                 await life.ended.wait()
         return self._departed(life, trio.current_time() - begun)
+
+    async def _drain(self, life: Life) -> None:
+        # Whom the operator holds at a gate, and who has yet to start, has nothing that it could finish. A
+        # branch passes the word on to its children, each with a time of its own.
+        able = life.started and not self._pause.requested and self.nested is None
+        life.drain(self.spec.drain_timeout if able else 0.0)
+        if life.drain_deadline > trio.current_time() and not life.ended.is_set():
+            with trio.move_on_at(life.drain_deadline):
+                await life.ended.wait()
 
     def _departed(self, life: Life, seconds: float) -> tuple[Departure, ...]:
         below = self.nested.report.departures if self.nested is not None else ()
@@ -125,7 +147,7 @@ class Child:
         error = "" if life.error is None else describe(life.error)
         if error:
             self._log.error("actor_failed_while_stopping", error=error, exc_info=life.error)
-        return (*below, Departure(self.spec.name, seconds, error, zombie))
+        return (*below, Departure(self.spec.name, seconds, error, zombie, life.drained))
 
     def pause(self) -> None:
         self._pause.close()
@@ -136,10 +158,6 @@ class Child:
         self._pause.open()
         if self.nested is not None:
             self.nested.resume_all()
-
-    @property
-    def paused(self) -> bool:
-        return self._pause.requested
 
     def status(self) -> ActorStatus:
         state, since = self._state()
@@ -196,6 +214,7 @@ class Child:
             if self._pause.requested:
                 self.nested.pause_all()
             return self.nested.live
+        self.nested = None
 
         async def run_actor(context: ActorContext) -> None:
             actor: Actor = start()

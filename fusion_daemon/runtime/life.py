@@ -15,7 +15,7 @@ from pathlib import PurePath
 
 import trio
 
-from fusion_daemon.runtime.actor import ActorContext
+from fusion_daemon.runtime.actor import ActorContext, Ignore
 from fusion_daemon.runtime.clock import Clock
 
 _MOST_FRAMES = 24
@@ -43,6 +43,8 @@ class Departure:
     error: str
     """What it raised on its way out; empty when nothing."""
     zombie: bool
+    drained: bool
+    """It finished and returned by itself when it was asked to; nobody had to cancel it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,8 @@ class Life:
     """Runs `body(context)` in a task of its own.
 
     INVARIANTS: no error and no return of the body is lost: both end in `ended` with `error` set or
-    None. The body's own tasks are in its nurseries, so none outlives it. `cancel` may come any
-    number of times, the deadline stays that of the first.
+    None. The body's own tasks are in its nurseries, so none outlives it. `drain` and `cancel` may come
+    any number of times, the deadlines stay those of the first.
     """
 
     def __init__(
@@ -99,13 +101,18 @@ class Life:
         self.number = number
         self.context = context
         self.error: BaseException | None = None
+        self.declined = False
+        """It answered `Ignore` instead of starting."""
         self.ended = trio.Event()
         self.begun_at = context.clock.now()
         self.stop_asked_at: float | None = None
-        """Unix seconds of the first `cancel`."""
+        """Unix seconds of the first `drain` or `cancel`."""
         self.stop_asked_monotonic = 0.0
+        self.cancelled = False
+        self.drain_deadline = 0.0
+        """In trio's time, as is the next."""
         self.stop_deadline = 0.0
-        """In trio's time."""
+        self._ended_monotonic: float | None = None
         self._body = body
         self._on_end = on_end
         self._scope = trio.CancelScope()
@@ -128,18 +135,35 @@ class Life:
             self._live, name=f"actor {self.context.name}", context=contextvars.copy_context()
         )
 
+    @property
+    def drained(self) -> bool:
+        return self.ended.is_set() and self.stop_asked_at is not None and not self.cancelled
+
+    def drain(self, budget: float) -> None:
+        """Ask it to finish and return, for which it has `budget` seconds."""
+        if self.stop_asked_at is None and not self.ended.is_set():
+            self._note_stop()
+            self.drain_deadline = trio.current_time() + budget
+            self.context.draining.set()
+
     def cancel(self, reason: str, budget: float) -> None:
         """Tell it to stop; `budget` seconds from the first such call on, it counts as a zombie."""
-        if self.stop_asked_at is None and not self.ended.is_set():
-            self.stop_asked_at = self.clock.now()
-            self.stop_asked_monotonic = self.clock.monotonic()
+        if not self.cancelled and not self.ended.is_set():
+            self._note_stop()
+            self.cancelled = True
             self.stop_deadline = trio.current_time() + budget
             self._scope.cancel(reason)
 
+    def _note_stop(self) -> None:
+        if self.stop_asked_at is None:
+            self.stop_asked_at = self.clock.now()
+            self.stop_asked_monotonic = self.clock.monotonic()
+
     def lived(self) -> float | None:
-        """Seconds since `started()`; None if it never was."""
+        """Seconds from `started()` to its end, or to now; None if it never started."""
         begun = self.context.started_monotonic
-        return None if begun is None else self.clock.monotonic() - begun
+        end = self.clock.monotonic() if self._ended_monotonic is None else self._ended_monotonic
+        return None if begun is None else end - begun
 
     def as_zombie(self) -> Zombie:
         return Zombie(
@@ -156,8 +180,10 @@ class Life:
         except trio.Cancelled:
             raise  # not the scope's: the trio run itself is ending
         except BaseException as error:  # noqa: BLE001 - whatever it is, the supervisor decides what follows
-            self.error = error
+            self.declined = isinstance(error, Ignore) and not self.started
+            self.error = None if self.declined else error
         finally:
+            self._ended_monotonic = self.clock.monotonic()
             self.ended.set()
             self.context.decided.set()
             self._on_end(self)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from random import Random
 
 
@@ -35,6 +36,17 @@ class Strategy(StrEnum):
     ONE_FOR_ALL = "one_for_all"
     REST_FOR_ONE = "rest_for_one"
     """Those started after it."""
+
+
+class AutoShutdown(StrEnum):
+    """Whether a supervisor ends, normally, after a significant child: one that ended by itself and does not
+    come back. A stop by the supervisor or the operator is never that."""
+
+    NEVER = "never"
+    ANY = "any_significant"
+    """After the first."""
+    ALL = "all_significant"
+    """After the last that was running or wanted."""
 
 
 class Aftermath(StrEnum):
@@ -62,9 +74,9 @@ class Intensity:
     period: float
 
     def __post_init__(self) -> None:
-        if self.limit < 0 or self.period <= 0:
+        if self.limit < 0 or not 0 < self.period < inf:
             raise ValueError(
-                f"intensity needs limit >= 0 and period > 0, not {self.limit} in {self.period} s"
+                f"intensity needs limit >= 0 and a finite period > 0, not {self.limit} in {self.period} s"
             )
 
 
@@ -79,6 +91,11 @@ class RestartWindow:
     def __init__(self, intensity: Intensity) -> None:
         self._intensity = intensity
         self._moments: deque[float] = deque(maxlen=intensity.limit + 1)
+
+    def change(self, intensity: Intensity) -> None:
+        """Judge by `intensity` from now on; what happened is not forgotten."""
+        self._intensity = intensity
+        self._moments = deque(self._moments, maxlen=intensity.limit + 1)
 
     def exceeded_by_one_at(self, now: float) -> bool:
         """Count a restart at `now` (seconds, never going back); True when it is one too many."""

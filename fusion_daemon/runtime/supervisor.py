@@ -4,6 +4,7 @@ say honestly what would not stop.
 Differences from OTP, on purpose:
 * restarts of one child are spaced by a backoff with jitter;
 * reaching the limit is an error, `RestartLimitExceeded`, never an exit that a parent takes for normal;
+* a start that fails when a supervisor is asked for it is that answer's error, and keeps nothing;
 * a supervisor child has no stop timeout of its own but the sum of its children's, so none is orphaned;
 * there is no kill in trio: what ignores its cancellation becomes a zombie in the report, and the stop
   goes on.
@@ -11,8 +12,7 @@ Differences from OTP, on purpose:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from random import Random
 from typing import cast
 
@@ -20,85 +20,20 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fusion_daemon.runtime.actor import ActorContext
+from fusion_daemon.runtime.branch import Branch, SupervisorStatistics
 from fusion_daemon.runtime.child import Child, Order
 from fusion_daemon.runtime.clock import Clock
+from fusion_daemon.runtime.failures import ActorBusy, NameTaken, NotRunning, UnknownActor
 from fusion_daemon.runtime.health import ActorState, ActorStatus
-from fusion_daemon.runtime.lane import Lane, StartTimeout
-from fusion_daemon.runtime.life import Departure, Graveyard, StopReport, Zombie, describe, ends_program
-from fusion_daemon.runtime.restart import Intensity, RestartWindow, Strategy
+from fusion_daemon.runtime.life import Graveyard, StopReport, Zombie
 from fusion_daemon.runtime.spec import ChildSpec, SupervisorSpec
 
 
-class SupervisionError(Exception):
-    """Something about the tree, not about one actor's work."""
-
-
-class UnknownActor(SupervisionError):
-    """No child of that name."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(f"No actor is named {name!r}. `fusion-daemon status` lists them.")
-
-
-class ActorBusy(SupervisionError):
-    """The child is starting, stopping or restarting already."""
-
-    def __init__(self, name: str, state: ActorState) -> None:
-        self.name = name
-        self.state = state
-        super().__init__(f"{name} is {state}; wait until it is running or stopped.")
-
-
-class StartFailed(SupervisionError):
-    """A child failed to start at boot (its error is the `__cause__`); those started before were stopped."""
-
-    def __init__(self, supervisor: str, child: str, error: BaseException) -> None:
-        self.supervisor = supervisor
-        self.child = child
-        self.report = StopReport()
-        super().__init__(f"{supervisor} could not start {child}: {describe(error)}")
-
-
-class RestartLimitExceeded(SupervisionError):
-    """Restarting did not help: more than `intensity` allows. The last error is the `__cause__`."""
-
-    def __init__(self, supervisor: str, child: str, intensity: Intensity, what: str) -> None:
-        self.supervisor = supervisor
-        self.child = child
-        self.intensity = intensity
-        self.report = StopReport()
-        super().__init__(
-            f"{supervisor} gives up on {child}: more than {intensity.limit} {what} "
-            f"within {intensity.period:g} s. Its children were stopped; the cause is its last error."
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class SupervisorStatistics:
-    """Present children by state, and how much of both budgets is used."""
-
-    name: str
-    strategy: Strategy
-    states: tuple[tuple[ActorState, int], ...]
-    zombies: int
-    """In the whole tree."""
-    restarts: int
-    """Of present direct children since the supervisor began."""
-    recent_restarts: int
-    intensity: Intensity
-    recent_failed_starts: int
-    start_intensity: Intensity
-    stop_budget: float
-    """Seconds that an ordered stop takes at most."""
-
-
 class Supervisor:
-    """One supervision tree (or, built by its parent, a branch of one). Trio side throughout.
+    """One supervision tree, in the hands of an operator. Trio side throughout.
 
-    `random` draws the jitter. All methods but `run`, `stop` and `stop_child` answer at once, in any
-    state of the tree; those three wait for nothing that has no deadline.
+    `random` draws the jitter. What is not a coroutine answers at once, in any state of the tree; `stop`
+    and `stop_child` wait for nobody but those that they stop, and nothing waits without a deadline.
     """
 
     def __init__(
@@ -109,58 +44,43 @@ class Supervisor:
         clock: Clock,
         random: Random,
         log: FilteringBoundLogger | None = None,
-        graveyard: Graveyard | None = None,
     ) -> None:
         _refuse_double_names(name, spec)
         self.name = name
-        self.report = StopReport()
+        if log is None:
+            log = cast("FilteringBoundLogger", structlog.get_logger("supervisor"))
+        self._root = Branch(name, spec, clock, random, log, Graveyard())
+
+    @property
+    def report(self) -> StopReport:
         """Of the last stop."""
-        self._spec = spec
-        self._clock = clock
-        self._random = random
-        self._plain_log = (
-            log if log is not None else cast("FilteringBoundLogger", structlog.get_logger("supervisor"))
-        )
-        self._log = self._plain_log.bind(supervisor=name)
-        self._graveyard = graveyard if graveyard is not None else Graveyard()
-        self._crashes = RestartWindow(spec.intensity)
-        self._failed_starts = RestartWindow(spec.start_intensity)
-        self._scope = trio.CancelScope()
-        self._failure: BaseException | None = None
-        self._running = False
-        self._over = trio.Event()
-        self._children = [self._child(each) for each in spec.children]
+        return self._root.report
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> StopReport:
         """Start the children in order, keep them, and stop them in reverse order.
 
-        Ends by `stop()`, returning what was stopped; with `StartFailed` or `RestartLimitExceeded`; with
-        a child's KeyboardInterrupt or SystemExit; or by cancellation. In every case the children are
-        stopped first, which takes at most the spec's `stop_budget()` and is not interrupted.
+        Ends by `stop()` or by automatic shutdown, returning what was stopped; with `StartFailed` or
+        `RestartLimitExceeded`; with a child's KeyboardInterrupt or SystemExit; or by cancellation. In
+        every case the children are stopped first, which takes at most `stop_budget()` and is not
+        interrupted; only where the end was ordered may they drain.
         """
-        await self._live(task_status.started)
+        await self._root.run(task_status.started)
         return self.report
-
-    async def live(self, context: ActorContext) -> None:
-        """Be a child: what the parent runs as this branch's life."""
-        await self._live(context.started)
 
     async def stop(self) -> StopReport:
         """Stop every child and end `run`. Idempotent; at most `stop_budget()` seconds."""
-        if self._running:
-            self._scope.cancel("stop of the supervisor")
-            await self._over.wait()
+        await self._root.stop()
         return self.report
 
     async def stop_child(self, name: str) -> StopReport:
         """Stop one child (with all below it); nobody is restarted for it. Idempotent.
 
-        Raises `UnknownActor`. A temporary child is forgotten.
+        Raises `UnknownActor`. A temporary child and a member of a pool are forgotten.
         """
         _, child = self._locate(name)
         child.wanted = False
         child.order = None
-        departures = await child.stop("stopped by the operator")
+        departures = await child.stop("stopped by the operator", drain=True)
         child.wake()
         return StopReport(departures, self.zombies())
 
@@ -169,11 +89,74 @@ class Supervisor:
         one (alone). Returns at once; not counted, no backoff. Raises `UnknownActor`, `ActorBusy`."""
         owner, child = self._locate(name)
         state = child.status().state
-        if not owner.running or state in (ActorState.STARTING, ActorState.STOPPING, ActorState.RESTARTING):
+        busy = state in (ActorState.STARTING, ActorState.STOPPING, ActorState.RESTARTING)
+        if busy or not owner.keeping or not child.booted:
             raise ActorBusy(name, state)
         child.wanted = True
         child.order = Order.RESTART if child.life is not None else Order.START
         child.wake()
+
+    async def add(self, spec: ChildSpec, *, under: str | None = None) -> None:
+        """Take on and start one more child, last in order, here or under a branch of that name.
+
+        It is gone again when this supervisor itself is restarted. Waits at most the child's start and stop
+        budgets; cancelled, it leaves the start to go on. Raises `StartFailed` (nothing is kept),
+        `NameTaken`, `UnknownActor`, `NotRunning`, and ValueError for a spec that does not fit.
+        """
+        owner = self._supervisor(under)
+        if owner.spec.member is not None:
+            raise ValueError(f"{owner.name} is a pool: it takes members by name")
+        self._refuse_unfit(owner, spec, None)
+        await owner.take_on(spec)
+
+    async def add_member(self, name: str, *, pool: str | None = None) -> None:
+        """Take on and start one more member of a pool, this one or a branch. As `add`."""
+        owner = self._supervisor(pool)
+        if owner.spec.member is None:
+            raise ValueError(f"{owner.name} is no pool")
+        spec = owner.spec.member(name)
+        self._refuse_unfit(owner, spec, None)
+        await owner.take_on(spec)
+
+    def delete(self, name: str) -> None:
+        """Forget a stopped child. Returns at once. Raises `UnknownActor`, and `ActorBusy` while it is not
+        stopped."""
+        owner, child = self._locate(name)
+        if child.wanted or child.life is not None or not child.booted:
+            raise ActorBusy(name, child.status().state)
+        owner.forget(child)
+
+    def update(self, spec: ChildSpec) -> None:
+        """Describe the child of that name anew: how it is kept and stopped at once, what runs from its
+        next start on. Returns at once. Raises `UnknownActor`, `ActorBusy`, `NameTaken`, ValueError."""
+        _, child = self._replaceable(spec)
+        child.spec = spec
+
+    async def replace(self, spec: ChildSpec) -> None:
+        """Stop the child of that name, and start it after this spec; in any state, and with the siblings
+        that the strategy names.
+
+        Raises `StartFailed` when it does not start: then the old spec is back, and the child is started
+        after it. Otherwise as `update`, and `NotRunning`. Waits at most the start budget and the stop
+        budgets of all concerned; cancelled, it leaves the replacement to go on.
+        """
+        owner, child = self._replaceable(spec)
+        await owner.exchange(child, spec)
+
+    def change(self, spec: SupervisorSpec, *, of: str | None = None) -> None:
+        """Describe this supervisor, or a branch, anew while it lives. Returns at once.
+
+        Flags hold at once. A child of the new spec takes its new description as in `update`, a new one is
+        kept but not started, one that is missing stays as it is, behind the others. Raises, with nothing
+        changed, `UnknownActor`, `ActorBusy`, `NameTaken`, and ValueError for a change between one_for_one
+        and another strategy, or between a pool and no pool: that takes a `replace` of the branch.
+        """
+        owner = self._supervisor(of)
+        self._refuse_change(owner, spec)
+        owner.change(spec)
+        if owner is not self._root:
+            _, place = self._locate(owner.name)
+            place.spec = replace(place.spec, start=spec)
 
     def pause(self, name: str) -> None:
         """Hold a child, and all below it, at its next gate. Returns at once. Raises `UnknownActor`."""
@@ -184,164 +167,75 @@ class Supervisor:
         self._locate(name)[1].resume()
 
     def pause_all(self) -> None:
-        for child in self._children:
-            child.pause()
+        self._root.pause_all()
 
     def resume_all(self) -> None:
-        for child in self._children:
-            child.resume()
+        self._root.resume_all()
 
     def find(self, name: str) -> ActorStatus:
         """Raises `UnknownActor`."""
         return self._locate(name)[1].status()
 
     def children(self) -> tuple[ActorStatus, ...]:
-        """The direct children in start order."""
-        return tuple(child.status() for child in self._children)
+        """The direct children in start order. From any thread."""
+        return tuple(child.status() for child in self._root.staff.roster.all())
 
     def tree(self) -> tuple[ActorStatus, ...]:
-        """Every child below, depth first, in start order."""
-        return tuple(child.status() for _, child in self._walk())
+        """Every child below, depth first, in start order. From any thread."""
+        return tuple(child.status() for _, child in self._root.walk())
 
     def zombies(self) -> tuple[Zombie, ...]:
         """Of the whole tree."""
-        return self._graveyard.zombies()
+        return self._root.graveyard.zombies()
 
     def statistics(self) -> SupervisorStatistics:
-        now = self._clock.monotonic()
-        present = self.children()
-        return SupervisorStatistics(
-            name=self.name,
-            strategy=self._spec.strategy,
-            states=tuple(
-                (state, sum(1 for each in present if each.state is state))
-                for state in ActorState
-                if any(each.state is state for each in present)
-            ),
-            zombies=len(self.zombies()),
-            restarts=sum(each.restarts for each in present),
-            recent_restarts=self._crashes.count(now),
-            intensity=self._spec.intensity,
-            recent_failed_starts=self._failed_starts.count(now),
-            start_intensity=self._spec.start_intensity,
-            stop_budget=self._spec.stop_budget(),
-        )
+        return self._root.statistics()
 
-    @property
-    def running(self) -> bool:
-        return self._running
+    def _replaceable(self, spec: ChildSpec) -> tuple[Branch, Child]:
+        owner, child = self._locate(spec.name)
+        if not child.booted:
+            raise ActorBusy(spec.name, child.status().state)
+        self._refuse_unfit(owner, spec, child)
+        return owner, child
 
-    def may_restart(self, child: Child, error: BaseException | None, *, started: bool) -> bool:
-        """For a lane: count a restart; False when it is one too many."""
-        window, intensity, what = (
-            (self._crashes, self._spec.intensity, "restarts")
-            if started
-            else (self._failed_starts, self._spec.start_intensity, "failed starts")
-        )
-        if not window.exceeded_by_one_at(self._clock.monotonic()):
-            return True
-        failure = RestartLimitExceeded(self.name, child.spec.name, intensity, what)
-        failure.__cause__ = error
-        self._give_up(failure)
-        return False
+    def _refuse_change(self, owner: Branch, spec: SupervisorSpec) -> None:
+        if not owner.staff.may_follow(spec.strategy) or (spec.member is None) != (owner.spec.member is None):
+            raise ValueError(f"{owner.name} cannot become {spec.strategy} or a pool while it lives")
+        _refuse_double_names(owner.name, spec)
+        present = owner.staff.roster.children
+        for child in present.values():
+            if not child.booted:
+                raise ActorBusy(child.spec.name, child.status().state)
+        for each in spec.children:
+            self._refuse_taken(each, present.get(each.name))
 
-    def forget(self, child: Child) -> None:
-        """For a lane: a temporary child is over."""
-        if child in self._children:
-            self._children.remove(child)
+    def _refuse_unfit(self, owner: Branch, spec: ChildSpec, present: Child | None) -> None:
+        owner.spec.refuse_idle_significance(spec)
+        self._refuse_taken(spec, present)
 
-    async def _live(self, on_started: Callable[[], None]) -> None:
-        self._running = True
-        try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    for lane in self._lanes():
-                        nursery.start_soon(lane.run)
-                    await self._boot()
-                    on_started()
-                    await trio.sleep_forever()
-        finally:
-            await self._bring_down()
-            if self._failure is not None:
-                raise self._failure  # outweighs an order to stop that came with it
-
-    def _lanes(self) -> list[Lane]:
-        groups = (
-            [[child] for child in self._children]
-            if self._spec.strategy is Strategy.ONE_FOR_ONE
-            else [list(self._children)]
-        )
-        return [Lane(group, self._spec.strategy, self, self._random, self._log) for group in groups]
-
-    async def _boot(self) -> None:
-        """Start in order, each when the one before has started; the first failure is everybody's."""
-        for child in tuple(self._children):
-            if not child.wanted:
-                continue
-            life = child.spawn()
-            budget = child.spec.start_budget()
-            with trio.move_on_after(budget):
-                await life.context.decided.wait()
-            error = life.error
-            if not life.context.decided.is_set():
-                error = StartTimeout(child.spec.name, budget)
-            if error is not None and not life.started and life.stop_asked_at is None:
-                failure = StartFailed(self.name, child.spec.name, error)
-                failure.__cause__ = error
-                self._give_up(failure)
-                await trio.sleep_forever()
-            child.booted = True
-            child.wake()
-
-    async def _bring_down(self) -> None:
-        departures: list[Departure] = []
-        with trio.CancelScope(shield=True):
-            for child in reversed(self._children):
-                child.wanted = False
-                departures.extend(await child.stop("stop of the supervisor"))
-        self.report = StopReport(tuple(departures), self.zombies())
-        if isinstance(self._failure, (StartFailed, RestartLimitExceeded)):
-            self._failure.report = self.report
-        self._running = False
-        self._over.set()
-
-    def _child(self, spec: ChildSpec) -> Child:
-        return Child(
-            spec, self.name, self._clock, self._plain_log, self._graveyard, self._branch, self._on_end
-        )
-
-    def _branch(self, name: str, spec: SupervisorSpec) -> Supervisor:
-        return Supervisor(
-            name,
-            spec,
-            clock=self._clock,
-            random=self._random,
-            log=self._plain_log,
-            graveyard=self._graveyard,
-        )
-
-    def _on_end(self, error: BaseException | None) -> None:
-        # Whoever raises one of these means the whole program: no restart, up through every parent.
-        if error is not None and ends_program(error):
-            self._give_up(error)
-
-    def _give_up(self, failure: BaseException) -> None:
-        if self._failure is None:
-            self._failure = failure
-            self._log.error("supervisor_gives_up", error=describe(failure))
-            self._scope.cancel(describe(failure))
-
-    def _walk(self) -> Iterator[tuple[Supervisor, Child]]:
-        for child in self._children:
-            yield self, child
-            if child.nested is not None:
-                yield from child.nested._walk()  # noqa: SLF001 - the same class
-
-    def _locate(self, name: str) -> tuple[Supervisor, Child]:
-        for owner, child in self._walk():
+    def _locate(self, name: str) -> tuple[Branch, Child]:
+        for owner, child in self._root.walk():
             if child.spec.name == name:
                 return owner, child
         raise UnknownActor(name)
+
+    def _supervisor(self, name: str | None) -> Branch:
+        if name is None or name == self.name:
+            return self._root
+        _, child = self._locate(name)
+        if child.nested is None:
+            raise NotRunning(name)
+        return child.nested
+
+    def _refuse_taken(self, spec: ChildSpec, present: Child | None) -> None:
+        """Every name is unique in the tree, also those of branches that do not live now."""
+        taken = {self.name, *(name for _, child in self._root.walk() for name in child.spec.names())}
+        if present is not None:
+            taken -= set(present.spec.names())
+        for name in spec.names():
+            if name in taken:
+                raise NameTaken(name)
+            taken.add(name)
 
 
 def _refuse_double_names(name: str, spec: SupervisorSpec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 
 import trio
@@ -10,22 +11,23 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from fusion_daemon.runtime import (
-    ActorBusy,
     ActorState,
     Backoff,
     ChildSpec,
     Intensity,
     Restart,
+    StopReport,
     Strategy,
+    SupervisionError,
     Supervisor,
     SupervisorSpec,
     TrioClock,
-    UnknownActor,
 )
 from tests.unit.runtime.troupe import HANG, QUIET, Boom, Troupe
 
-NAMES = ("a", "b", "branch", "c", "d")
+NAMES = ("a", "b", "branch", "c", "d", "e")
 ENDLESS = Intensity(10_000, 1.0)
+BACKOFF = Backoff(initial=0.5, maximum=4.0, stable_after=20.0)
 STEPS = st.tuples(
     st.sampled_from(
         [
@@ -38,6 +40,10 @@ STEPS = st.tuples(
             "fail next start",
             "hang next start",
             "resist",
+            "add",
+            "delete",
+            "replace",
+            "update",
         ]
     ),
     st.sampled_from(NAMES),
@@ -46,27 +52,43 @@ STEPS = st.tuples(
 
 
 def tree(troupe: Troupe, top: Strategy, below: Strategy, restarts: list[Restart]) -> SupervisorSpec:
-    """a, b, branch <- (c, d), with backoffs of up to 4 s, start timeouts of 5 s and stop timeouts of 2 s."""
-    backoff = Backoff(initial=0.5, maximum=4.0, stable_after=20.0)
-    a, b, c, d = (
-        troupe.child(name, restart, backoff=backoff, start_timeout=5.0, stop_timeout=2.0)
-        for name, restart in zip("abcd", restarts, strict=True)
-    )
-    branch = ChildSpec("branch", SupervisorSpec((c, d), below, ENDLESS, ENDLESS), backoff=backoff)
+    """a, b, branch <- (c, d); with backoffs of up to 4 s, 5 s to start, and 1 + 2 s to stop."""
+    a, b, c, d = (actor(troupe, name, restart) for name, restart in zip("abcd", restarts, strict=True))
+    branch = ChildSpec("branch", SupervisorSpec((c, d), below, ENDLESS, ENDLESS), backoff=BACKOFF)
     return SupervisorSpec((a, b, branch), top, ENDLESS, ENDLESS)
 
 
-async def act(troupe: Troupe, supervisor: Supervisor, step: str, name: str, let_go: trio.Event) -> None:
+def actor(troupe: Troupe, name: str, restart: Restart = Restart.PERMANENT) -> ChildSpec:
+    return troupe.child(
+        name, restart, backoff=BACKOFF, start_timeout=5.0, stop_timeout=2.0, drain_timeout=1.0
+    )
+
+
+async def order(troupe: Troupe, supervisor: Supervisor, step: str, name: str) -> None:
+    """What an operator or a reload may ask; several at a time, and each gets an answer."""
+    spec = actor(troupe, name)
+    with suppress(SupervisionError):  # a clear answer is what the rule asks for
+        match step:
+            case "stop":
+                await supervisor.stop_child(name)
+            case "add":
+                await supervisor.add(spec, under="branch" if name in "cd" else None)
+            case "replace" if name != "branch":
+                await supervisor.replace(spec)
+            case "update" if name != "branch":
+                supervisor.update(spec)
+            case "delete":
+                supervisor.delete(name)
+            case "restart":
+                supervisor.restart(name)
+            case "pause":
+                supervisor.pause(name)
+            case "resume":
+                supervisor.resume(name)
+
+
+def disturb(troupe: Troupe, step: str, name: str, let_go: trio.Event) -> None:
     puppet = troupe.present.get(name)
-    try:
-        if step == "stop":
-            await supervisor.stop_child(name)
-        elif step in ("restart", "pause", "resume"):
-            {"restart": supervisor.restart, "pause": supervisor.pause, "resume": supervisor.resume}[step](
-                name
-            )
-    except (ActorBusy, UnknownActor):
-        pass  # a clear answer is what the rule asks for
     if step == "crash" and puppet is not None:
         troupe.tell(name, Boom(name))
     elif step == "finish" and puppet is not None:
@@ -79,7 +101,7 @@ async def act(troupe: Troupe, supervisor: Supervisor, step: str, name: str, let_
         puppet.resist = let_go
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     top=st.sampled_from(Strategy),
     below=st.sampled_from(Strategy),
@@ -93,10 +115,17 @@ def test_it_settles_and_stops_within_its_budget(
         troupe, let_go = Troupe(), trio.Event()
         spec = tree(troupe, top, below, restarts)
         supervisor = Supervisor("root", spec, clock=TrioClock(0.0), random=Random(1), log=QUIET)
+        ending: list[StopReport] = []
+
+        async def run(task_status: trio.TaskStatus[None]) -> None:
+            ending.append(await supervisor.run(task_status=task_status))
+
         async with trio.open_nursery() as nursery:
-            await nursery.start(supervisor.run)
+            await nursery.start(run)
             for step, name, pause in steps:
-                await act(troupe, supervisor, step, name, let_go)
+                nursery.start_soon(order, troupe, supervisor, step, name)
+                await wait_all_tasks_blocked()
+                disturb(troupe, step, name, let_go)
                 await trio.sleep(pause)
             before = trio.current_time()
             supervisor.tree(), supervisor.statistics(), supervisor.zombies()
@@ -106,12 +135,14 @@ def test_it_settles_and_stops_within_its_budget(
             assert {each.state for each in supervisor.tree()} <= {
                 ActorState.RUNNING, ActorState.STOPPED, ActorState.ZOMBIE,
             }  # fmt: skip
-            before = trio.current_time()
+            before, budget = trio.current_time(), supervisor.statistics().stop_budget
             await supervisor.stop()
-            assert trio.current_time() - before <= spec.stop_budget() + 0.001
+            assert trio.current_time() - before <= budget + 0.001
             let_go.set()
             await wait_all_tasks_blocked()
             assert supervisor.zombies() == ()
+        assert len(ending) == 1, "nothing that happens to a child is the tree's end"
+        assert not any(troupe.living.values())
         started = sum(entry.startswith("start") for entry in troupe.journal)
         assert started >= sum(entry.startswith("stop") for entry in troupe.journal)
 

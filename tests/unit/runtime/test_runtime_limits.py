@@ -29,7 +29,7 @@ from tests.unit.runtime.troupe import HANG, Boom, Start, Troupe, one_for_all, on
 ONE_A_SECOND = Intensity(1, 1.0)
 
 
-async def test_multiple_restarts_the_window_slides(autojump_clock: MockClock) -> None:
+async def test_otp_13_multiple_restarts_the_window_slides(autojump_clock: MockClock) -> None:
     # Limit 1 per second; four crashes 2.1 s apart: alive.
     troupe = Troupe()
     async with troupe.performing(one_for_one(troupe.child("a"), intensity=ONE_A_SECOND)) as supervisor:
@@ -41,7 +41,7 @@ async def test_multiple_restarts_the_window_slides(autojump_clock: MockClock) ->
 
 
 @pytest.mark.parametrize("build", [one_for_one, one_for_all, rest_for_one])
-async def test_one_crash_too_many_ends_the_supervisor(autojump_clock: MockClock, build: object) -> None:
+async def test_otp_14_one_crash_too_many_ends_the_supervisor(autojump_clock: MockClock, build: object) -> None:
     # Limit 2 per second: the third crash within it stops everybody and is an error with its cause.
     troupe = Troupe()
     assert callable(build)
@@ -59,7 +59,7 @@ async def test_one_crash_too_many_ends_the_supervisor(autojump_clock: MockClock,
     assert [each.name for each in troupe.ending.report.departures] == ["a"]
 
 
-async def test_escalation_failed_starts_have_a_budget_of_their_own(autojump_clock: MockClock) -> None:
+async def test_otp_15_escalation_failed_starts_have_a_budget_of_their_own(autojump_clock: MockClock) -> None:
     # a crashes once and then cannot start any more: 4 failed starts are allowed, the fifth ends it.
     troupe = Troupe()
     spec = one_for_one(
@@ -83,7 +83,7 @@ def branch(troupe: Troupe, name: str, *children: ChildSpec, intensity: Intensity
     )
 
 
-async def test_tree_a_branch_that_gives_up_is_a_crash_of_its_parents_child(autojump_clock: MockClock) -> None:
+async def test_otp_21_tree_a_branch_that_gives_up_is_a_crash_of_its_parents_child(autojump_clock: MockClock) -> None:
     # root (one_for_all) <- left (a, b), right (c): left exhausts its limit, both branches come back.
     troupe = Troupe()
     left = branch(troupe, "left", troupe.child("a"), troupe.child("b"), intensity=Intensity(0, 1.0))
@@ -103,7 +103,7 @@ async def test_tree_a_branch_that_gives_up_is_a_crash_of_its_parents_child(autoj
     assert isinstance(troupe.ending.__cause__.__cause__, Boom)
 
 
-async def test_faulty_start_at_boot_stops_the_started_ones_in_reverse(autojump_clock: MockClock) -> None:
+async def test_otp_04_faulty_start_at_boot_stops_the_started_ones_in_reverse(autojump_clock: MockClock) -> None:
     troupe = Troupe()
     troupe.starts["c"].append(Boom("no"))
     with trio.fail_after(10), pytest.raises(ExceptionGroup) as caught:
@@ -116,7 +116,7 @@ async def test_faulty_start_at_boot_stops_the_started_ones_in_reverse(autojump_c
     assert isinstance(troupe.ending.__cause__, Boom)
 
 
-async def test_a_start_that_hangs_at_boot_times_out(autojump_clock: MockClock) -> None:
+async def test_trio_6_a_start_that_hangs_at_boot_times_out(autojump_clock: MockClock) -> None:
     troupe = Troupe()
     troupe.starts["a"].append(HANG)
     with pytest.raises(ExceptionGroup):
@@ -127,7 +127,7 @@ async def test_a_start_that_hangs_at_boot_times_out(autojump_clock: MockClock) -
     assert troupe.journal == ["start a1", "stop a1"]
 
 
-async def test_a_restart_that_hangs_times_out_and_is_tried_again(autojump_clock: MockClock) -> None:
+async def test_trio_6_a_restart_that_hangs_times_out_and_is_tried_again(autojump_clock: MockClock) -> None:
     troupe = Troupe()
     async with troupe.performing(one_for_one(troupe.child("a", start_timeout=3.0))) as supervisor:
         troupe.starts["a"].append(HANG)
@@ -160,7 +160,7 @@ async def test_backoff_delays_and_shows(autojump_clock: MockClock) -> None:
         assert supervisor.find("a").state is ActorState.RUNNING
 
 
-async def test_stop_during_backoff_is_immediate(autojump_clock: MockClock) -> None:
+async def test_trio_7_stop_during_backoff_is_immediate(autojump_clock: MockClock) -> None:
     for whole_tree in (True, False):
         troupe = Troupe()
         async with troupe.performing(one_for_one(troupe.child("a", backoff=SLOW))) as supervisor:
@@ -173,7 +173,7 @@ async def test_stop_during_backoff_is_immediate(autojump_clock: MockClock) -> No
             assert troupe.lives["a"] == 1
 
 
-async def test_hanging_restart_loop_holds_no_sibling_up(autojump_clock: MockClock) -> None:
+async def test_otp_19_hanging_restart_loop_holds_no_sibling_up(autojump_clock: MockClock) -> None:
     # a fails to start again and again, with long delays; b crashes meanwhile and comes back at once.
     troupe = Troupe()
     async with troupe.performing(
@@ -275,7 +275,7 @@ async def test_an_earlier_child_that_crashes_in_a_backoff_waits_out_its_own(
         assert troupe.cleared() == ["start a2", "start b2"]
 
 
-def test_nonsense_is_refused() -> None:
+def test_otp_05_nonsense_is_refused() -> None:
     troupe = Troupe()
     for nonsense in (lambda: Intensity(-1, 1.0), lambda: Intensity(1, 0.0), lambda: Backoff(2.0, 1.0)):
         with pytest.raises(ValueError, match="needs"):
@@ -286,7 +286,7 @@ def test_nonsense_is_refused() -> None:
     )
 
 
-async def test_a_name_is_unique_in_the_whole_tree(autojump_clock: MockClock) -> None:
+async def test_otp_05_a_name_is_unique_in_the_whole_tree(autojump_clock: MockClock) -> None:
     troupe = Troupe()
     nested = branch(troupe, "left", troupe.child("a"), intensity=ONE_A_SECOND)
     with pytest.raises(ValueError, match="two members of the tree below 'root' are named 'a'"):

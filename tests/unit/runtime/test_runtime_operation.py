@@ -92,6 +92,9 @@ async def test_pausing_a_branch_pauses_everything_below_it(autojump_clock: MockC
         supervisor.resume("w0")
         await trio.sleep(3.0)
         assert workers[0].done > workers[1].done
+        supervisor.resume("branch")
+        await trio.sleep(3.0)
+        assert {each.state for each in supervisor.tree()} == {ActorState.RUNNING}
 
 
 async def test_a_paused_branch_that_restarts_comes_back_paused(autojump_clock: MockClock) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -16,12 +19,15 @@ from fusion_daemon.runtime import (
     Intensity,
     RestartLimitExceeded,
     Strategy,
+    Supervisor,
     SupervisorSpec,
+    TrioClock,
 )
+from fusion_daemon.runtime.life import Life
 from tests.unit.runtime.troupe import QUIET, Boom, Troupe, one_for_all, one_for_one
 
 
-async def test_stop_timeout_one_that_ignores_its_stop_is_a_zombie_and_the_stop_goes_on(
+async def test_otp_06_stop_timeout_one_that_ignores_its_stop_is_a_zombie_and_the_stop_goes_on(
     autojump_clock: MockClock,
 ) -> None:
     # b shields itself for an hour; its stop timeout is 1 s: a is stopped all the same, after 1 s.
@@ -50,7 +56,7 @@ async def test_stop_timeout_one_that_ignores_its_stop_is_a_zombie_and_the_stop_g
         assert supervisor.zombies() == ()
 
 
-async def test_a_thread_that_does_not_return_cannot_hang_the_stop() -> None:
+async def test_trio_5_a_thread_that_does_not_return_cannot_hang_the_stop() -> None:
     # Real time, no sleep: the thread waits for the test, the stop timeout is zero.
     import threading
 
@@ -134,7 +140,7 @@ async def test_a_grandchild_gets_its_whole_budget_however_deep(autojump_clock: M
     assert [each.name for each in troupe.report.departures] == ["leaf", "level0", "level1", "level2"]
 
 
-async def test_an_exception_group_with_the_cancellation_in_it_counts_as_the_crash(
+async def test_trio_1_an_exception_group_with_the_cancellation_in_it_counts_as_the_crash(
     autojump_clock: MockClock,
 ) -> None:
     # While its nursery is being cancelled, one task of the child raises: the error is the child's end.
@@ -170,7 +176,7 @@ async def test_an_exception_group_with_the_cancellation_in_it_counts_as_the_cras
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
 @pytest.mark.parametrize("grouped", [False, True])
-async def test_a_child_that_ends_the_program_ends_the_whole_tree(
+async def test_trio_2_a_child_that_ends_the_program_ends_the_whole_tree(
     autojump_clock: MockClock, error: BaseException, grouped: bool
 ) -> None:
     # Nothing is restarted; everybody is stopped in order; the root's run raises the child's own error.
@@ -185,7 +191,7 @@ async def test_a_child_that_ends_the_program_ends_the_whole_tree(
     assert troupe.ending is raised
 
 
-async def test_a_crash_in_the_same_tick_as_the_stop_is_in_the_report(autojump_clock: MockClock) -> None:
+async def test_trio_4_a_crash_in_the_same_tick_as_the_stop_is_in_the_report(autojump_clock: MockClock) -> None:
     troupe = Troupe()
     async with troupe.performing(one_for_one(troupe.child("a"))) as supervisor:
         troupe.tell("a", Boom("just then"))
@@ -205,10 +211,6 @@ async def test_an_error_on_the_way_out_is_in_the_report(autojump_clock: MockCloc
 
 
 async def test_cancelling_run_is_an_ordered_stop(autojump_clock: MockClock) -> None:
-    from random import Random
-
-    from fusion_daemon.runtime import Supervisor, TrioClock
-
     troupe = Troupe()
     spec = one_for_one(*map(troupe.child, "ab"))
     supervisor = Supervisor("root", spec, clock=TrioClock(0.0), random=Random(1), log=QUIET)
@@ -219,12 +221,8 @@ async def test_cancelling_run_is_an_ordered_stop(autojump_clock: MockClock) -> N
     assert [each.name for each in supervisor.report.departures] == ["b", "a"]
 
 
-async def test_an_escalation_outweighs_a_cancellation_that_comes_with_it(autojump_clock: MockClock) -> None:
+async def test_trio_4_an_escalation_outweighs_a_cancellation_that_comes_with_it(autojump_clock: MockClock) -> None:
     # The limit is reached and run is cancelled in one tick: the error is what comes out.
-    from random import Random
-
-    from fusion_daemon.runtime import Supervisor, TrioClock
-
     troupe = Troupe()
     spec = SupervisorSpec((troupe.child("a"),), Strategy.ONE_FOR_ONE, Intensity(0, 1.0))
     supervisor = Supervisor("root", spec, clock=TrioClock(0.0), random=Random(1), log=QUIET)
@@ -235,7 +233,7 @@ async def test_an_escalation_outweighs_a_cancellation_that_comes_with_it(autojum
             async def play() -> None:
                 await trio.sleep(1.0)
                 troupe.tell("a", Boom("end"))
-                while supervisor._failure is None:
+                while supervisor._root._failure is None:
                     await trio.lowlevel.checkpoint()
                 scope.cancel()
 
@@ -244,10 +242,6 @@ async def test_an_escalation_outweighs_a_cancellation_that_comes_with_it(autojum
 
 
 async def test_a_stop_before_or_after_run_returns_at_once(autojump_clock: MockClock) -> None:
-    from random import Random
-
-    from fusion_daemon.runtime import Supervisor, TrioClock
-
     troupe = Troupe()
     idle = Supervisor(
         "root", one_for_one(troupe.child("a")), clock=TrioClock(0.0), random=Random(1), log=QUIET
@@ -256,3 +250,54 @@ async def test_a_stop_before_or_after_run_returns_at_once(autojump_clock: MockCl
     async with troupe.performing(one_for_one(troupe.child("a"))) as supervisor:
         first = await supervisor.stop()
         assert await supervisor.stop() is first
+
+
+async def test_a_zombie_says_where_each_of_its_tasks_waits(autojump_clock: MockClock) -> None:
+    class Stuck(Actor):
+        name = "stuck"
+
+        async def run(self, context: ActorContext) -> None:
+            async def below() -> None:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(60.0)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(below)
+                context.started()
+
+    async with Troupe().performing(one_for_one(ChildSpec("stuck", Stuck, stop_timeout=1.0))) as supervisor:
+        (zombie,) = (await supervisor.stop()).zombies
+        told = [where.split(" ")[1] for where in zombie.whereabouts]
+        assert told.index("run") < told.index("below") < told.index("sleep")
+        await trio.sleep(100.0)
+
+
+def test_a_life_that_outlives_the_whole_run_ends_with_it() -> None:
+    # Nobody stopped the tree: trio itself cancels what is left, and that is no error of the child.
+    lives: list[Life] = []
+
+    async def idle(context: ActorContext) -> None:
+        await trio.sleep_forever()
+
+    async def main() -> None:
+        context = ActorContext("left", TrioClock(0.0))
+        lives.append(Life(1, context, idle, lambda _: None))
+        lives[0].begin()
+        await wait_all_tasks_blocked()
+
+    trio.run(main)
+    assert lives[0].ended.is_set()
+    assert (lives[0].error, lives[0].ended_by_itself) == (None, True)
+
+
+def test_without_a_log_of_its_own_a_tree_takes_structlogs() -> None:
+    async def main() -> None:
+        troupe = Troupe()
+        supervisor = Supervisor("root", one_for_one(troupe.child("a")), clock=TrioClock(0.0), random=Random(1))
+        with structlog.testing.capture_logs() as entries:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(supervisor.run)
+                await supervisor.stop()
+        assert {"event": "actor_started", "log_level": "info", "actor": "a", "life": 1} in entries
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))

@@ -48,7 +48,7 @@ async def test_one_for_all_stops_the_others_in_reverse_and_starts_all_in_order(
         assert troupe.cleared() == ["stop c1", "stop a1", "start a2", "start b2", "start c2"]
 
 
-async def test_rest_for_one_leaves_the_earlier_ones_alone(autojump_clock: MockClock) -> None:
+async def test_otp_18_rest_for_one_leaves_the_earlier_ones_alone(autojump_clock: MockClock) -> None:
     troupe = Troupe()
     async with troupe.performing(rest_for_one(*map(troupe.child, "abc"))) as supervisor:
         troupe.cleared()
@@ -58,7 +58,7 @@ async def test_rest_for_one_leaves_the_earlier_ones_alone(autojump_clock: MockCl
 
 
 @pytest.mark.parametrize("crashes", [False, True])
-async def test_permanent_comes_back_always(autojump_clock: MockClock, crashes: bool) -> None:
+async def test_otp_09_permanent_comes_back_always(autojump_clock: MockClock, crashes: bool) -> None:
     troupe = Troupe()
     async with troupe.performing(one_for_one(troupe.child("a"))):
         troupe.cleared()
@@ -66,7 +66,7 @@ async def test_permanent_comes_back_always(autojump_clock: MockClock, crashes: b
         assert troupe.cleared() == ["start a2"]
 
 
-async def test_transient_comes_back_after_a_crash_only_and_keeps_its_place(
+async def test_otp_10_transient_comes_back_after_a_crash_only_and_keeps_its_place(
     autojump_clock: MockClock,
 ) -> None:
     troupe = Troupe()
@@ -83,7 +83,7 @@ async def test_transient_comes_back_after_a_crash_only_and_keeps_its_place(
 
 
 @pytest.mark.parametrize("crashes", [False, True])
-async def test_temporary_never_comes_back_and_its_place_vanishes(
+async def test_otp_11_temporary_never_comes_back_and_its_place_vanishes(
     autojump_clock: MockClock, crashes: bool
 ) -> None:
     troupe = Troupe()
@@ -97,7 +97,7 @@ async def test_temporary_never_comes_back_and_its_place_vanishes(
             supervisor.find("t")
 
 
-async def test_temporary_bystander_is_stopped_and_removed(autojump_clock: MockClock) -> None:
+async def test_otp_12_temporary_bystander_is_stopped_and_removed(autojump_clock: MockClock) -> None:
     for build, crashing in ((one_for_all, "b"), (rest_for_one, "a")):
         troupe = Troupe()
         spec = build(troupe.child("a"), troupe.child("t", Restart.TEMPORARY), troupe.child("b"))
@@ -109,7 +109,7 @@ async def test_temporary_bystander_is_stopped_and_removed(autojump_clock: MockCl
             assert [each.name for each in supervisor.children()] == ["a", "b"]
 
 
-async def test_one_for_all_other_child_fails_restart(autojump_clock: MockClock) -> None:
+async def test_otp_16_one_for_all_other_child_fails_restart(autojump_clock: MockClock) -> None:
     # a crashes; on the way up b fails to start: a, started again, goes down once more, then both come up.
     troupe = Troupe()
     async with troupe.performing(one_for_all(troupe.child("a"), troupe.child("b"))):
@@ -119,7 +119,7 @@ async def test_one_for_all_other_child_fails_restart(autojump_clock: MockClock) 
         assert troupe.cleared() == ["stop b1", "start a2", "fail b2", "stop a2", "start a3", "start b3"]
 
 
-async def test_rest_for_one_other_child_fails_restart(autojump_clock: MockClock) -> None:
+async def test_otp_17_rest_for_one_other_child_fails_restart(autojump_clock: MockClock) -> None:
     # The same under rest_for_one: a stays up, only b is tried again.
     troupe = Troupe()
     async with troupe.performing(rest_for_one(troupe.child("a"), troupe.child("b"))):
@@ -238,7 +238,7 @@ async def test_starting_a_stopped_child_touches_no_sibling(autojump_clock: MockC
         assert troupe.cleared() == ["start b2"]
 
 
-async def test_no_task_outlives_its_child(autojump_clock: MockClock) -> None:
+async def test_trio_3_no_task_outlives_its_child(autojump_clock: MockClock) -> None:
     # A child that returns while its own nursery still has a task has not ended: stop ends both.
     from fusion_daemon.runtime import Actor, ActorContext, ChildSpec
 

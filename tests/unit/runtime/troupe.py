@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import Enum, auto
 from random import Random
+from typing import TypedDict, Unpack
 
 import structlog
 import trio
@@ -17,8 +18,10 @@ from trio.testing import wait_all_tasks_blocked
 from fusion_daemon.runtime import (
     Actor,
     ActorContext,
+    AutoShutdown,
     Backoff,
     ChildSpec,
+    Ignore,
     Intensity,
     Restart,
     StopReport,
@@ -45,6 +48,8 @@ class Start(Enum):
     """It returns without `started()`: the work was done at once."""
     FLASH = auto()
     """It succeeds, and crashes in the same breath."""
+    IGNORE = auto()
+    """There is nothing to do."""
 
 
 HANG = Start.HANG
@@ -77,8 +82,11 @@ class Puppet(Actor):
         if isinstance(step, Exception):
             self._troupe.journal.append(f"fail {self.name}{self.life}")
             raise step
+        if step is Start.IGNORE:
+            self._troupe.journal.append(f"ignore {self.name}{self.life}")
+            raise Ignore
         self._troupe.journal.append(f"start {self.name}{self.life}")
-        self._troupe.present[self.name] = self
+        self._troupe.enter(self)
         try:
             if step is Start.HANG:
                 await trio.sleep_forever()
@@ -98,6 +106,8 @@ class Puppet(Actor):
             if self.last_words is not None:
                 raise self.last_words from None
             raise
+        finally:
+            self._troupe.living[self.name].remove(self)
 
 
 class Troupe:
@@ -108,6 +118,7 @@ class Troupe:
         self.starts: defaultdict[str, deque[Exception | Start | None]] = defaultdict(deque)
         self.lives: defaultdict[str, int] = defaultdict(int)
         self.present: dict[str, Puppet] = {}
+        self.living: defaultdict[str, list[Puppet]] = defaultdict(list)
         self.ending: BaseException | None = None
         self.report: StopReport | None = None
         self.over = trio.Event()
@@ -121,6 +132,8 @@ class Troupe:
         stop_timeout: float = 5.0,
         start_timeout: float = 30.0,
         beat_limit: float | None = None,
+        drain_timeout: float = 0.0,
+        significant: bool = False,
     ) -> ChildSpec:
         return ChildSpec(
             name,
@@ -130,7 +143,15 @@ class Troupe:
             stop_timeout=stop_timeout,
             start_timeout=start_timeout,
             beat_limit=beat_limit,
+            drain_timeout=drain_timeout,
+            significant=significant,
         )
+
+    def enter(self, puppet: Puppet) -> None:
+        """INVARIANT: two lives of one child meet only where the earlier one resists its stop."""
+        assert all(each.resist is not None for each in self.living[puppet.name])
+        self.living[puppet.name].append(puppet)
+        self.present[puppet.name] = puppet
 
     @asynccontextmanager
     async def performing(self, spec: SupervisorSpec) -> AsyncIterator[Supervisor]:
@@ -171,13 +192,26 @@ class Troupe:
         self.over.set()
 
 
-def one_for_one(*children: ChildSpec, intensity: Intensity = GENEROUS, **more: Intensity) -> SupervisorSpec:
+class Flags(TypedDict, total=False):
+    """What a test may say of a supervisor besides its intensity."""
+
+    start_intensity: Intensity
+    auto_shutdown: AutoShutdown
+
+
+def one_for_one(*children: ChildSpec, intensity: Intensity = GENEROUS, **more: Unpack[Flags]) -> SupervisorSpec:
     return SupervisorSpec(children, Strategy.ONE_FOR_ONE, intensity, **more)
 
 
-def one_for_all(*children: ChildSpec, intensity: Intensity = GENEROUS, **more: Intensity) -> SupervisorSpec:
+def one_for_all(*children: ChildSpec, intensity: Intensity = GENEROUS, **more: Unpack[Flags]) -> SupervisorSpec:
     return SupervisorSpec(children, Strategy.ONE_FOR_ALL, intensity, **more)
 
 
-def rest_for_one(*children: ChildSpec, intensity: Intensity = GENEROUS, **more: Intensity) -> SupervisorSpec:
+def rest_for_one(*children: ChildSpec, intensity: Intensity = GENEROUS, **more: Unpack[Flags]) -> SupervisorSpec:
     return SupervisorSpec(children, Strategy.REST_FOR_ONE, intensity, **more)
+
+
+def pool(
+    child: Callable[[str], ChildSpec], *, intensity: Intensity = GENEROUS, **more: Unpack[Flags]
+) -> SupervisorSpec:
+    return SupervisorSpec((), intensity=intensity, member=child, **more)
