@@ -7,6 +7,14 @@ from __future__ import annotations
 
 from fusion_daemon.runtime.actor import Actor, ActorContext
 from fusion_daemon.runtime.clock import Clock, ManualClock, SystemClock, TrioClock
+from fusion_daemon.runtime.dead_letters import (
+    DeadLetter,
+    DeadLetters,
+    DeadLetterStatistics,
+    Poison,
+    Quarantine,
+    Reason,
+)
 from fusion_daemon.runtime.health import (
     ActorState,
     ActorStatus,
@@ -16,17 +24,19 @@ from fusion_daemon.runtime.health import (
     stalled,
 )
 from fusion_daemon.runtime.lane import StartTimeout
-from fusion_daemon.runtime.life import Departure, StopReport, Zombie
-from fusion_daemon.runtime.mailbox import (
-    AskFailed,
+from fusion_daemon.runtime.ledger import MailboxStatistics
+from fusion_daemon.runtime.letter import (
     AskTimeout,
-    Letter,
-    Mailbox,
+    DeliveryFailed,
+    Deposed,
+    MailboxClosed,
     MailboxFull,
-    MailboxPolicy,
-    MailboxStatistics,
+    MessageDropped,
     TargetDied,
 )
+from fusion_daemon.runtime.life import Departure, StopReport, Zombie
+from fusion_daemon.runtime.mailbox import Desk, Handler, Mailbox
+from fusion_daemon.runtime.policy import Block, Conflate, Overflow, Policy, Priority
 from fusion_daemon.runtime.restart import Backoff, Intensity, Restart, Strategy
 from fusion_daemon.runtime.spec import ChildSpec, SupervisorSpec
 from fusion_daemon.runtime.supervisor import (
@@ -55,26 +65,40 @@ __all__ = [
     "ActorContext",
     "ActorState",
     "ActorStatus",
-    "AskFailed",
     "AskTimeout",
     "Backoff",
     "Bell",
+    "Block",
     "ChildSpec",
     "Clock",
+    "Conflate",
+    "DeadLetter",
+    "DeadLetterStatistics",
+    "DeadLetters",
+    "DeliveryFailed",
     "Departure",
+    "Deposed",
+    "Desk",
     "Fill",
     "Finding",
+    "Handler",
     "Health",
     "HealthLevel",
     "Intensity",
-    "Letter",
     "Mailbox",
+    "MailboxClosed",
     "MailboxFull",
-    "MailboxPolicy",
     "MailboxStatistics",
     "ManualClock",
+    "MessageDropped",
     "Notifier",
     "NotifierStatistics",
+    "Overflow",
+    "Poison",
+    "Policy",
+    "Priority",
+    "Quarantine",
+    "Reason",
     "Restart",
     "RestartLimitExceeded",
     "StartFailed",
