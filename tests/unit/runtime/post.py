@@ -108,7 +108,8 @@ class Sender:
                 await send()
         except DeliveryFailed as error:
             self.error = error
-        self.over = True
+        finally:
+            self.over = True
 
 
 class Server:
@@ -119,6 +120,7 @@ class Server:
         self.taken: list[int] = []
         self.error: Exception | None = None
         self.over = False
+        self._done = 0
         self._post = post
         self._told = trio.Event()
         self._crash = False
@@ -128,8 +130,6 @@ class Server:
     def busy(self) -> bool:
         """Whether it holds a message."""
         return not self.over and len(self.taken) > self._done
-
-    _done = 0
 
     def finish(self) -> None:
         """Reply to what it holds, and take the next."""
@@ -154,4 +154,5 @@ class Server:
                 await self._post.box.serve(self._handle)
         except (Boom, Deposed) as error:
             self.error = error
-        self.over = True
+        finally:
+            self.over = True
