@@ -289,8 +289,8 @@ class _Loop:
     async def run(self) -> None:
         while True:
             await self._context.gate()
-            unanswered = await self._desk.drain(self._answer)
-            if not await self._step() and not unanswered:
+            await self._desk.drain(self._answer)
+            if not await self._step():
                 self._judge_health()
                 await self._rest()
             if self._commits.due_in <= 0:

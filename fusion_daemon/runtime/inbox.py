@@ -65,10 +65,10 @@ class Inbox(Generic[Message, Reply]):
 
     def __init__(self, key: Callable[[Message], Hashable] | None) -> None:
         self._keyed = KeyedQueue[Message, Reply](key) if key is not None else None
-        self._control: deque[Letter[Message, Reply]] = deque()
-        self._supervision: deque[Letter[Message, Reply]] = deque()
+        self.control: Queue[Message, Reply] = deque()
+        self.supervision: Queue[Message, Reply] = deque()
         self.work: Queue[Message, Reply] = deque() if self._keyed is None else self._keyed
-        self._lanes: tuple[Queue[Message, Reply], ...] = (self._control, self._supervision, self.work)
+        self._lanes = (self.control, self.supervision, self.work)
 
     @property
     def keyed(self) -> bool:
@@ -76,25 +76,6 @@ class Inbox(Generic[Message, Reply]):
 
     def lane(self, priority: Priority) -> Queue[Message, Reply]:
         return self._lanes[priority]
-
-    def pop(self) -> Letter[Message, Reply] | None:
-        """The next to be handled: the oldest of the first lane that holds one."""
-        if self._control:
-            letter = self._control.popleft()
-        elif self._supervision:
-            letter = self._supervision.popleft()
-        elif self.work:
-            letter = self.work.popleft()
-        else:
-            return None
-        letter.queued = False
-        return letter
-
-    def pop_work(self) -> Letter[Message, Reply]:
-        """The oldest of the work."""
-        letter = self.work.popleft()
-        letter.queued = False
-        return letter
 
     def put_back(self, letter: Letter[Message, Reply]) -> None:
         """At the front of its lane."""

@@ -11,7 +11,7 @@ from fusion_daemon.runtime.dead_letters import DeadLetters, Reason
 class MailboxStatistics:
     """Messages since the mailbox exists; the last three are present ones.
 
-    offered = accepted + refused + waiting; accepted = handled + dropped + dead + queued + in_hand.
+    accepted = handled + dropped + dead + queued + in_hand.
     """
 
     name: str
@@ -19,8 +19,6 @@ class MailboxStatistics:
     capacity: int
     serving: bool
     closed: bool
-    offered: int
-    """Asked or told."""
     refused: int
     """Not accepted: full, closed, an ask that nobody serves, or a sender that gave up waiting for room."""
     accepted: int
@@ -49,7 +47,7 @@ class Ledger:
 
     def __init__(self, name: str, dead_letters: DeadLetters) -> None:
         self.name = name
-        self.offered = self.accepted = self.handled = self.redelivered = self.peak = 0
+        self.accepted = self.handled = self.redelivered = self.peak = 0
         self.refused = self.dropped = self.dead = self.late_replies = 0
         self._dead_letters = dead_letters
 

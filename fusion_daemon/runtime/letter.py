@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
+import msgspec
 import trio
 
 from fusion_daemon.runtime.policy import Priority
@@ -101,19 +102,17 @@ class Asker(Generic[Reply]):
         return bool(self._replies) and not self._heard
 
 
-class Letter(Generic[Message, Reply]):
-    """One message. Built for every tell, so it holds little."""
+class Letter(msgspec.Struct, Generic[Message, Reply], eq=False, gc=False):
+    """One message. One is built for every tell: as a struct of msgspec's, which the garbage collector does not look
+    at, it costs half as much. (It keeps its message alive while it is queued or in hand, and nothing keeps it.)"""
 
-    __slots__ = ("asker", "deaths", "message", "priority", "queued")
-
-    def __init__(self, message: Message, priority: Priority, asker: Asker[Reply] | None = None) -> None:
-        self.message = message
-        self.priority = priority
-        self.asker = asker
-        """None: told, not asked."""
-        self.queued = False
-        self.deaths = 0
-        """How many handlers it has killed."""
+    message: Message
+    priority: Priority
+    asker: Asker[Reply] | None = None
+    """None: told, not asked."""
+    queued: bool = False
+    deaths: int = 0
+    """How many handlers it has killed."""
 
 
 def guilty(error: BaseException) -> bool:

@@ -6,8 +6,8 @@ life; what was asked fails at once when nobody is there to answer.
 INVARIANTS
 * An ask never hangs: it ends with the reply or an error, at the latest at its deadline, and at once when its server
   dies.
-* Every message is accounted for, at any moment:
-  offered = accepted + refused + waiting, and accepted = handled + dropped + dead + queued + in_hand.
+* Every message is accounted for, at any moment: what was sent is accepted, refused or waiting, and
+  accepted = handled + dropped + dead + queued + in_hand.
 * Whatever nobody handled, and every reply that nobody heard, is a dead letter with a reason:
   refused + dropped + dead + late_replies of them.
 * Control is handled before supervision, and that before the work, however much of it waits.
@@ -48,8 +48,10 @@ Handler = Callable[[Message], Awaitable[Reply]]
 URGENT_CAPACITY = 64
 """Room in each of the lanes of control and supervision; more is refused, whatever the policy."""
 FAIR_MESSAGES = 32
-"""Messages that a sender may tell, or a server handle, before others have their turn. A turn costs as much as
-several messages, so taking one after each would cost most of the throughput; 32 take a fraction of a millisecond."""
+"""Messages that a server handles before others have their turn. A turn costs as much as several messages, so one
+after each would cost most of the throughput; 32 take a fraction of a millisecond."""
+FAIR_TELLS = 128
+"""Messages that are told before others have their turn; these cost the sender even less."""
 FAIR_SECONDS = 0.002
 """A server whose messages take longer gives way when this has passed."""
 LOOKS = 4
@@ -69,15 +71,15 @@ class Desk(Generic[Message, Reply]):
         """For the mailbox."""
         self._box = box
 
-    async def drain(self, handler: Handler[Message, Reply]) -> bool:
-        """Handle what is queued, as much as is fair; whether something is left.
+    async def drain(self, handler: Handler[Message, Reply]) -> None:
+        """Handle what is queued, as much as is fair; if something is left, the bell has been rung.
 
-        What `handler` returns is the reply to an ask. Trio side; itself no checkpoint: call it again after one.
+        What `handler` returns is the reply to an ask. Trio side; itself no checkpoint: the next wait for the bell is.
         When the handler raises, or is cancelled, its asker's ask fails at once, and a told message goes back to the
         front of its lane, to be handled once more; one that makes a second handler raise is set aside. Raises what
         the handler raises, and `Deposed`.
         """
-        return await self._box.drain(self, handler)
+        await self._box.drain(self, handler)
 
 
 class Mailbox(Generic[Message, Reply]):
@@ -103,29 +105,35 @@ class Mailbox(Generic[Message, Reply]):
         self._ledger = Ledger(name, dead_letters)
         self._encode = encode
         self._inbox = Inbox[Message, Reply](policy.key if isinstance(policy, Conflate) else None)
+        self._work = self._inbox.work
         self._waiting: OrderedDict[Letter[Message, Reply], Door] = OrderedDict()
         self._desk: Desk[Message, Reply] | None = None
         self._closed = False
-        self._until_turn = FAIR_MESSAGES
+        self._until_turn = FAIR_TELLS
         self._plain_below = 0
-        """Work is simply queued while there is less of it than this."""
+        """Work is simply queued behind other work while there is less of it than this."""
         self._set_plain()
 
     async def tell(self, message: Message, priority: Priority = Priority.USER) -> None:
         """Leave a message for whoever serves, now or in the next life. Returns when it was accepted.
 
-        Trio side. A checkpoint at every FAIR_MESSAGES-th tell and when it waits for room, not at each; cancelled
+        Trio side. A checkpoint at every FAIR_TELLS-th tell and when it waits for room, not at each; cancelled
         there, it is not sent, unless room was made in that very moment. Raises `MailboxFull` as the
         policy says, and `MailboxClosed`.
         """
+        # Written out, as `drain` is: a call costs as much as half of this.
         self._until_turn -= 1
-        if self._until_turn <= 0:
-            self._until_turn = FAIR_MESSAGES
+        if not self._until_turn:
+            self._until_turn = FAIR_TELLS
             await trio.lowlevel.checkpoint()
         letter: Letter[Message, Reply] = Letter(message, priority)
-        if priority is _USER and len(self._inbox.work) < self._plain_below:
-            self._ledger.offered += 1
-            self._put(letter, self._inbox.work)
+        size = len(self._work)
+        if priority is _USER and 0 < size < self._plain_below:
+            self._work.append(letter)
+            letter.queued = True
+            self._ledger.accepted += 1
+            if size >= self._ledger.peak:
+                self._ledger.peak = size + 1
         else:
             await self._offer(letter)
 
@@ -174,8 +182,7 @@ class Mailbox(Generic[Message, Reply]):
         with self.attended(bell) as desk:
             while True:
                 await bell.wait()
-                while await desk.drain(handler):
-                    await trio.lowlevel.checkpoint()
+                await desk.drain(handler)
 
     def close(self) -> None:
         """Nobody will serve it any more: what is queued is dead, senders that wait are refused. Idempotent."""
@@ -195,7 +202,6 @@ class Mailbox(Generic[Message, Reply]):
             capacity=self._capacity,
             serving=desk is not None,
             closed=self._closed,
-            offered=self._ledger.offered,
             refused=self._ledger.refused,
             accepted=self._ledger.accepted,
             handled=self._ledger.handled,
@@ -209,19 +215,25 @@ class Mailbox(Generic[Message, Reply]):
             in_hand=int(desk is not None and desk.in_hand is not None),
         )
 
-    async def drain(self, desk: Desk[Message, Reply], handler: Handler[Message, Reply]) -> bool:
+    async def drain(self, desk: Desk[Message, Reply], handler: Handler[Message, Reply]) -> None:
         """For a desk."""
         self._require(desk)
-        now, pop = trio.current_time, self._inbox.pop
-        until = now() + FAIR_SECONDS
+        control, supervision, work = self._inbox.control, self._inbox.supervision, self._work
+        until = trio.current_time() + FAIR_SECONDS
         try:
             for turn in range(1, FAIR_MESSAGES + 1):
-                letter = pop()
-                if letter is None:
-                    return False
+                if control:
+                    letter = control.popleft()
+                elif supervision:
+                    letter = supervision.popleft()
+                elif work:
+                    letter = work.popleft()
+                else:
+                    return
+                letter.queued = False
                 desk.in_hand = letter
                 if self._waiting:
-                    self._let_in_at_half()
+                    self._let_in_at_quarter()
                 reply = await handler(letter.message)
                 if letter.asker is not None and not letter.asker.answer(reply):
                     self._ledger.late_reply(letter.message)
@@ -229,13 +241,15 @@ class Mailbox(Generic[Message, Reply]):
                     break  # deposed meanwhile
                 desk.in_hand = None
                 self._ledger.handled += 1
-                if not turn % LOOKS and now() >= until:
+                if not turn % LOOKS and trio.current_time() >= until:
                     break
         except BaseException as error:
             self._put_down(desk, error)
             raise
+        finally:
+            if len(self._inbox):
+                desk.bell.ring()
         self._require(desk)
-        return len(self._inbox) > 0
 
     def _require(self, desk: Desk[Message, Reply]) -> None:
         if self._desk is not desk:
@@ -245,7 +259,6 @@ class Mailbox(Generic[Message, Reply]):
 
     async def _offer(self, letter: Letter[Message, Reply]) -> None:
         older = self._inbox.same(letter)
-        self._ledger.offered += 1
         if self._closed:
             self._refuse(letter, Reason.CLOSED, MailboxClosed(self.name, "it is closed"))
         if letter.asker is not None and self._desk is None:
@@ -274,8 +287,10 @@ class Mailbox(Generic[Message, Reply]):
             return False
         if self._policy is not Overflow.DROP_OLDEST:
             self._refuse(letter, Reason.FULL, self._full(self._capacity))
-        while len(self._inbox.work) >= self._capacity:
-            self._drop(self._inbox.pop_work(), Reason.DROPPED)
+        while len(self._work) >= self._capacity:
+            oldest = self._work.popleft()
+            oldest.queued = False
+            self._drop(oldest, Reason.DROPPED)
         return True
 
     async def _wait_for_room(self, letter: Letter[Message, Reply], seconds: float) -> None:
@@ -297,24 +312,23 @@ class Mailbox(Generic[Message, Reply]):
         return MailboxFull(self.name, f"it holds {capacity} message(s), its limit")
 
     def _put(self, letter: Letter[Message, Reply], lane: Queue[Message, Reply]) -> None:
+        # While something is queued the bell has been rung, or `drain` is at it and rings if it leaves any.
+        if not lane and self._desk is not None:
+            self._desk.bell.ring()
         lane.append(letter)
         letter.queued = True
         self._ledger.accepted += 1
-        size = len(lane)
-        if size > self._ledger.peak:
-            self._ledger.peak = size
-        if self._desk is not None:
-            self._desk.bell.ring()
+        self._ledger.peak = max(self._ledger.peak, len(lane))
 
     def _let_in(self) -> None:
-        while self._waiting and len(self._inbox.work) < self._capacity:
+        while self._waiting and len(self._work) < self._capacity:
             letter, door = self._waiting.popitem(last=False)
-            self._put(letter, self._inbox.work)
+            self._put(letter, self._work)
             door.opened.set()
         self._set_plain()
 
-    def _let_in_at_half(self) -> None:
-        if len(self._inbox.work) <= self._capacity // 2:
+    def _let_in_at_quarter(self) -> None:
+        if len(self._work) <= self._capacity // 2:
             self._let_in()
 
     def _set_plain(self) -> None:

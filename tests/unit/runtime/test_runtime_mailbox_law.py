@@ -150,6 +150,7 @@ class MailboxMachine(RuleBasedStateMachine):
         if hasattr(self, "post"):
             self.post.check()
             seen = self.post.box.statistics()
+            assert self.messages == seen.accepted + seen.refused + seen.waiting
             assert seen.serving == (self.server is not None)
             assert seen.waiting == 0 or isinstance(self.policy, Block)
             assert len(self.post.box._inbox.work) <= self.capacity + 1, "one more, if it came back"
