@@ -82,10 +82,10 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
     chains = [chain_settings(chain, secret) for chain in config.chains]
     alerting = alerting_settings(config)
     bell = Bell()
-    prices = Topic[Price](PRICE_STREAM, TOPIC_CAPACITY)
-    accounts = Topic[AccountChange](ACCOUNT_STREAM, TOPIC_CAPACITY)
-    margin = Topic[MarginEvent](MARGIN_STREAM, TOPIC_CAPACITY)
-    journals = {each.chain: Topic[JournalEntry](journal_stream(each.chain), TOPIC_CAPACITY) for each in chains}
+    prices = Topic[Price](PRICE_STREAM, TOPIC_CAPACITY, clock)
+    accounts = Topic[AccountChange](ACCOUNT_STREAM, TOPIC_CAPACITY, clock)
+    margin = Topic[MarginEvent](MARGIN_STREAM, TOPIC_CAPACITY, clock)
+    journals = {each.chain: Topic[JournalEntry](journal_stream(each.chain), TOPIC_CAPACITY, clock) for each in chains}
     dead_letters = DeadLetters(clock)
     requests: MarginRequests = Mailbox("margin_requests", MARGIN_REQUESTS, Overflow.FAIL, dead_letters)
     table = load_event_table()

@@ -188,6 +188,12 @@ def _topics(house: House) -> Iterable[AnyFamily]:
         [Sample(s.lag, n) for s, n in named],
         label,
     )
+    yield _gauge(
+        "fusion_topic_lag_seconds",
+        "For how long the oldest entry has been announced that a consumer has yet to take.",
+        [Sample(s.lag_seconds, n) for s, n in named],
+        label,
+    )
     yield _counter(
         "fusion_topic_dropped_total",
         "Entries that found the buffer full and are read from the store.",

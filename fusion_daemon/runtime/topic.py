@@ -9,6 +9,9 @@ INVARIANTS
   stream, each once. What the buffer lost comes from the store through `fill`.
 * `ready` is a level (`head > position`), not an event: whatever was dropped, and even when nothing
   is published afterwards, a consumer that looks finds out that it is behind.
+
+A topic does not conflate: every consumer sees every committed item. What may be superseded is conflated before it is
+committed, as the oracle does with its readings.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import trio
+
+from fusion_daemon.runtime.ages import Ages
+from fusion_daemon.runtime.clock import Clock, SystemClock
 
 T = TypeVar("T")
 
@@ -86,6 +92,9 @@ class SubscriptionStatistics:
     consumer: str
     position: int
     lag: int
+    """Items that it has yet to take."""
+    lag_seconds: float
+    """For how long the oldest of them has been announced in this process; 0 when there is none."""
     buffered: int
     peak_buffered: int
     delivered: int
@@ -174,6 +183,7 @@ class Subscription(Generic[T]):
             consumer=self.consumer,
             position=self.position,
             lag=self.lag,
+            lag_seconds=self._topic.age(self.position + 1),
             buffered=self._buffered,
             peak_buffered=self._peak,
             delivered=self._delivered,
@@ -222,18 +232,24 @@ class Subscription(Generic[T]):
         return items
 
 
-class Topic(Generic[T]):
-    """One durable stream inside this process. Trio side throughout; no method waits.
+_MACHINE = SystemClock()
 
-    `capacity` bounds each subscriber's buffer, in items.
+
+class Topic(Generic[T]):
+    """One durable stream inside this process. Trio side, except `statistics`: any thread that may use the clock. No
+    method waits.
+
+    `capacity` bounds each subscriber's buffer, in items; `clock` tells how long a consumer lags.
     """
 
-    def __init__(self, stream: str, capacity: int) -> None:
+    def __init__(self, stream: str, capacity: int, clock: Clock = _MACHINE) -> None:
         if capacity < 1:
             raise ValueError(f"the buffer of {stream!r} needs room for an item, not {capacity}")
         self.stream = stream
         self.head = 0
         self._capacity = capacity
+        self._clock = clock
+        self._ages = Ages()
         self._published = 0
         self._subscriptions: dict[str, Subscription[T]] = {}
 
@@ -246,7 +262,7 @@ class Topic(Generic[T]):
         batch = _Batch(first + known, items[known:] if known else items)
         if not batch.items:
             return
-        self.head = batch.last
+        self._move(batch.last)
         self._published += len(batch.items)
         for subscription in self._subscriptions.values():
             subscription.offer(batch, self._capacity)
@@ -255,9 +271,14 @@ class Topic(Generic[T]):
         """Announce the committed head without items, as a writer does at its start; a lower head than
         the known one changes nothing. Subscribers read the items from the store."""
         if head > self.head:
-            self.head = head
+            self._move(head)
             for subscription in self._subscriptions.values():
                 subscription.bell.ring()
+
+    def age(self, number: int) -> float:
+        """Seconds since the item was announced; 0 for one that was not."""
+        since = self._ages.since(number)
+        return 0.0 if since is None else self._clock.monotonic() - since
 
     def subscribe(self, consumer: str, position: int, fill: Fill[T], bell: Bell) -> Subscription[T]:
         """Follow the stream from `position` (the last item the consumer has committed).
@@ -283,10 +304,15 @@ class Topic(Generic[T]):
             head=self.head,
             published=self._published,
             capacity=self._capacity,
-            subscriptions=tuple(each.statistics() for each in self._subscriptions.values()),
+            subscriptions=tuple(each.statistics() for each in tuple(self._subscriptions.values())),
         )
 
     def leave(self, subscription: Subscription[T]) -> None:
         """For a subscription that closes."""
         if self._subscriptions.get(subscription.consumer) is subscription:
             del self._subscriptions[subscription.consumer]
+
+    def _move(self, head: int) -> None:
+        passed = min((each.position for each in self._subscriptions.values()), default=self.head)
+        self.head = head
+        self._ages.announced(head, self._clock.monotonic(), passed)
