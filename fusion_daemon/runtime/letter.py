@@ -85,9 +85,9 @@ class Asker(Generic[Reply]):
         return True
 
     def fail(self, error: DeliveryFailed) -> None:
-        if not self.settled.is_set():
-            self._error = error
-            self.settled.set()
+        """For a letter that nobody has handled."""
+        self._error = error
+        self.settled.set()
 
     def outcome(self) -> Reply:
         """Once it is settled. Raises what it was failed with."""

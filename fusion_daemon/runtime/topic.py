@@ -162,8 +162,7 @@ class Subscription(Generic[T]):
             raise trio.ClosedResourceError(f"{self.consumer}'s subscription is closed")
         if not self.ready:
             return ()
-        self._forget_passed()
-        if self._buffer and self._buffer[0].first <= self.position + 1:
+        if self._buffer and self._buffer[0].first == self.position + 1:
             items = self._from_buffer(limit)
         else:
             items = await self._from_store(limit)
@@ -202,23 +201,19 @@ class Subscription(Generic[T]):
             self._peak = max(self._peak, self._buffered)
         self.bell.ring()
 
-    def _forget_passed(self) -> None:
-        while self._buffer and self._buffer[0].last <= self.position:
-            self._buffered -= len(self._buffer.popleft().items)
-
     def _from_buffer(self, limit: int) -> Sequence[T]:
+        # What is buffered is never passed otherwise: the store is read up to it, not beyond.
         taken: list[T] = []
         after = self.position
-        while self._buffer and len(taken) < limit and self._buffer[0].first <= after + 1:
+        while self._buffer and len(taken) < limit and self._buffer[0].first == after + 1:
             batch = self._buffer.popleft()
-            start = after + 1 - batch.first
-            part = batch.items[start : start + limit - len(taken)]
+            part = batch.items[: limit - len(taken)]
             taken.extend(part)
             after += len(part)
-            rest = batch.items[start + len(part) :]
+            rest = batch.items[len(part) :]
             if rest:
                 self._buffer.appendleft(_Batch(after + 1, rest))
-            self._buffered -= len(batch.items) - len(rest)
+            self._buffered -= len(part)
         return taken
 
     async def _from_store(self, limit: int) -> Sequence[T]:

@@ -280,7 +280,10 @@ async def test_a_cancelled_wait_keeps_the_ring(autojump_clock: MockClock) -> Non
         await bell.wait()
 
 
-def test_nonsense_is_refused() -> None:
+async def test_nonsense_is_refused(autojump_clock: MockClock) -> None:
+    *_, subscription = subscribed()
+    with pytest.raises(ValueError, match="at least one item, not 0"):
+        await subscription.take(0)
     with pytest.raises(ValueError, match="room for an item"):
         Topic[int]("prices", 0)
     topic = Topic[int]("prices", 1)
