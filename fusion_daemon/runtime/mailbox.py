@@ -117,9 +117,9 @@ class Mailbox(Generic[Message, Reply]):
     async def tell(self, message: Message, priority: Priority = Priority.USER) -> None:
         """Leave a message for whoever serves, now or in the next life. Returns when it was accepted.
 
-        Trio side. A checkpoint at every FAIR_TELLS-th tell and when it waits for room, not at each; cancelled
-        there, it is not sent, unless room was made in that very moment. Raises `MailboxFull` as the
-        policy says, and `MailboxClosed`.
+        Trio side. A checkpoint at every FAIR_TELLS-th tell and when it waits for room, not at each; cancelled there,
+        it is not sent, unless room was made in that very moment. Raises `MailboxFull` as the policy says, and
+        `MailboxClosed`.
         """
         # Written out, as `drain` is: a call costs as much as half of this.
         self._until_turn -= 1
@@ -233,7 +233,7 @@ class Mailbox(Generic[Message, Reply]):
                 letter.queued = False
                 desk.in_hand = letter
                 if self._waiting:
-                    self._let_in_at_quarter()
+                    self._let_in_at_half()
                 reply = await handler(letter.message)
                 if letter.asker is not None and not letter.asker.answer(reply):
                     self._ledger.late_reply(letter.message)
@@ -327,7 +327,7 @@ class Mailbox(Generic[Message, Reply]):
             door.opened.set()
         self._set_plain()
 
-    def _let_in_at_quarter(self) -> None:
+    def _let_in_at_half(self) -> None:
         if len(self._work) <= self._capacity // 2:
             self._let_in()
 
