@@ -205,6 +205,23 @@ async def test_what_is_told_waits_for_the_next_life_in_order(autojump_clock: Moc
     assert await drained(post) == [2, 3]
 
 
+async def test_a_teller_waits_for_room_across_lives(autojump_clock: MockClock) -> None:
+    # 1 is queued, the tell of 2 and the ask of 3 wait for room. The server leaves: only the ask fails.
+    post = Post(Block(50.0), capacity=1)
+    async with trio.open_nursery() as nursery:
+        with post.box.attended(Bell()):
+            await told(post, 1)
+            tell = Sender.tells(post, nursery, 2)
+            await wait_all_tasks_blocked()
+            ask = Sender.asks(post, nursery, 3)
+            await wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
+        assert isinstance(ask.error, TargetDied)
+        assert not tell.over
+        assert await drained(post) == [1, 2]
+    assert tell.error is None
+
+
 async def test_fail_refuses_what_finds_no_room(autojump_clock: MockClock) -> None:
     post = Post(Overflow.FAIL, capacity=2)
     await told(post, 1, 2)
