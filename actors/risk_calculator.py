@@ -29,7 +29,7 @@ from fusion_daemon.risk.repository import EntriesAfter, load_snapshot
 from fusion_daemon.risk.settings import RiskSettings
 from fusion_daemon.risk.snapshot import Snapshot, restore
 from fusion_daemon.risk.valuation import names
-from fusion_daemon.runtime import Actor, ActorContext, Bell, Fill, Mailbox, Topic
+from fusion_daemon.runtime import Actor, ActorContext, Bell, Desk, Fill, Mailbox, Topic
 from fusion_daemon.store import Advance, Append, Claim, Commit, Execute, SqlValue, Store, Write
 
 T = TypeVar("T")
@@ -122,8 +122,8 @@ class RiskCalculator(Actor):
         self._margin.advance(claim.heads[MARGIN_STREAM])
         bell = Bell()
         commits = _Commits(self._store, claim, self._margin, self._dispatcher, self._accept, context)
-        loop = _Loop(monitor, commits, sources, claim, snapshot, bell, self._requests, context)
-        with self._requests.serve(bell):
+        with self._requests.attended(bell) as desk:
+            loop = _Loop(monitor, commits, sources, claim, snapshot, bell, desk, context)
             context.started()
             await loop.run()
 
@@ -242,13 +242,13 @@ class _Loop:
         claim: Claim,
         snapshot: Snapshot,
         bell: Bell,
-        requests: MarginRequests,
+        desk: Desk[MarginOf, AccountMargin | None],
         context: ActorContext,
     ) -> None:
         self._monitor = monitor
         self._commits = commits
         self._bell = bell
-        self._requests = requests
+        self._desk = desk
         self._context = context
         self._clock = context.clock
 
@@ -269,7 +269,7 @@ class _Loop:
     async def run(self) -> None:
         while True:
             await self._context.gate()
-            self._answer()
+            await self._desk.drain(self._answer)
             if not await self._step():
                 self._judge_health()
                 await self._rest()
@@ -348,9 +348,8 @@ class _Loop:
             await trio.lowlevel.checkpoint()
         return in_order(events)
 
-    def _answer(self) -> None:
-        while (letter := self._requests.take()) is not None:
-            letter.reply(report(self._monitor, letter.request.account, self._now))
+    async def _answer(self, request: MarginOf) -> AccountMargin | None:
+        return report(self._monitor, request.account, self._now)
 
     def _judge_health(self) -> None:
         troubles = []

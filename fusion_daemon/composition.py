@@ -43,8 +43,9 @@ from fusion_daemon.runtime import (
     Bell,
     ChildSpec,
     Clock,
+    DeadLetters,
     Mailbox,
-    MailboxPolicy,
+    Overflow,
     SupervisorSpec,
     Topic,
 )
@@ -68,6 +69,7 @@ class House:
     tree: SupervisorSpec
     topics: tuple[AnyTopic, ...]
     requests: MarginRequests
+    dead_letters: DeadLetters
     registry: Registry
     audit: AuditRows
     routes: Routes
@@ -80,11 +82,12 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
     chains = [chain_settings(chain, secret) for chain in config.chains]
     alerting = alerting_settings(config)
     bell = Bell()
-    prices = Topic[Price](PRICE_STREAM, TOPIC_CAPACITY)
-    accounts = Topic[AccountChange](ACCOUNT_STREAM, TOPIC_CAPACITY)
-    margin = Topic[MarginEvent](MARGIN_STREAM, TOPIC_CAPACITY)
-    journals = {each.chain: Topic[JournalEntry](journal_stream(each.chain), TOPIC_CAPACITY) for each in chains}
-    requests: MarginRequests = Mailbox("margin_requests", MARGIN_REQUESTS, MailboxPolicy.FAIL)
+    prices = Topic[Price](PRICE_STREAM, TOPIC_CAPACITY, clock)
+    accounts = Topic[AccountChange](ACCOUNT_STREAM, TOPIC_CAPACITY, clock)
+    margin = Topic[MarginEvent](MARGIN_STREAM, TOPIC_CAPACITY, clock)
+    journals = {each.chain: Topic[JournalEntry](journal_stream(each.chain), TOPIC_CAPACITY, clock) for each in chains}
+    dead_letters = DeadLetters(clock)
+    requests: MarginRequests = Mailbox("margin_requests", MARGIN_REQUESTS, Overflow.FAIL, dead_letters)
     table = load_event_table()
     sources = _sources(store, table, prices, accounts, journals)
     registry = Registry(PostgresRegistryStore(store), accounts)
@@ -118,7 +121,8 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
         *chain_routes(aio, store, {each.chain: each.name for each in chains}),
     ]
     topics: list[AnyTopic] = [prices, accounts, margin, *journals.values()]
-    return House(SupervisorSpec(tuple(branches)), tuple(topics), requests, registry, audit, routes, alive)
+    tree = SupervisorSpec(tuple(branches))
+    return House(tree, tuple(topics), requests, dead_letters, registry, audit, routes, alive)
 
 
 def _branch(alive: dict[str, Actor], name: str, build: Callable[[], Actor]) -> SupervisorSpec:

@@ -28,7 +28,7 @@ from fusion_daemon.http.metrics import (
 )
 from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.server_metrics import http_families
-from fusion_daemon.runtime import HealthLevel, Supervisor
+from fusion_daemon.runtime import HealthLevel, MailboxStatistics, Reason, Supervisor
 from fusion_daemon.store import Store
 
 
@@ -200,6 +200,12 @@ def _topics(house: House) -> Iterable[AnyFamily]:
         [Sample(s.lag, n) for s, n in named],
         label,
     )
+    yield _gauge(
+        "fusion_topic_lag_seconds",
+        "For how long the oldest entry has been announced that a consumer has yet to take.",
+        [Sample(s.lag_seconds, n) for s, n in named],
+        label,
+    )
     yield _counter(
         "fusion_topic_dropped_total",
         "Entries that found the buffer full and are read from the store.",
@@ -214,14 +220,32 @@ def _topics(house: House) -> Iterable[AnyFamily]:
     )
 
 
+_MAILBOX_GAUGES: Sequence[tuple[str, str, Callable[[MailboxStatistics], float]]] = (
+    ("fusion_mailbox_queued", "Messages that wait for their server.", lambda s: s.queued),
+    ("fusion_mailbox_senders_waiting", "Senders that wait for room.", lambda s: s.waiting),
+)
+_MAILBOX_COUNTERS: Sequence[tuple[str, str, Callable[[MailboxStatistics], float]]] = (
+    ("fusion_mailbox_accepted_total", "Messages accepted.", lambda s: s.accepted),
+    ("fusion_mailbox_refused_total", "Messages refused: full, closed or not served.", lambda s: s.refused),
+    ("fusion_mailbox_handled_total", "Messages handled.", lambda s: s.handled),
+    ("fusion_mailbox_redelivered_total", "Messages put back after their handler's end.", lambda s: s.redelivered),
+)
+
+
 def _mailboxes(house: House) -> Iterable[AnyFamily]:
-    seen = house.requests.statistics()
-    name = (seen.name,)
-    label = ("mailbox",)
-    yield _gauge("fusion_mailbox_queued", "Requests that wait.", [Sample(seen.queued, name)], label)
-    yield _counter("fusion_mailbox_accepted_total", "Requests accepted.", [Sample(seen.accepted, name)], label)
-    yield _counter("fusion_mailbox_rejected_total", "Requests refused: full.", [Sample(seen.rejected, name)], label)
-    yield _counter("fusion_mailbox_expired_total", "Askers that gave up.", [Sample(seen.expired, name)], label)
+    seen = [house.requests.statistics()]
+    for name, text, figure in _MAILBOX_GAUGES:
+        yield _gauge(name, text, [Sample(figure(s), (s.name,)) for s in seen], ("mailbox",))
+    for name, text, figure in _MAILBOX_COUNTERS:
+        yield _counter(name, text, [Sample(figure(s), (s.name,)) for s in seen], ("mailbox",))
+    counts = house.dead_letters.statistics().counts
+    yield _counter(
+        "fusion_dead_letters_total",
+        "Messages that nobody handled, and replies that nobody heard, by reason.",
+        # From zero on: `increase` cannot see a series whose first value is already 1.
+        [Sample(counts.get((s.name, reason), 0), (s.name, reason.value)) for s in seen for reason in Reason],
+        ("mailbox", "reason"),
+    )
 
 
 _LISTENER_COUNTERS: Sequence[tuple[str, str, Callable[[ListenerStatistics], float]]] = (

@@ -8,6 +8,14 @@ from __future__ import annotations
 from fusion_daemon.runtime.actor import Actor, ActorContext, Ignore
 from fusion_daemon.runtime.branch import SupervisorStatistics
 from fusion_daemon.runtime.clock import Clock, ManualClock, SystemClock, TrioClock
+from fusion_daemon.runtime.dead_letters import (
+    DeadLetter,
+    DeadLetters,
+    DeadLetterStatistics,
+    Poison,
+    Quarantine,
+    Reason,
+)
 from fusion_daemon.runtime.failures import (
     ActorBusy,
     NameTaken,
@@ -26,17 +34,19 @@ from fusion_daemon.runtime.health import (
     stalled,
 )
 from fusion_daemon.runtime.lane import StartTimeout
-from fusion_daemon.runtime.life import Departure, StopReport, Zombie
-from fusion_daemon.runtime.mailbox import (
-    AskFailed,
+from fusion_daemon.runtime.ledger import MailboxStatistics
+from fusion_daemon.runtime.letter import (
     AskTimeout,
-    Letter,
-    Mailbox,
+    DeliveryFailed,
+    Deposed,
+    MailboxClosed,
     MailboxFull,
-    MailboxPolicy,
-    MailboxStatistics,
+    MessageDropped,
     TargetDied,
 )
+from fusion_daemon.runtime.life import Departure, StopReport, Zombie
+from fusion_daemon.runtime.mailbox import Desk, Handler, Mailbox
+from fusion_daemon.runtime.policy import Block, Conflate, Overflow, Policy, Priority
 from fusion_daemon.runtime.restart import AutoShutdown, Backoff, Intensity, Restart, Strategy
 from fusion_daemon.runtime.spec import ChildSpec, SupervisorSpec
 from fusion_daemon.runtime.supervisor import Supervisor
@@ -57,30 +67,44 @@ __all__ = [
     "ActorContext",
     "ActorState",
     "ActorStatus",
-    "AskFailed",
     "AskTimeout",
     "AutoShutdown",
     "Backoff",
     "Bell",
+    "Block",
     "ChildSpec",
     "Clock",
+    "Conflate",
+    "DeadLetter",
+    "DeadLetterStatistics",
+    "DeadLetters",
+    "DeliveryFailed",
     "Departure",
+    "Deposed",
+    "Desk",
     "Fill",
     "Finding",
+    "Handler",
     "Health",
     "HealthLevel",
     "Ignore",
     "Intensity",
-    "Letter",
     "Mailbox",
+    "MailboxClosed",
     "MailboxFull",
-    "MailboxPolicy",
     "MailboxStatistics",
     "ManualClock",
+    "MessageDropped",
     "NameTaken",
     "NotRunning",
     "Notifier",
     "NotifierStatistics",
+    "Overflow",
+    "Poison",
+    "Policy",
+    "Priority",
+    "Quarantine",
+    "Reason",
     "Restart",
     "RestartLimitExceeded",
     "StartFailed",

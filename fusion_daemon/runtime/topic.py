@@ -9,6 +9,9 @@ INVARIANTS
   stream, each once. What the buffer lost comes from the store through `fill`.
 * `ready` is a level (`head > position`), not an event: whatever was dropped, and even when nothing
   is published afterwards, a consumer that looks finds out that it is behind.
+
+A topic does not conflate: every consumer sees every committed item. What may be superseded is conflated before it is
+committed, as the oracle does with its readings.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import trio
+
+from fusion_daemon.runtime.ages import Ages
+from fusion_daemon.runtime.clock import Clock, SystemClock
 
 T = TypeVar("T")
 
@@ -86,6 +92,9 @@ class SubscriptionStatistics:
     consumer: str
     position: int
     lag: int
+    """Items that it has yet to take."""
+    lag_seconds: float
+    """For how long the oldest of them has been announced in this process; 0 when there is none."""
     buffered: int
     peak_buffered: int
     delivered: int
@@ -153,8 +162,7 @@ class Subscription(Generic[T]):
             raise trio.ClosedResourceError(f"{self.consumer}'s subscription is closed")
         if not self.ready:
             return ()
-        self._forget_passed()
-        if self._buffer and self._buffer[0].first <= self.position + 1:
+        if self._buffer and self._buffer[0].first == self.position + 1:
             items = self._from_buffer(limit)
         else:
             items = await self._from_store(limit)
@@ -174,6 +182,7 @@ class Subscription(Generic[T]):
             consumer=self.consumer,
             position=self.position,
             lag=self.lag,
+            lag_seconds=self._topic.age(self.position + 1),
             buffered=self._buffered,
             peak_buffered=self._peak,
             delivered=self._delivered,
@@ -192,23 +201,19 @@ class Subscription(Generic[T]):
             self._peak = max(self._peak, self._buffered)
         self.bell.ring()
 
-    def _forget_passed(self) -> None:
-        while self._buffer and self._buffer[0].last <= self.position:
-            self._buffered -= len(self._buffer.popleft().items)
-
     def _from_buffer(self, limit: int) -> Sequence[T]:
+        # What is buffered is never passed otherwise: the store is read up to it, not beyond.
         taken: list[T] = []
         after = self.position
-        while self._buffer and len(taken) < limit and self._buffer[0].first <= after + 1:
+        while self._buffer and len(taken) < limit and self._buffer[0].first == after + 1:
             batch = self._buffer.popleft()
-            start = after + 1 - batch.first
-            part = batch.items[start : start + limit - len(taken)]
+            part = batch.items[: limit - len(taken)]
             taken.extend(part)
             after += len(part)
-            rest = batch.items[start + len(part) :]
+            rest = batch.items[len(part) :]
             if rest:
                 self._buffer.appendleft(_Batch(after + 1, rest))
-            self._buffered -= len(batch.items) - len(rest)
+            self._buffered -= len(part)
         return taken
 
     async def _from_store(self, limit: int) -> Sequence[T]:
@@ -222,18 +227,24 @@ class Subscription(Generic[T]):
         return items
 
 
-class Topic(Generic[T]):
-    """One durable stream inside this process. Trio side throughout; no method waits.
+_MACHINE = SystemClock()
 
-    `capacity` bounds each subscriber's buffer, in items.
+
+class Topic(Generic[T]):
+    """One durable stream inside this process. Trio side, except `statistics`: any thread that may use the clock. No
+    method waits.
+
+    `capacity` bounds each subscriber's buffer, in items; `clock` tells how long a consumer lags.
     """
 
-    def __init__(self, stream: str, capacity: int) -> None:
+    def __init__(self, stream: str, capacity: int, clock: Clock = _MACHINE) -> None:
         if capacity < 1:
             raise ValueError(f"the buffer of {stream!r} needs room for an item, not {capacity}")
         self.stream = stream
         self.head = 0
         self._capacity = capacity
+        self._clock = clock
+        self._ages = Ages()
         self._published = 0
         self._subscriptions: dict[str, Subscription[T]] = {}
 
@@ -246,7 +257,7 @@ class Topic(Generic[T]):
         batch = _Batch(first + known, items[known:] if known else items)
         if not batch.items:
             return
-        self.head = batch.last
+        self._move(batch.last)
         self._published += len(batch.items)
         for subscription in self._subscriptions.values():
             subscription.offer(batch, self._capacity)
@@ -255,9 +266,14 @@ class Topic(Generic[T]):
         """Announce the committed head without items, as a writer does at its start; a lower head than
         the known one changes nothing. Subscribers read the items from the store."""
         if head > self.head:
-            self.head = head
+            self._move(head)
             for subscription in self._subscriptions.values():
                 subscription.bell.ring()
+
+    def age(self, number: int) -> float:
+        """Seconds since the item was announced; 0 for one that was not."""
+        since = self._ages.since(number)
+        return 0.0 if since is None else self._clock.monotonic() - since
 
     def subscribe(self, consumer: str, position: int, fill: Fill[T], bell: Bell) -> Subscription[T]:
         """Follow the stream from `position` (the last item the consumer has committed).
@@ -283,10 +299,15 @@ class Topic(Generic[T]):
             head=self.head,
             published=self._published,
             capacity=self._capacity,
-            subscriptions=tuple(each.statistics() for each in self._subscriptions.values()),
+            subscriptions=tuple(each.statistics() for each in tuple(self._subscriptions.values())),
         )
 
     def leave(self, subscription: Subscription[T]) -> None:
         """For a subscription that closes."""
         if self._subscriptions.get(subscription.consumer) is subscription:
             del self._subscriptions[subscription.consumer]
+
+    def _move(self, head: int) -> None:
+        passed = min((each.position for each in self._subscriptions.values()), default=self.head)
+        self.head = head
+        self._ages.announced(head, self._clock.monotonic(), passed)

@@ -29,7 +29,7 @@ from fusion_daemon.domain.margin import MARGIN_STREAM, MarginEvent
 from fusion_daemon.domain.price import PRICE_STREAM, Price
 from fusion_daemon.risk.report import AccountMargin
 from fusion_daemon.risk.settings import RiskSettings
-from fusion_daemon.runtime import ActorContext, Bell, Mailbox, MailboxPolicy, ManualClock, Topic
+from fusion_daemon.runtime import ActorContext, Bell, DeadLetters, Mailbox, ManualClock, Overflow, Topic
 from fusion_daemon.store import Append, Claim, Commit, Execute, Reader, Store, Write
 from tests.unit.risk.margin_scene import GENESIS, ONE, TOKENS, TWO, JournalWriter
 
@@ -84,7 +84,7 @@ class Bench:
     margin: Topic[MarginEvent] = field(default_factory=lambda: Topic(MARGIN_STREAM, 10_000))
     dispatcher: Bell = field(default_factory=Bell)
     requests: Mailbox[MarginOf, AccountMargin | None] = field(
-        default_factory=lambda: Mailbox("margin", 8, MailboxPolicy.BLOCK)
+        default_factory=lambda: Mailbox("margin", 8, Overflow.FAIL, DeadLetters(ManualClock()))
     )
     _epochs: dict[str, int] = field(default_factory=dict)
     _stored: dict[str, int] = field(default_factory=dict)

@@ -20,7 +20,17 @@ from fusion_daemon.risk.margin import RAY
 from fusion_daemon.risk.report import AccountMargin
 from fusion_daemon.risk.settings import Limits, RiskSettings
 from fusion_daemon.risk.snapshot import Position, RegisterValue, Snapshot
-from fusion_daemon.runtime import ActorContext, Bell, Mailbox, MailboxPolicy, TargetDied, Topic, TrioClock
+from fusion_daemon.runtime import (
+    ActorContext,
+    Bell,
+    DeadLetters,
+    Mailbox,
+    ManualClock,
+    Overflow,
+    TargetDied,
+    Topic,
+    TrioClock,
+)
 from fusion_daemon.store import Claim, Commit, Reader, Store, Write
 from tests.unit.risk.margin_scene import (
     DOLLAR,
@@ -80,7 +90,7 @@ class Stage:
     journal: Topic[JournalEntry] = field(default_factory=lambda: Topic(journal_stream(ONE), 10_000))
     margin: Topic[MarginEvent] = field(default_factory=lambda: Topic(MARGIN_STREAM, 100))
     requests: Mailbox[MarginOf, AccountMargin | None] = field(
-        default_factory=lambda: Mailbox("margin", 8, MailboxPolicy.FAIL)
+        default_factory=lambda: Mailbox("margin", 8, Overflow.FAIL, DeadLetters(ManualClock()))
     )
     chain: JournalWriter = field(default_factory=JournalWriter)
     told: list[MarginEvent] = field(default_factory=list)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fusion_daemon.runtime import Bell, Subscription, Topic, TopicGap
+from fusion_daemon.runtime import Bell, ManualClock, Subscription, Topic, TopicGap
 
 
 class Shelf:
@@ -181,6 +181,38 @@ async def test_a_committed_position_proves_the_head(autojump_clock: MockClock) -
     assert (topic.head, subscription.lag) == (12, 0)
 
 
+async def test_lag_in_seconds_is_the_age_of_the_oldest_item_not_taken(autojump_clock: MockClock) -> None:
+    # [1 2] at 0 s, [3] at 10 s, and 4 only announced at 20 s; looked at after each take.
+    clock, shelf = ManualClock(), Shelf()
+    topic = Topic[int]("prices", 10, clock)
+    slow, idle = (topic.subscribe(name, 0, shelf.fill, Bell()) for name in ("slow", "idle"))
+    assert slow.statistics().lag_seconds == 0.0
+    topic.publish(*shelf.commit(2))
+    clock.advance(10.0)
+    topic.publish(*shelf.commit(1))
+    clock.advance(10.0)
+    shelf.commit(1)
+    topic.advance(4)
+    clock.advance(5.0)
+    lags = []
+    while slow.ready:
+        lags.append((slow.statistics().lag, slow.statistics().lag_seconds))
+        await slow.take(1)
+    assert lags == [(4, 25.0), (3, 25.0), (2, 15.0), (1, 5.0)]
+    assert (slow.statistics().lag_seconds, idle.statistics().lag_seconds) == (0.0, 25.0)
+
+
+async def test_a_dropped_item_ages_like_any_other(autojump_clock: MockClock) -> None:
+    clock, shelf = ManualClock(), Shelf()
+    topic = Topic[int]("prices", 1, clock)
+    consumer = topic.subscribe("risk", 0, shelf.fill, Bell())
+    for _ in range(2):
+        topic.publish(*shelf.commit(1))
+        clock.advance(10.0)
+    await consumer.take(1)
+    assert (consumer.statistics().dropped, consumer.statistics().lag_seconds) == (1, 10.0)
+
+
 @given(
     capacity=st.integers(1, 8),
     steps=st.lists(
@@ -248,7 +280,10 @@ async def test_a_cancelled_wait_keeps_the_ring(autojump_clock: MockClock) -> Non
         await bell.wait()
 
 
-def test_nonsense_is_refused() -> None:
+async def test_nonsense_is_refused(autojump_clock: MockClock) -> None:
+    *_, subscription = subscribed()
+    with pytest.raises(ValueError, match="at least one item, not 0"):
+        await subscription.take(0)
     with pytest.raises(ValueError, match="room for an item"):
         Topic[int]("prices", 0)
     topic = Topic[int]("prices", 1)
