@@ -287,8 +287,9 @@ def _hindrance(way: Course, seen: Sight | None) -> str | None:
 async def open_candidacy(
     aio: Aio, dsn: str, mine: Candidate, changed: Callable[[LeaseStanding], None]
 ) -> AsyncIterator[Candidacy]:
-    """trio side. Raises as `Candidacy.reach` before the block runs. `changed` is called on the trio side at every change of role, holder or hindrance. Leaving the
-    block gives the lease back, shielded from cancellation for a moment; the body's errors come in a group."""
+    """trio side. Raises as `Candidacy.reach` before the block runs. `changed` is called on the trio side at every
+    change of role, holder or hindrance. Leaving the block gives the lease back, shielded from cancellation for a
+    moment; the body's errors come in a group."""
     async with trio.open_nursery() as nursery:
         candidacy = Candidacy(aio, dsn, mine, changed, nursery)
         try:
