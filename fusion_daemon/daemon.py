@@ -221,7 +221,7 @@ def _admin(
     """The admin port of a daemon that does not hold the lease yet: how it is, and the operator's word."""
     settings = [principal_settings(each, secret) for each in config.http.principals]
     principals = Principals(settings, own_uid=os.getuid())
-    health = health_routes(lambda: _beats(aio), lambda: [lease_component(candidacy.standing)])
+    health = health_routes(lambda: _beats(aio), lambda: [lease_component(candidacy.standing, serving=False)])
     return AdminServer(admin_http(config), [*health, *duty], principals, log)
 
 
@@ -230,7 +230,7 @@ def _routes(aio: Aio, candidacy: Candidacy, house: House, tree: Supervisor) -> R
     started = time.time()
 
     def components() -> Sequence[Component]:
-        return [lease_component(candidacy.standing), *components_of(tree, aio, started)]
+        return [lease_component(candidacy.standing, serving=True), *components_of(tree, aio, started)]
 
     operations = ActorOperations(tree, aio)
     return [

@@ -22,14 +22,15 @@ HINDERED = "hindered"
 """The state of a standby that could not take over now."""
 
 
-def lease_component(standing: LeaseStanding) -> Component:
-    """The lease as readiness shows it. Only the holder is ready: nothing may be routed to a standby."""
+def lease_component(standing: LeaseStanding, *, serving: bool) -> Component:
+    """The lease as readiness shows it. Only the holder is ready, and only once it is `serving` all its routes:
+    nothing may be sent to a standby."""
     state, reason = standing.role.value, standing.hindrance
     if standing.role is LeaseRole.STANDBY:
         state = "standby" if reason is None else HINDERED
         holder = f"{standing.holder} holds the lease (term {standing.term})"
         reason = f"{holder}; this daemon takes over when it ends" if reason is None else f"{holder}; {reason}"
-    return Component("lease", standing.role is LeaseRole.ACTIVE, state, standing.since, reason)
+    return Component("lease", serving and standing.role is LeaseRole.ACTIVE, state, standing.since, reason)
 
 
 def lease_routes(candidacy: Candidacy, aio: Aio, audit: AuditTrail, instance: str) -> Routes:

@@ -55,10 +55,14 @@ class DaemonChild:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    def wait(self) -> None:
-        """Until it ends by itself."""
+    def wait(self) -> int:
+        """Until it ends by itself; the exit code."""
+        return 0 if self._process is None else self._process.wait()
+
+    def send(self, signum: signal.Signals) -> None:
+        """To a daemon that has been started."""
         if self._process is not None:
-            self._process.wait()
+            self._process.send_signal(signum)
 
     def start(self) -> None:
         """Start it and wait until it is ready. Raises DaemonFailed with the end of its log."""

@@ -18,7 +18,6 @@ from fusion_daemon.store import (
     Candidacy,
     Candidate,
     Lease,
-    LeaseRole,
     LeaseStanding,
     Reader,
     Store,
@@ -64,13 +63,6 @@ async def terms(reader: Reader) -> list[tuple[str, str]]:
     return [(row.text("instance"), row.text("taken")) for row in rows]
 
 
-async def stands_by(standing: Candidacy, hindrance: str | None = None) -> None:
-    """Until it stands by, with that in its reason."""
-    with trio.fail_after(20):
-        while standing.standing.role is not LeaseRole.STANDBY or (
-            hindrance is not None and hindrance not in (standing.standing.hindrance or "")
-        ):
-            await trio.sleep(0.01)
 
 
 async def forget(opened: Candidacy, lease: Lease) -> None:
