@@ -161,7 +161,7 @@ class LockSession:
         is replaced, together with its lock."""
         try:
             async with timeout(ANSWER):
-                if self._connection is None:
+                if self._connection is None or self._connection.is_closed():
                     self._connection = await self._lock_again(term)
                 return await self._connection.fetchval(_RENEW, term) is not None
         except BROKEN as error:
