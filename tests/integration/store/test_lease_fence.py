@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 
 import pytest
@@ -39,7 +39,6 @@ from fusion_daemon.store import (
     open_candidacy,
     open_store,
 )
-from fusion_daemon.store import candidacy as module
 
 PATIENCE = 20.0
 CHAIN = ChainId(1)
@@ -183,7 +182,7 @@ async def test_the_late_registry_does_not_take_the_stream_back(aio: Aio, postgre
 
 
 async def test_a_transaction_that_was_let_in_before_is_ended_before_the_next_term_begins(
-    aio: Aio, postgres_dsn: str, store: Store, monkeypatch: pytest.MonkeyPatch
+    aio: Aio, postgres_dsn: str, store: Store
 ) -> None:
     # It stands still with its effect done and COMMIT unsent, as in a frozen process.
     inside = trio.Event()
@@ -228,53 +227,42 @@ async def test_a_transaction_that_was_let_in_before_is_ended_before_the_next_ter
 
 
 async def test_under_many_changes_of_the_lease_every_entry_is_written_under_the_newest_term(
-    aio: Aio, postgres_dsn: str, store: Store, monkeypatch: pytest.MonkeyPatch
+    aio: Aio, postgres_dsn: str, store: Store
 ) -> None:
-    """Writers of both sides append whenever they believe they may; each notes its term. Terms only grow."""
-    monkeypatch.setattr(module, "START_PATIENCE", 0.0)
+    # Each holder writes on after its term is over, until it is refused.
     chance = Random(7)
 
     async def make(reader: Reader) -> list[Row]:
         return await reader.fetch("CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY, term bigint)")
 
     async def note(reader: Reader, term: int) -> None:
-        # The clock of the writer's transaction, not of the commit, is what a zombie would get wrong.
         await reader.fetch("INSERT INTO notes (term) VALUES ($1)", term)
 
-    async def writer(lease: Lease, own: Store) -> None:
+    async def writer(own: Store, lease: Lease, enough: trio.Event) -> None:
         own.carry(lease)
-        try:
+        wanted = chance.randrange(1, 6)
+        with pytest.raises(Superseded):
             while True:
                 await own.transact(note, lease.term)
-        except Superseded:
-            pass
+                wanted -= 1
+                if wanted == 0:
+                    enough.set()
 
     await store.transact(make)
-    async with trio.open_nursery() as nursery:
-        for turn in range(8):
-            own = await _open_for(nursery, aio, postgres_dsn)
-            async with holding(aio, postgres_dsn, FIRST if turn % 2 else SECOND) as lease:
-                nursery.start_soon(writer, lease, own)
-                await trio.sleep(chance.uniform(0.0, 0.05))
-        async with holding(aio, postgres_dsn, FIRST):
-            pass  # ends the last writer
-        nursery.cancel_scope.deadline = trio.current_time() + 1.0
+    async with AsyncExitStack() as stores:
+        async with trio.open_nursery() as nursery:
+            for turn in range(8):
+                own = await stores.enter_async_context(open_store(aio, postgres_dsn))
+                async with holding(aio, postgres_dsn, FIRST if turn % 2 else SECOND) as lease:
+                    enough = trio.Event()
+                    nursery.start_soon(writer, own, lease, enough)
+                    await enough.wait()
+            async with holding(aio, postgres_dsn, FIRST):
+                pass  # ends the last writer
 
     async def noted(reader: Reader) -> list[int]:
         return [row.integer("term") for row in await reader.fetch("SELECT term FROM notes ORDER BY id")]
 
     found = await store.read(noted)
     assert found == sorted(found)
-    assert len(set(found)) > 1
-
-
-async def _open_for(nursery: trio.Nursery, aio: Aio, dsn: str) -> Store:
-    """A store that lives as long as the nursery."""
-
-    async def keep(task_status: trio.TaskStatus[Store] = trio.TASK_STATUS_IGNORED) -> None:
-        async with open_store(aio, dsn) as opened:
-            task_status.started(opened)
-            await trio.sleep_forever()
-
-    opened: Store = await nursery.start(keep)
-    return opened
+    assert set(found) == set(range(1, 9))
