@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -161,6 +162,9 @@ def _principal(principal: Principal, secret: SecretFiles) -> str:
 
 def _secret(secret: SecretFiles, name: str) -> str:
     secret(name)
+    path = secret.path(name)
+    if path.stat().st_mode & (stat.S_IWGRP | stat.S_IRWXO):  # a credential of systemd may be its group's to read
+        raise ValueError(f"{path} is open to other users; chmod 600 {path}")
     return "readable"
 
 

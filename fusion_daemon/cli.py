@@ -37,6 +37,23 @@ app = typer.Typer(
 )
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from fusion_daemon import __version__
+
+        typer.echo(f"fusion-daemon {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Run the daemon that the configuration describes."""
@@ -51,9 +68,15 @@ def run(config: ConfigOption = None) -> None:
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Validate the configuration and try every connection; print each finding with its cure."""
     with _failures() as redactor:
-        loaded = _load(config, redactor)
-        from fusion_daemon.check import check_everything, print_findings
+        from fusion_daemon.check import Finding, check_everything, print_findings
+        from fusion_daemon.config import ConfigurationInvalid
 
+        try:
+            loaded = _load(config, redactor)
+        except ConfigurationInvalid as failure:
+            if as_json:  # whoever parses the answer gets one, and the exit code of a configuration error
+                print_findings([Finding("configuration", True, str(failure))], as_json=True)
+            raise
         findings = check_everything(loaded, redactor)
         print_findings(findings, as_json=as_json)
         if any(finding.failed for finding in findings):
@@ -66,9 +89,14 @@ def migrate(config: ConfigOption = None) -> None:
     with _failures() as redactor:
         loaded = _load(config, redactor)
         from fusion_daemon.daemon import migrate_database
+        from fusion_daemon.database import database_name
 
         applied = migrate_database(loaded)
-        typer.echo("\n".join(applied) if applied else "The schema is up to date.")
+        typer.echo(f"database: {database_name(loaded)}")
+        for name in applied:
+            typer.echo(f"applied {name}")
+        if not applied:
+            typer.echo("The schema is up to date.")
 
 
 @app.command()

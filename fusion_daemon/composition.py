@@ -111,7 +111,7 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
         ChildSpec("oracle", _branch(alive, "oracle_poller", poller)),
     ]
     routes = [
-        *account_routes(store, aio, registry),
+        *account_routes(store, aio, registry, frozenset(journals)),
         *margin_routes(store, _asking(aio, requests)),
         *price_routes(store),
         *alert_routes(store),

@@ -16,13 +16,38 @@ from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from eth_utils.address import to_checksum_address
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fusion_daemon.domain.failure import Failure
 
+_ADDRESS_LENGTH = 42
+_ENTRIES = {
+    "chains": ("chain", "id"),
+    "tokens": ("token", "asset"),
+    "assets": ("asset", "asset"),
+    "principals": ("principal", "name"),
+    "receivers": ("receiver", "name"),
+}
+"""Arrays of tables: what an entry is, and the key under which its author knows it."""
 
-def _checksummed(text: str) -> str:
+
+def _shaped(pattern: str, otherwise: str) -> AfterValidator:
+    """The whole text fits the pattern, or `otherwise` says what was expected. It never quotes: a URL holds keys."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(otherwise)
+        return text
+
+    return AfterValidator(check)
+
+
+def _address(text: str) -> str:
     """EIP-55: capitals are a checksum. An address mistyped by one digit would be watched in vain."""
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
+        # What is longer than an address may be a private key: it is not repeated.
+        shown = text if len(text) <= _ADDRESS_LENGTH else f"{text[:6]}… ({len(text)} characters)"
+        raise ValueError(f"not an address: {shown}; write 0x and 40 hex digits")
     bare = text.removeprefix("0x")
     if bare not in (bare.lower(), bare.upper()) and to_checksum_address(text.lower()) != text:
         raise ValueError("the capitals do not fit this address: it is mistyped, or write it in small letters")
@@ -53,10 +78,24 @@ def _postgres(text: str) -> str:
     return text
 
 
-AddressText = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$"), AfterValidator(_checksummed)]
+AddressText = Annotated[str, AfterValidator(_address)]
 Host = Annotated[str, AfterValidator(_listening)]
-Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Za-z0-9._-]{0,19}$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")]
+Symbol = Annotated[
+    str,
+    _shaped(
+        r"[A-Z0-9][A-Za-z0-9._-]{0,19}",
+        "not an asset's symbol: 1 to 20 letters, digits, dots, dashes and underscores, a capital or a digit first",
+    ),
+]
+Name = Annotated[
+    str,
+    _shaped(
+        r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}",
+        "not a name: 1 to 63 letters, digits, dots, dashes and underscores, a letter or a digit first",
+    ),
+]
+Url = Annotated[str, _shaped(r"https?://\S+", "not a URL: it begins with http:// or https:// and has no spaces")]
+Amount = Annotated[str, _shaped(r"\d+(\.\d{1,8})?", 'not an amount: a decimal number in quotes, such as "1.00"')]
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 _PLACEHOLDER = re.compile(r"\{([a-zA-Z0-9][a-zA-Z0-9._-]*)\}")
@@ -144,7 +183,7 @@ class Token(Section):
 class Chain(Section):
     id: int = Field(gt=0)
     name: Name
-    rpc_urls: tuple[Annotated[str, StringConstraints(pattern=r"^https?://\S+$")], ...] = Field(min_length=1)
+    rpc_urls: tuple[Url, ...] = Field(min_length=1)
     """Tried in order. A key in a URL is a secret: write `{name}` where the value of that secret belongs."""
     start_block: int | None = Field(default=None, ge=0)
     """The first block of interest. Absent: wait for `POST /v1/chains/{id}/start-block`."""
@@ -181,7 +220,7 @@ class ChainlinkSource(Section):
 
 class StaticSource(Section):
     kind: Literal["static"]
-    usd: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d{1,8})?$")]
+    usd: Amount
 
 
 Source = Annotated[ChainlinkSource | StaticSource, Field(discriminator="kind")]
@@ -318,18 +357,20 @@ def load_config(path: Path | None) -> Config:
             "Give the path of a readable file.",
         ) from error
     try:
-        return Config.model_validate(tomllib.loads(raw.decode()))
+        parsed = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationInvalid(f"{path} is not TOML: {error}.", "Nothing was read.", "Mend that line.") from error
+    try:
+        return Config.model_validate(parsed)
     except ValidationError as error:
         raise ConfigurationInvalid(
-            f"{path} is not valid:\n" + "\n".join(_findings(error)) + "\n",
+            f"{path} is not valid:\n" + "\n".join(_findings(error, parsed)) + "\n",
             "Nothing was started.",
             "Mend each key named above; config.toml in the repository documents all of them.",
         ) from error
 
 
-def _findings(error: ValidationError) -> list[str]:
+def _findings(error: ValidationError, parsed: dict[str, object]) -> list[str]:
     findings = []
     items = error.errors(include_url=False, include_input=False)
     for item in items:
@@ -338,8 +379,24 @@ def _findings(error: ValidationError) -> list[str]:
             continue  # the entries are there, but each is wrong, as its own finding says
         where = ".".join(str(part) for part in item["loc"]) or "the file"
         text = "unknown key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
-        findings.append(f"  {where}: {text}")
+        findings.append(f"  {where}{_entry(place, parsed)}: {text}")
     return findings
+
+
+def _entry(place: tuple[int | str, ...], parsed: object) -> str:
+    """` (chain 1)`: the entry of an array of tables in which the place lies, for nobody counts them from 0."""
+    named = ""
+    for array, part in zip((None, *place), place, strict=False):
+        if isinstance(parsed, dict):
+            parsed = parsed.get(part)
+        elif isinstance(parsed, list) and isinstance(part, int):
+            parsed = parsed[part]
+            what, key = _ENTRIES.get(str(array), ("", ""))
+            if isinstance(parsed, dict) and isinstance(found := parsed.get(key), (int, str)):
+                named = f" ({what} {found})"
+        else:
+            break  # a tag of the validator's, not of the file
+    return named
 
 
 class SecretMissing(Failure):
@@ -359,14 +416,8 @@ class SecretFiles:
 
     def __call__(self, name: str) -> str:
         """The secret's text without surrounding white space. Raises SecretMissing."""
-        if self._directory is None:
-            raise SecretMissing(
-                f"The secret {name} is needed, but no directory holds secrets.",
-                "Whatever uses it cannot work.",
-                "Set [secrets] directory, or LoadCredential= in the unit.",
-            )
         try:
-            text = (self._directory / name).read_text().strip()
+            text = self.path(name).read_text().strip()
         except OSError as error:
             raise self._missing(name, f"cannot be read ({error.strerror})") from error
         except UnicodeDecodeError:
@@ -374,6 +425,16 @@ class SecretFiles:
         if not text:
             raise self._missing(name, "is empty")
         return text
+
+    def path(self, name: str) -> Path:
+        """The secret's file. Raises SecretMissing when nothing says where secrets are."""
+        if self._directory is None:
+            raise SecretMissing(
+                f"The secret {name} is needed, but no directory holds secrets.",
+                "Whatever uses it cannot work.",
+                "Set [secrets] directory, or LoadCredential= in the unit.",
+            )
+        return self._directory / name
 
     def every(self, names: Iterable[str]) -> list[str]:
         """All of them. Raises SecretMissing, which names each one that is missing."""

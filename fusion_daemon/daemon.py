@@ -1,7 +1,7 @@
 """The daemon's life: from a configuration to a supervision tree that runs until it is told to stop.
 
 Whatever ends it, the order is the same: the listeners of HTTP close, the tree stops in reverse order, then
-the pool, the lock, the asyncio thread and the embedded Postgres.
+the pool, the lease, the asyncio thread and the embedded Postgres.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from fusion_daemon.logs import Redactor, configure_logging
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
 from fusion_daemon.operation import ActorOperations, components_of
 from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog, stalled
-from fusion_daemon.settings import admin_http, chain_settings, metrics_http, principal_settings
+from fusion_daemon.settings import admin_http, chain_settings, check_signing_keys, metrics_http, principal_settings
 from fusion_daemon.standby import Announcer, lease_component, lease_routes, stand_by
 from fusion_daemon.store import Candidacy, Candidate, Lease, Store, migrate, open_candidacy, open_store
 
@@ -62,6 +62,7 @@ def run_daemon(config: Config) -> int:
     secret = SecretFiles.of(config)
     redactor = Redactor(secret.every(secret_names(config)))
     configure_logging(style=config.logging.style, level=config.logging.level, redactor=redactor)
+    check_signing_keys(config, secret)
     faulthandler.enable()
     sys.setswitchinterval(SWITCH_INTERVAL)
     trio.run(_live, config, secret)

@@ -21,6 +21,11 @@ def external_dsn(config: Config, secret: Callable[[str], str]) -> str | None:
     return urlunsplit(url._replace(netloc=f"{user}:{password}@{place}"))
 
 
+def database_name(config: Config) -> str:
+    """For people: which database that is, without its password."""
+    return config.database.dsn or f"the embedded Postgres in {config.daemon.state_directory}"
+
+
 @asynccontextmanager
 async def running_database(config: Config, secret: Callable[[str], str]) -> AsyncIterator[str]:
     """trio side: a DSN that answers inside the block."""

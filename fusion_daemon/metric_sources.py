@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener, ListenerStatistics
 from actors.oracle_poller import OraclePoller
+from fusion_daemon import __version__
 from fusion_daemon.aio import Aio
 from fusion_daemon.aio_statistics import BUCKETS
 from fusion_daemon.alerting.retry import DeliveryState, Verdict
@@ -37,6 +38,7 @@ def add_process_sources(
     metrics: Metrics, aio: Aio, store: Store, admin: AdminServer, lease: Callable[[], LeaseStanding]
 ) -> None:
     """What every daemon tells, also one that stands by."""
+    metrics.add("build", _build)
     metrics.add("aio", lambda: _aio(aio))
     metrics.add("store", lambda: _store(store))
     metrics.add("lease", lambda: lease_families(lease()))
@@ -63,6 +65,11 @@ def _counter(name: str, text: str, samples: Sequence[Sample], labels: tuple[str,
     bare = name.removesuffix("_total").rsplit("_", 1)[-1]
     unit = next((each for each in Unit if each.value and each.value == bare), Unit.NONE)
     return Family(name, Kind.COUNTER, text, samples, labels, unit)
+
+
+def _build() -> Iterable[AnyFamily]:
+    version = [Sample(1, (__version__,))]
+    yield _gauge("fusion_build_info", "1, labelled with the running version.", version, ("version",))
 
 
 def _aio(aio: Aio) -> Iterable[AnyFamily]:

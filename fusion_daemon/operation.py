@@ -18,10 +18,12 @@ class ActorNotReady(Failure):
 
 
 def components_of(tree: Supervisor, aio: Aio, started: float) -> Sequence[Component]:
-    """Every actor and the asyncio thread. From any thread: the tree's children never change."""
+    """The asyncio thread, every actor, and each branch that does not run: until it does, its actors are not there to
+    say that they are not ready. From any thread: the tree's children never change."""
     dead = aio.statistics().dead
     door = Component("aio", not dead, "dead" if dead else "running", started, "restart the daemon" if dead else None)
-    return (door, *(_component(status) for status in tree.tree() if not status.is_supervisor))
+    shown = (each for each in tree.tree() if not each.is_supervisor or each.state is not ActorState.RUNNING)
+    return (door, *(_component(status) for status in shown))
 
 
 class ActorOperations:

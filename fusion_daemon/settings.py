@@ -6,8 +6,9 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from fusion_daemon.alerting.settings import AlertingSettings, Receiver, SmtpSecurity, SmtpSettings
+from fusion_daemon.alerting.signature import SecretInvalid, parse_secret
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
-from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, Principal, with_secrets
+from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, ConfigurationInvalid, Principal, with_secrets
 from fusion_daemon.domain.account import Channel
 from fusion_daemon.domain.identifiers import AssetId, ChainId, parse_address
 from fusion_daemon.domain.price import USD_SCALE
@@ -73,6 +74,22 @@ def alerting_settings(config: Config) -> AlertingSettings:
         )
     )
     return AlertingSettings(receivers, smtp, section.timeout_seconds, section.concurrency)
+
+
+def check_signing_keys(config: Config, secret: SecretOf) -> None:
+    """A key that cannot sign would only show when the first margin call fails. Raises ConfigurationInvalid,
+    SecretMissing."""
+    for receiver in config.alerting.receivers:
+        if receiver.secret is None:
+            continue
+        try:
+            parse_secret(secret(receiver.secret))
+        except SecretInvalid as error:
+            raise ConfigurationInvalid(
+                f"The signing key {receiver.secret} of the receiver {receiver.name} is malformed.",
+                "None of its alerts could be signed, so none could be sent.",
+                error.remedy,
+            ) from error
 
 
 def admin_http(config: Config) -> HttpSettings:

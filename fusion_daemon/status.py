@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import shutil
 import socket
+import sys
+import textwrap
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
@@ -26,7 +31,7 @@ class ComponentStatus(msgspec.Struct, frozen=True):
     name: str
     ready: bool
     state: str
-    since: str
+    since: datetime
     restarts: int
     reason: str | None = None
 
@@ -44,6 +49,12 @@ class Readiness(msgspec.Struct, frozen=True):
     def stands_by(self) -> bool:
         """Another daemon holds the lease, and this one could take over now."""
         return any((each.name, each.state) == ("lease", "standby") for each in self.components)
+
+    @property
+    def title(self) -> str:
+        if self.stands_by:
+            return "standby"
+        return "ready" if self.well else "ready, but DEGRADED" if self.ready else "NOT READY"
 
 
 class Takeover(msgspec.Struct, frozen=True):
@@ -127,19 +138,35 @@ def _door(config: Config) -> tuple[str, http.client.HTTPConnection]:
 
 
 def print_status(status: Readiness, *, as_json: bool) -> None:
-    """A table, or one JSON object, on standard output."""
+    """One line a component and its reason below it, or one JSON object, on standard output."""
     if as_json:
         print(msgspec.json.encode(status).decode())
         return
     from rich.console import Console
-    from rich.table import Table
 
-    title = "ready" if status.well else "ready, but DEGRADED" if status.ready else "NOT READY"
-    title = "standby" if status.stands_by else title
-    table = Table(title=title, title_justify="left")
-    for heading in ("component", "state", "since", "restarts", "why"):
-        table.add_column(heading)
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    for line, style in status_lines(status, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
+        console.print(line, style=style)
+
+
+def status_lines(status: Readiness, width: int | None) -> Iterator[tuple[str, str]]:
+    """Lines and their styles. Nothing is ever cut: reasons are folded at `width`, or whole on one line when it is
+    None, for `grep`; and no word is split, so that a URL can be copied."""
+    yield status.title, "bold"
+    names = max((len(each.name) for each in status.components), default=0)
+    states = max((len(each.state) for each in status.components), default=0)
     for each in status.components:
         style = "red" if not (each.ready or status.stands_by) else "yellow" if each.state == _LIMPING else ""
-        table.add_row(each.name, each.state, each.since, str(each.restarts), each.reason or "", style=style)
-    Console().print(table)
+        since = each.since.astimezone(UTC)
+        restarts = f", {each.restarts} restart{'s' * (each.restarts != 1)}" if each.restarts else ""
+        yield f"  {each.name:<{names}}  {each.state:<{states}}  since {since:%Y-%m-%d %H:%M:%SZ}{restarts}", style
+        for line in _folded(each.reason or "", width):
+            yield f"    {line}", style
+
+
+def _folded(reason: str, width: int | None) -> list[str]:
+    lines = reason.splitlines()
+    if width is None:
+        return [" ".join(lines)] if lines else []
+    fold = textwrap.TextWrapper(max(width - 4, 20), break_long_words=False, break_on_hyphens=False)
+    return [part for line in lines for part in fold.wrap(line)]

@@ -4,7 +4,8 @@
 
 Standard library only, since it runs before anything is installed. Every step is stamped with a hash
 of what it was made from, so that a second run only hashes a few small files. `--contracts` adds the
-Solidity tool chain, which only contract builds and tests need.
+Solidity tool chain, which only contract builds and tests need. Standard output stays empty: it belongs to
+what `make` runs afterwards, and may be JSON.
 """
 
 from __future__ import annotations
@@ -34,11 +35,18 @@ def stop(message: str) -> NoReturn:
     raise SystemExit(f"install: {message}")
 
 
+def tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def run(command: Sequence[str | Path], *, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> None:
-    try:
-        subprocess.run(command, cwd=cwd, env=env, check=True)
-    except subprocess.CalledProcessError as error:
-        stop(f"`{' '.join(map(str, command))}` failed (exit code {error.returncode}); its output is above.")
+    """Its output is shown only when it fails."""
+    done = subprocess.run(
+        command, cwd=cwd, env=env, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode != 0:
+        tell(done.stdout)
+        stop(f"`{' '.join(map(str, command))}` failed (exit code {done.returncode}); its output is above.")
 
 
 def stamped(name: str, made_from: Path, work: Callable[[], None], *, result: Path | None = None) -> None:
@@ -50,7 +58,7 @@ def stamped(name: str, made_from: Path, work: Callable[[], None], *, result: Pat
     stamp = STAMPS / name
     if stamp.is_file() and stamp.read_text() == digest and (result is None or result.exists()):
         return
-    print(f"install: {name} ...", flush=True)
+    tell(f"install: {name} ...")
     work()
     STAMPS.mkdir(exist_ok=True)
     stamp.write_text(digest)
@@ -79,7 +87,7 @@ def make_venv() -> None:
         return
     if Path(sys.prefix).resolve() == VENV:
         stop("this clone's virtual environment must be made anew: leave it (`deactivate`) and try again.")
-    print("install: virtual environment ...", flush=True)
+    tell("install: virtual environment ...")
     run([sys.executable, "-m", "venv", "--clear", VENV])
     marker.write_text(wanted)
 

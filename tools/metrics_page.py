@@ -8,7 +8,8 @@ Nothing is started: the house of the example configuration is built over a store
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, cast
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 import structlog
 import trio
 
-from fusion_daemon.aio import open_aio
+from fusion_daemon.aio import Aio, open_aio
 from fusion_daemon.composition import House, build_house
 from fusion_daemon.config import Config, SecretFiles, load_config
 from fusion_daemon.feeds import ChainCalls
@@ -91,14 +92,9 @@ def served_families() -> Sequence[AnyFamily]:
 
 
 async def _collect(config: Config) -> Sequence[AnyFamily]:
-    async with open_aio() as aio:
-        pool = Pool(cast("asyncpg.Pool[asyncpg.Record]", _NoConnections()))
-        store = Store(aio, pool, pool, patience=0.0)
-        clock = SystemClock()
-        calls = cast("ChainCalls", None)  # kept by the poller for later, and later does not come
-        house = build_house(config, _Blanks(None), clock, aio, store, calls)
+    async with unstarted_house(config) as (aio, store, house):
         _be_born(house, house.tree)
-        tree = Supervisor("root", house.tree, clock=clock, random=Random(0))  # noqa: S311 - jitter
+        tree = Supervisor("root", house.tree, clock=SystemClock(), random=Random(0))  # noqa: S311 - jitter
         log = structlog.get_logger("metrics_page")
         admin = AdminServer(HttpSettings(), house.routes, Principals((), os.getuid()), log)
         standing = LeaseStanding(LeaseRole.ACTIVE, 0.0, 1, "fusion-prime", 0.0, False, None)
@@ -106,6 +102,16 @@ async def _collect(config: Config) -> Sequence[AnyFamily]:
         add_process_sources(metrics, aio, store, admin, lambda: standing)
         add_house_sources(metrics, house, tree)
         return metrics.families()
+
+
+@asynccontextmanager
+async def unstarted_house(config: Config) -> AsyncIterator[tuple[Aio, Store, House]]:
+    """The daemon's house over a store without connections: to be looked at, not to be run. trio side."""
+    async with open_aio() as aio:
+        pool = Pool(cast("asyncpg.Pool[asyncpg.Record]", _NoConnections()))
+        store = Store(aio, pool, pool, patience=0.0)
+        calls = cast("ChainCalls", None)  # kept by the poller for later, and later does not come
+        yield aio, store, build_house(config, _Blanks(None), SystemClock(), aio, store, calls)
 
 
 def _be_born(house: House, spec: SupervisorSpec) -> None:

@@ -32,7 +32,7 @@ def check_contact(channel: Channel, target: str, secret: str | None) -> None:
 
 def _check_webhook(target: str, secret: str | None) -> None:
     if secret is None or not _SECRET.fullmatch(secret):
-        raise _invalid("a webhook needs the name of the credential that signs it")
+        raise _invalid("a webhook needs `secret`, the name of the secret that signs it")
     try:
         url = urlsplit(target)
         port_fits = url.port is None or url.port > 0
@@ -55,7 +55,7 @@ def _check_webhook(target: str, secret: str | None) -> None:
 
 def _check_mail(target: str, secret: str | None) -> None:
     if secret is not None:
-        raise _invalid("mail is not signed, so it names no credential")
+        raise _invalid("mail is not signed, so it takes no `secret`")
     domain = target.rpartition("@")[2]
     if len(target) > MAIL_LENGTH or not _MAIL.fullmatch(target) or ".." in domain:
         raise _invalid("its target is not a mail address")

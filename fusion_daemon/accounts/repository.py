@@ -121,6 +121,13 @@ async def read_account(reader: Reader, account: str) -> AccountView | None:
     return None if row is None else _view(row)
 
 
+async def read_accounts(reader: Reader, accounts: Sequence[AccountId]) -> tuple[AccountView, ...]:
+    """Accounts that exist, in the order asked for."""
+    rows = await reader.fetch(f"{_SELECT} WHERE a.id = ANY($1::text[])", list(accounts))
+    found = {row.text("id"): _view(row) for row in rows}
+    return tuple(found[each] for each in accounts)
+
+
 async def list_accounts(reader: Reader, after: str | None, limit: int) -> tuple[AccountView, ...]:
     """A keyset page by id."""
     rows = await reader.fetch(f"{_SELECT} WHERE a.id > $1 ORDER BY a.id LIMIT $2", after or "", limit)

@@ -5,7 +5,7 @@ Handlers run on the asyncio side. Reads go straight to the store; commands cross
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from http import HTTPStatus
 from typing import TypeVarTuple
 
@@ -25,13 +25,13 @@ from fusion_daemon.accounts.decisions import (
     unknown_account,
 )
 from fusion_daemon.accounts.registry import Registry
-from fusion_daemon.accounts.repository import list_accounts, list_audit, read_account
+from fusion_daemon.accounts.repository import list_accounts, list_audit, read_account, read_accounts
 from fusion_daemon.aio import Aio
 from fusion_daemon.domain.account import AccountRecord, Channel, Contact
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import AccountId, ChainId, hex_of, parse_address
+from fusion_daemon.domain.identifiers import AccountId, ChainId, parse_address
 from fusion_daemon.http.body import body_as
-from fusion_daemon.http.pages import bad_cursor, page_of, page_reply
+from fusion_daemon.http.pages import PAGE_QUERY, bad_cursor, page_of, page_reply
 from fusion_daemon.http.problem import invalid
 from fusion_daemon.http.route import Reply, Request, Role, Route, Routes, reply_json
 from fusion_daemon.store import Store
@@ -91,8 +91,10 @@ class AuditRows:
         await self._aio.to_trio(record, self._store, entry, timeout=COMMAND_TIMEOUT)
 
 
-def routes(store: Store, aio: Aio, registry: Registry) -> Routes:
-    commands = _Commands(aio, registry)
+def routes(store: Store, aio: Aio, registry: Registry, chains: Collection[ChainId]) -> Routes:
+    """`chains`: those that are read. A link on another is refused: its positions would never be seen, and the
+    account would look healthy."""
+    commands = _Commands(store, aio, registry, chains)
 
     async def listed(request: Request) -> Reply:
         page = page_of(request)
@@ -114,9 +116,9 @@ def routes(store: Store, aio: Aio, registry: Registry) -> Routes:
         return page_reply(page, "/v1/audit", "audit", rows, str(rows[-1].id) if rows else None)
 
     return (
-        Route("GET", "/v1/accounts", listed, "Registered accounts, in pages by id."),
+        Route("GET", "/v1/accounts", listed, "Registered accounts, in pages by id.", query=PAGE_QUERY),
         Route("GET", "/v1/accounts/{id}", shown, "One account.", failures=_FAILURES),
-        Route("GET", "/v1/audit", audited, "Who changed what, newest first."),
+        Route("GET", "/v1/audit", audited, "Who changed what, newest first.", query=PAGE_QUERY),
         _command("/v1/accounts", commands.register, "Register an account, or a list of them at once."),
         _command("/v1/accounts/{id}/addresses", commands.link_address, "Link an address on a chain."),
         _command("/v1/accounts/{id}/contacts", commands.add_contact, "Add a contact, not yet verified."),
@@ -131,27 +133,28 @@ def _command(path: str, handler: Callable[[Request], Awaitable[Reply]], summary:
 
 
 class _Commands:
-    def __init__(self, aio: Aio, registry: Registry) -> None:
+    def __init__(self, store: Store, aio: Aio, registry: Registry, chains: Collection[ChainId]) -> None:
+        self._store = store
         self._aio = aio
         self._registry = registry
+        self._chains = chains
 
     async def register(self, request: Request) -> Reply:
         many = request.body.lstrip()[:1] == b"["
         forms = body_as(request, list[AccountForm]) if many else [body_as(request, AccountForm)]
         if len(forms) > BATCH_LIMIT:
             raise invalid(f"A list may have at most {BATCH_LIMIT} accounts.")
-        new = [_new_account(form) for form in forms]
+        new = [self._new_account(form) for form in forms]
         records = await self._aio.to_trio(
             self._registry.register_many, new, _by(request), timeout=COMMAND_TIMEOUT
         )
+        shown = await self._store.query(read_accounts, [each.account for each in records])
         if many:
-            return reply_json({"accounts": [_shown(each) for each in records]}, HTTPStatus.CREATED)
-        return reply_json(
-            _shown(records[0]), HTTPStatus.CREATED, {"Location": f"/v1/accounts/{records[0].account}"}
-        )
+            return reply_json({"accounts": shown}, HTTPStatus.CREATED)
+        return reply_json(shown[0], HTTPStatus.CREATED, {"Location": f"/v1/accounts/{shown[0].id}"})
 
     async def link_address(self, request: Request) -> Reply:
-        chain, address = _link(body_as(request, AddressForm))
+        chain, address = self._link(body_as(request, AddressForm))
         return await self._changed(
             self._registry.link_address, AccountId(request.path["id"]), chain, address, _by(request)
         )
@@ -171,36 +174,25 @@ class _Commands:
             _by(request),
         )
 
+    def _new_account(self, form: AccountForm) -> NewAccount:
+        links = tuple(self._link(address) for address in form.addresses)
+        return NewAccount(AccountId(form.id), form.customer, form.name, links)
+
+    def _link(self, form: AddressForm) -> ChainAddress:
+        chain = ChainId(form.chain_id)
+        if chain not in self._chains:
+            read = ", ".join(map(str, sorted(self._chains)))
+            raise invalid(f"Chain {chain} is not read here ({read}); a link cannot be taken back, so add it first.")
+        try:
+            return chain, parse_address(form.address)
+        except ValueError as error:
+            raise invalid("An address is 0x and 40 hex digits.") from error
+
     async def _changed(self, command: Callable[[*Ts], Awaitable[AccountRecord]], *args: *Ts) -> Reply:
-        return reply_json(_shown(await self._aio.to_trio(command, *args, timeout=COMMAND_TIMEOUT)))
+        """The answer is the account as GET shows it: with the contact that was just added, verified or not."""
+        record = await self._aio.to_trio(command, *args, timeout=COMMAND_TIMEOUT)
+        return reply_json((await self._store.query(read_accounts, [record.account]))[0])
 
 
 def _by(request: Request) -> By:
     return By(request.caller().name, request.request_id)
-
-
-def _new_account(form: AccountForm) -> NewAccount:
-    return NewAccount(
-        AccountId(form.id), form.customer, form.name, tuple(_link(address) for address in form.addresses)
-    )
-
-
-def _link(form: AddressForm) -> ChainAddress:
-    try:
-        return ChainId(form.chain_id), parse_address(form.address)
-    except ValueError as error:
-        raise invalid("An address is 0x and 40 hex digits.") from error
-
-
-def _shown(record: AccountRecord) -> dict[str, object]:
-    """A record as a command's answer: verified contacts only, as everybody downstream sees it."""
-    return {
-        "id": record.account,
-        "customer": record.customer,
-        "name": record.name,
-        "addresses": [{"chain_id": chain, "address": hex_of(address)} for chain, address in record.addresses],
-        "verified_contacts": [
-            {"channel": each.channel, "target": each.target, "secret": each.secret}
-            for each in record.contacts
-        ],
-    }

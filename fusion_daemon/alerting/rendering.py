@@ -127,7 +127,7 @@ def _summary(event: MarginEvent, record: AccountRecord | None) -> str:
         deposit = decimal_text(event.figures.cure_deposit_usd, USD_DECIMALS)
         text += f"; cured by repaying {repay} USD or depositing {deposit} USD"
     if event.past:
-        text += "; this happened while the daemon was not running"
+        text += f"; found while catching up: it happened at {_iso(event.inputs.as_of)}"
     return text + "."
 
 

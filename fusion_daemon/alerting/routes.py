@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from fusion_daemon.domain.alert import Severity
-from fusion_daemon.http.pages import Page, bad_cursor, page_of, page_reply
+from fusion_daemon.http.pages import PAGE_QUERY, Page, bad_cursor, page_of, page_reply
 from fusion_daemon.http.problem import not_found
 from fusion_daemon.http.route import Reply, Request, Route, reply_json
 from fusion_daemon.store import Reader, Row, Store
@@ -52,7 +52,13 @@ def routes(store: Store) -> Sequence[Route]:
         return reply_json(found)
 
     return (
-        Route("GET", "/v1/alerts", alerts, "Alerts, newest first; of one account with ?account=."),
+        Route(
+            "GET",
+            "/v1/alerts",
+            alerts,
+            "Alerts, newest first; of one account with ?account=.",
+            query=("account", *PAGE_QUERY),
+        ),
         Route("GET", "/v1/alerts/{id}", alert, "One alert with its deliveries and every attempt at them."),
     )
 

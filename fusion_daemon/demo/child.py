@@ -64,6 +64,16 @@ class DaemonChild:
         if self._process is not None:
             self._process.send_signal(signum)
 
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for it to end by itself, at most that long."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False  # it runs on, as it should
+        return True
+
     def start(self) -> None:
         """Start it and wait until it is ready. Raises DaemonFailed with the end of its log."""
         self.launch()

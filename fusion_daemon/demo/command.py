@@ -5,16 +5,18 @@ from __future__ import annotations
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from fusion_daemon.demo.accounts import players
+from fusion_daemon.demo.epilogue import linger
 from fusion_daemon.demo.scenario import Outcome, play
-from fusion_daemon.demo.stage import Stage, open_stage
-from fusion_daemon.demo.table import LiveTable
+from fusion_daemon.demo.stage import open_stage
+from fusion_daemon.demo.table import LiveTable, tell
 from fusion_daemon.domain.failure import Failure
 
 ACCOUNTS = 24
@@ -27,22 +29,17 @@ class DataDirectoryUsed(Failure):
 def run_demo(*, once: bool, quiet: bool, data_dir: Path | None) -> dict[str, object]:
     """Plays once. Without `once` the stage then stays up until Ctrl-C. Main thread; blocks.
 
-    SIGTERM ends it as Ctrl-C does. quiet: no table (for `--json`). data_dir: keeps everything there; absent: a
-    temporary directory.
+    SIGTERM ends it as Ctrl-C does. quiet: no story and no table (for `--json`). data_dir: keeps everything there;
+    absent: a temporary directory.
     """
     console = Console(stderr=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _directory(data_dir) as directory, open_stage(directory, durable=data_dir is not None) as stage:
-        cast = players(ACCOUNTS)
-        if quiet:
-            outcome = play(stage, cast, lambda line: None)
-        else:
-            with LiveTable(stage, console) as table:
-                outcome = play(stage, cast, table.say)
-        if not once:
-            _linger(console, stage)
-        code = stage.daemon.stop()
-        return _report(outcome, code)
+        with nullcontext() if quiet else LiveTable(stage, console) as table:
+            outcome = play(stage, players(ACCOUNTS), (lambda line: None) if table is None else table.say)
+            if not once:
+                linger(stage, partial(tell, console), kept=data_dir is not None)
+        return _report(outcome, stage.daemon.stop())
 
 
 def failed(report: dict[str, object]) -> bool:
@@ -52,17 +49,6 @@ def failed(report: dict[str, object]) -> bool:
 
 def _report(outcome: Outcome, code: int) -> dict[str, object]:
     return {**asdict(outcome), "daemon_exit_code": code}
-
-
-def _linger(console: Console, stage: Stage) -> None:
-    """Until Ctrl-C: everything is up for whoever wants to look around."""
-    console.print(f"\nAdmin API   {stage.daemon.url}/v1/accounts   (Ctrl-C ends everything)")
-    console.print(f"Metrics     {stage.metrics_url}")
-    console.print(f"Data        {stage.directory}")
-    try:
-        stage.daemon.wait()
-    except KeyboardInterrupt:
-        console.print("Stopping.")
 
 
 def _refuse_used(directory: Path) -> None:

@@ -41,6 +41,8 @@ class Outcome:
     deliveries: int
     arrivals: int
     """Requests that the receiver got, repeats under the same id included."""
+    duplicates: int
+    """Arrivals beyond the first of each id: the receiver knows them by the id."""
     unsigned: int
     """Arrivals whose signature did not verify."""
     missing: int
@@ -63,12 +65,12 @@ def play(stage: Stage, players: Sequence[Player], say: Say) -> Outcome:
     for usd in FALL:
         say(f"ETH falls to {usd} USD.")
         move_price(stage, usd)
-    say("kill -9: the daemon is gone.")
+    say("The daemon is killed (SIGKILL).")
     stage.daemon.kill()
     gone_at = time.time()
     say(f"Behind its back ETH falls to {BEHIND_ITS_BACK} USD.")
     stage.set_price(BEHIND_ITS_BACK * USD_SCALE)
-    say("It starts again and catches up.")
+    say("The daemon starts again and catches up.")
     stage.daemon.start()
     await_price(stage, BEHIND_ITS_BACK)
     back_at = time.time()
@@ -139,6 +141,7 @@ def _outcome(stage: Stage, gone_at: float, back_at: float) -> Outcome:
         alerts=counts.alerts,
         deliveries=counts.deliveries,
         arrivals=len(arrivals),
+        duplicates=len(arrivals) - len(first),
         unsigned=sum(not arrival.genuine for arrival in arrivals),
         missing=counts.deliveries - len(first),
         tick_to_webhook_ms=tuple(round(value, 1) for value in sorted(latencies)),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections import deque
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +15,6 @@ from rich.text import Text
 from fusion_daemon.demo.stage import Stage
 
 _ROWS = 12
-_LINES = 6
 _COLOURS = {"HEALTHY": "green", "WARNING": "yellow", "MARGIN_CALL": "dark_orange", "LIQUIDATION": "red"}
 
 
@@ -25,14 +23,13 @@ class LiveTable:
 
     def __init__(self, stage: Stage, console: Console) -> None:
         self._stage = stage
-        self._lines: deque[str] = deque(maxlen=_LINES)
         self._live = Live(console=console, auto_refresh=False)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._redraw, name="live-table", daemon=True)
 
     def say(self, line: str) -> None:
-        """A line of the story, under the table."""
-        self._lines.append(line)
+        """A line of the story, above the table: it scrolls away but is never redrawn, so a log holds every one."""
+        tell(self._live.console, line)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -51,7 +48,7 @@ class LiveTable:
         while not self._stop.wait(0.25):
             self._live.update(self._picture(), refresh=True)
 
-    def _picture(self) -> Group:
+    def _picture(self) -> Table:
         arrivals = self._stage.receiver.arrivals()
         distinct = len({arrival.webhook_id for arrival in arrivals})
         title = f"ETH {self._price()}   webhooks: {distinct} alerts in {len(arrivals)} requests"
@@ -60,7 +57,7 @@ class LiveTable:
             table.add_column(heading, justify="left" if heading in ("account", "state") else "right")
         for player in self._stage.players[-_ROWS:]:
             table.add_row(player.id, *self._cells(player.id))
-        return Group(table, *(Text(f"  {line}") for line in self._lines))
+        return table
 
     def _price(self) -> str:
         answer = self._ask("/v1/prices")
@@ -85,6 +82,11 @@ class LiveTable:
         except (OSError, http.client.HTTPException):
             return None  # it was killed, as the play has it: the table shows a dash
         return answer if status == 200 and isinstance(answer, dict) else None
+
+
+def tell(console: Console, line: str) -> None:
+    """As it is: unfolded, so that a command or a path can be copied."""
+    console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def _short(figure: object) -> str:

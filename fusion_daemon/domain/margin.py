@@ -90,7 +90,8 @@ class MarginEvent:
     confirmed: bool
     """False when a price it rests on is stale or suspect; then `health_low`/`health_high` differ."""
     past: bool
-    """True when found while catching up: it happened while the daemon was down."""
+    """True when found while catching up: it happened before the present start of who found it (an outage, or history
+    that is read for the first time)."""
     figures: MarginFigures
     health_low: int | None
     health_high: int | None

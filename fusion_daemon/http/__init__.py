@@ -7,12 +7,13 @@ This façade is all that a room's routes.py needs, and it imports no server. Who
 from __future__ import annotations
 
 from fusion_daemon.http.body import body_as
-from fusion_daemon.http.pages import PAGE_LIMIT, Page, bad_cursor, page_of, page_reply
+from fusion_daemon.http.pages import PAGE_LIMIT, PAGE_QUERY, Page, bad_cursor, page_of, page_reply
 from fusion_daemon.http.problem import Problem, invalid, not_found
 from fusion_daemon.http.route import Handler, Principal, Reply, Request, Role, Route, Routes, reply_json
 
 __all__ = [
     "PAGE_LIMIT",
+    "PAGE_QUERY",
     "Handler",
     "Page",
     "Principal",

@@ -19,6 +19,8 @@ def body_as(request: Request, form: type[T]) -> T:
     Raises Problem 400 when it is not JSON, 422 when it is JSON of another shape; the detail names
     the place (`$.addresses[0].chain_id`), never more of the body than the offending type.
     """
+    if not request.body:
+        raise Problem(HTTPStatus.BAD_REQUEST, "not-json", "The body is empty; this command needs a JSON object.")
     try:
         return msgspec.json.decode(request.body, type=form)
     except msgspec.ValidationError as error:

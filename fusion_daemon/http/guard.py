@@ -53,7 +53,7 @@ class Guard:
         scheme, _, token = authorization.partition(" ")
         principal = self.principals.by_token(token.strip()) if scheme.lower() == "bearer" else None
         if principal is None:
-            raise unauthorized("The Authorization header holds no valid bearer token.", "invalid_token")
+            raise unauthorized("The token in the Authorization header belongs to no principal.", "invalid_token")
         return principal
 
 
@@ -71,7 +71,9 @@ def require(role: Role, principal: Principal | None) -> None:
 
 def unauthorized(detail: str, error: str | None = None) -> Problem:
     challenge = 'Bearer realm="fusion-prime"' + ("" if error is None else f', error="{error}"')
-    return Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, headers={"WWW-Authenticate": challenge})
+    remedy = "Send `Authorization: Bearer` and the token of a [[http.principals]] of the configuration."
+    headers = {"WWW-Authenticate": challenge}
+    return Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, remedy=remedy, headers=headers)
 
 
 def loopback_hosts(port: int) -> frozenset[str]:

@@ -25,7 +25,6 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fusion_daemon.http.problem import not_found
 from fusion_daemon.http.route import Reply, Request, Route
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,7 +35,7 @@ _NOT_BASE_UNITS = frozenset(
     {"milliseconds", "microseconds", "nanoseconds", "ms", "us", "ns", "minutes", "hours", "days", "kilobytes"}
     | {"megabytes", "gigabytes", "kb", "mb", "gb", "kib", "mib", "gib", "bits", "percent", "sec", "secs", "s"}
 )
-_RESERVED_ENDINGS = ("_count", "_sum", "_bucket", "_info", "_created")
+_RESERVED_ENDINGS = ("_count", "_sum", "_bucket", "_created")
 _KIND_WORDS = frozenset({"counter", "gauge", "histogram", "summary", "metric"})
 
 
@@ -91,6 +90,8 @@ class Family:
         _check(self.name, bare, self.help, self.labels, self.unit)
         if (self.kind is Kind.COUNTER) != (bare != self.name):
             raise ValueError(f"{self.name}: counters, and only they, end in _total")
+        if bare.endswith("_info") and any(sample.value != 1 for sample in self.samples):
+            raise ValueError(f"{self.name}: what it says stands in its labels, and its value is 1")
         _check_samples(self.name, self.labels, [sample.labels for sample in self.samples])
 
 
@@ -177,8 +178,6 @@ def metrics_route(metrics: Metrics) -> Route:
     """GET /metrics, for a listener of its own."""
 
     async def scrape(request: Request) -> Reply:
-        if request.query:
-            raise not_found("part of the metrics to select")
         return Reply(200, metrics.render(), content_type=CONTENT_TYPE)
 
     return Route("GET", "/metrics", scrape, "Everything that the daemon counts, for Prometheus.")

@@ -18,6 +18,8 @@ from fusion_daemon.http.route import Reply, Request, reply_json
 
 PAGE_LIMIT = 200
 PAGE_DEFAULT = 50
+PAGE_QUERY = ("limit", "cursor")
+"""What `page_of` reads: for the `query` of a paged route."""
 _CURSOR = re.compile(r"[A-Za-z0-9_-]+")
 
 

@@ -109,6 +109,7 @@ async def read_body(raw: web.BaseRequest, limit: int) -> bytes:
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "unsupported-media-type",
             f"The body must be {JSON}, not encoded further.",
+            remedy=f"Send Content-Type: {JSON} and no Content-Encoding (curl -d alone sends a form).",
             headers={"Accept": JSON},
         )
     if (raw.content_length or 0) > limit:

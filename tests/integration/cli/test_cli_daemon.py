@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -70,13 +71,32 @@ def test_run_without_a_configuration_says_what_to_do() -> None:
     assert "fusion-daemon demo" in done.stderr
 
 
+def test_run_refuses_a_key_that_could_not_sign(open_directory: Path, empty_postgres_dsn: str) -> None:
+    config = config_for(open_directory, DEAD, empty_postgres_dsn)
+    secrets = open_directory / "secrets"
+    secrets.mkdir()
+    (secrets / "desk-key").write_text("hello-there")
+    config.write_text(
+        config.read_text() + f'[secrets]\ndirectory = "{secrets}"\n'
+        '[[alerting.receivers]]\nname = "desk"\nchannel = "webhook"\n'
+        f'target = "{DEAD}"\nsecret = "desk-key"\n'
+    )
+    done = run("run", "--config", config)
+    assert done.returncode == CONFIGURATION, done.stderr
+    assert "The signing key desk-key of the receiver desk is malformed." in done.stderr
+    assert "hello-there" not in done.stderr
+
+
 def test_migrate_applies_once_and_then_has_nothing_to_do(open_directory: Path, empty_postgres_dsn: str) -> None:
     config = config_for(open_directory, DEAD, empty_postgres_dsn)
     first = run("migrate", "--config", config)
     assert first.returncode == 0, first.stderr
-    assert len(first.stdout.splitlines()) > 3
+    database, *applied = first.stdout.splitlines()
+    assert database == f"database: {empty_postgres_dsn}"
+    assert len(applied) > 3
+    assert all(re.fullmatch(r"applied \d{4}_\w+\.sql", line) for line in applied)
     second = run("migrate", "--config", config)
-    assert (second.returncode, second.stdout) == (0, "The schema is up to date.\n")
+    assert (second.returncode, second.stdout) == (0, f"{database}\nThe schema is up to date.\n")
 
 
 def test_run_names_every_missing_secret(open_directory: Path, empty_postgres_dsn: str) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
+from random import Random
+from urllib.request import urlopen
 
 import pytest
 
 from fusion_daemon.demo.command import ACCOUNTS
+from fusion_daemon.demo.epilogue import next_price
+from fusion_daemon.demo.scenario import AFTERMATH
+from fusion_daemon.domain.price import USD_SCALE
 from tests.integration.cli.processes import INTERRUPTED, Alive, descendants, interrupt, left_of, run, started, until
 
 WITHIN = 60.0
@@ -18,6 +24,11 @@ CAST = {"postgres", "anvil", "python"}
 
 def cast(pid: int) -> set[str]:
     return {part for part in CAST for each in descendants(pid) if each.name.startswith(part)}
+
+
+def tips(url: str) -> list[int]:
+    with urlopen(f"{url}/v1/chains", timeout=10) as answer:
+        return [chain["tip"]["number"] for chain in json.load(answer)["chains"]]
 
 
 def test_one_play_prints_one_plausible_object_and_tidies_up(open_directory: Path) -> None:
@@ -32,7 +43,7 @@ def test_one_play_prints_one_plausible_object_and_tidies_up(open_directory: Path
     assert report["blocks"] > 2 * 2
     assert report["events"] >= 2 * ACCOUNTS, "each deposits and borrows"
     assert report["alerts"] == report["margin_events"] > ACCOUNTS
-    assert report["arrivals"] >= report["deliveries"] >= report["alerts"]
+    assert report["arrivals"] - report["duplicates"] == report["deliveries"] >= report["alerts"]
     assert (report["missing"], report["unsigned"], report["daemon_exit_code"]) == (0, 0, 0)
     latencies = report["tick_to_webhook_ms"]
     assert latencies
@@ -62,7 +73,13 @@ def test_without_once_it_stays_until_ctrl_c_and_leaves_no_process(open_directory
     temporary = open_directory / "tmp"
     temporary.mkdir(mode=0o755)
     with started(*words, log=log, env={"TMPDIR": str(temporary)}) as demo:
-        until(lambda: "Ctrl-C ends everything" in log.read_text(), "the play has ended and the stage stays up")
+        until(lambda: "status --config" in log.read_text(), "the play has ended and the stage stays up")
+        story = log.read_text()
+        assert ("The daemon is killed (SIGKILL)." in story) == ("--json" not in words)
+        told = dict(re.findall(r"^  (Admin API|Data|Token) +(\S+)", story, re.MULTILINE))
+        assert Path(told["Token"]) == Path(told["Data"]) / "secrets/demo-token"
+        seen = tips(told["Admin API"])
+        until(lambda: all(now > then for now, then in zip(tips(told["Admin API"]), seen, strict=True)), "both move")
         below = descendants(demo.pid)
         assert cast(demo.pid) == CAST
         interrupt(demo)
@@ -108,6 +125,15 @@ def test_a_killed_demonstration_takes_everybody_along(open_directory: Path) -> N
         demo.kill()
         demo.wait()
     assert_gone(below)
+
+
+def test_the_walk_after_the_play_stays_near_where_it_ended() -> None:
+    random, price = Random(0), AFTERMATH[-1] * USD_SCALE
+    for _ in range(10_000):
+        moved = next_price(price, random)
+        assert abs(moved - price) <= price // 100
+        price = moved
+        assert abs(price - AFTERMATH[-1] * USD_SCALE) <= AFTERMATH[-1] * USD_SCALE * 8 // 100
 
 
 def assert_gone(below: set[Alive]) -> None:

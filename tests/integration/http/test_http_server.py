@@ -156,7 +156,7 @@ def table(seen: list[Request], gate: asyncio.Event) -> Sequence[Route]:
         return reply_json({})
 
     return (
-        Route("GET", "/v1/things/{name}", echo, "Echo."),
+        Route("GET", "/v1/things/{name}", echo, "Echo.", query=("x",)),
         Route("POST", "/v1/things/{name}", echo, "Echo a mutation.", Role.OPERATOR),
         Route("POST", "/v1/numbers", number, "Numbers."),
         Route("GET", "/v1/broken", broken, "Breaks."),
@@ -409,8 +409,9 @@ async def test_the_metrics_listener_serves_only_metrics(aio: Aio) -> None:
     server = AdminServer(settings, [metrics_route(metrics)], Principals([], os.getuid()), logged)
     async with serving(aio, server, stop_timeout=15.0) as bound:
         here = Site(aio, server, logged, bound, Path(), [])
-        for other in ("/", "/v1/accounts", "/-/healthy", "/metrics/", "/metrics?name=x"):
+        for other in ("/", "/v1/accounts", "/-/healthy", "/metrics/"):
             assert (await here.ask("GET", other)).status == 404
+        assert (await here.ask("GET", "/metrics?name=x")).status == 422
         assert (await here.ask("POST", "/metrics")).status == 405
         answer = await here.ask("GET", "/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"

@@ -22,11 +22,13 @@ from tools.metrics_page import PAGE, page, served_families
 
 ROOT = Path(__file__).resolve().parents[3]
 MONITORING = ROOT / "monitoring"
+API = (ROOT / "docs/api.md").read_text()
+"""Its table is the routes': a test of its own says so."""
 ALERTS = (MONITORING / "alerts.yml").read_text()
 TESTS = (MONITORING / "tests.yml").read_text()
 DASHBOARDS = sorted((MONITORING / "dashboards").glob("*.json"))
 RUNBOOKS = sorted((MONITORING / "runbooks").glob("*.md"))
-METRIC = re.compile(r"\b((?:fusion|process|python)_[a-z0-9_]+)\b(?!\.)")
+METRIC = re.compile(r"\b(?!fusion_prime\b)((?:fusion|process|python)_[a-z0-9_]+)\b(?!\.)")
 PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_max_fds"}
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian: prometheus) is not installed")
@@ -110,8 +112,9 @@ def test_what_a_runbook_asks_for_is_there() -> None:
         text = path.read_text()
         for event in re.findall(r"\| grep (?:-i )?(\w+)`", text):
             assert re.search(rf'(log|logger\(.*\))\.\w+\(\s*"[\w ]*{event}', code), (path.name, event)
-        for route in re.findall(r"`GET (/[^`?]*)", text):
-            assert f'"{route.replace("<", "{").replace(">", "}")}"' in code, (path.name, route)
+        for post, route in re.findall(r"`curl -sS (-X POST .*)?http://127\.0\.0\.1:8780(/[^`?]*)`", text):
+            asked = route.replace("<", "{").replace(">", "}").replace("risk_calculator", "{name}")
+            assert f"| `{'POST' if post else 'GET'} {asked}` |" in API, (path.name, route)
 
 
 def test_every_alert_is_tested_when_it_fires_and_when_it_must_not() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fusion_daemon import __version__
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -42,6 +44,11 @@ def test_every_module_migration_and_artifact_is_shipped(wheel: zipfile.ZipFile) 
 def test_tests_and_tools_stay_at_home(wheel: zipfile.ZipFile) -> None:
     tops = {name.partition("/")[0] for name in wheel.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"fusion_daemon", "actors"}
+
+
+def test_the_version_is_the_packages_own(wheel: zipfile.ZipFile) -> None:
+    (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    assert f"\nVersion: {__version__}\n" in wheel.read(metadata).decode()
 
 
 def test_the_command_and_the_licence_are_declared(wheel: zipfile.ZipFile) -> None:

@@ -99,11 +99,14 @@ def modes(*roots: Path) -> dict[str, tuple[int, int, int]]:
     return found
 
 
-def start_child(state_dir: Path, *before: str, python: str = sys.executable) -> subprocess.Popen[str]:
+def start_child(
+    state_dir: Path, *before: str, python: str = sys.executable, stderr: int | None = None
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*before, python, "-c", CHILD, str(state_dir)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         cwd="/",
         env={
@@ -122,7 +125,7 @@ def announced(child: subprocess.Popen[str]) -> tuple[int, str]:
 def end_child(child: subprocess.Popen[str]) -> None:
     child.kill()
     child.wait()
-    for pipe in (child.stdin, child.stdout):
+    for pipe in (child.stdin, child.stdout, child.stderr):
         if pipe is not None:
             pipe.close()
 
@@ -273,34 +276,51 @@ def test_root_runs_the_server_without_any_privilege(open_dir: Path) -> None:
     assert {fields[name] for name in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb")} == {"0" * 16}
 
 
+NOBODY = Account("nobody", 65534, 65534)
+AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
 @as_root
 def test_an_ordinary_user_runs_the_server_as_itself(open_dir: Path) -> None:
-    nobody = Account("nobody", 65534, 65534)
-    python = next(
-        (
-            path
-            for path in (sys.executable, shutil.which("python3", path="/usr/bin:/bin") or "")
-            if path and blocked_at(Path(path), nobody) is None
-        ),
-        None,
-    )
-    if python is None or _version(python) != sys.version_info[:2]:
-        pytest.skip("no interpreter that an ordinary user could run")
+    python = python_of_anyone()
     state_dir = open_dir / "theirs"
     state_dir.mkdir(mode=0o700)
-    os.chown(state_dir, nobody.uid, nobody.gid)
+    os.chown(state_dir, NOBODY.uid, NOBODY.gid)
     before = modes(state_dir)
-    child = start_child(state_dir, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", python=python)
+    child = start_child(state_dir, *AS_NOBODY, python=python)
     try:
         pid, dsn = announced(child)
         pids = family(pid)
-        assert Path(f"/proc/{pid}").stat().st_uid == nobody.uid
+        assert Path(f"/proc/{pid}").stat().st_uid == NOBODY.uid
         assert ask(dsn) == 1
         assert modes(state_dir) == before
         child.kill()
         wait_until_gone(pids)
     finally:
         end_child(child)
+
+
+@as_root
+def test_a_state_directory_of_another_user_is_refused_in_words(open_dir: Path) -> None:
+    python = python_of_anyone()
+    state_dir = open_dir / "ours"
+    state_dir.mkdir(mode=0o700)
+    child = start_child(state_dir, *AS_NOBODY, python=python, stderr=subprocess.PIPE)
+    try:
+        assert child.stderr is not None
+        told = child.stderr.read()
+    finally:
+        end_child(child)
+    assert f"StateDirectoryForbidden: The state directory {state_dir} cannot be used by this user" in told
+    assert "Run as the user that made it" in told
+
+
+def python_of_anyone() -> str:
+    candidates = (sys.executable, shutil.which("python3", path="/usr/bin:/bin") or "")
+    for path in candidates:
+        if path and blocked_at(Path(path), NOBODY) is None and _version(path) == sys.version_info[:2]:
+            return path
+    pytest.skip("no interpreter that an ordinary user could run")
 
 
 def _version(python: str) -> tuple[int, int]:

@@ -47,7 +47,7 @@ def test_doubt_is_said_not_hidden() -> None:
     event = replace(margin_event(), confirmed=False, health_low=WAD, health_high=12 * WAD // 10, past=True)
     alert = margin_alert(event, None, Severity.CRITICAL)
     assert "unconfirmed: between 1 and 1.2" in alert.summary
-    assert "while the daemon was not running" in alert.summary
+    assert alert.summary.endswith("; found while catching up: it happened at 2023-11-14T22:13:20Z.")
     data = json.loads(alert.data)
     assert (data["confirmed"], data["health_low"], data["health_high"]) == (False, "1", "1.2")
 

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from fusion_daemon import __version__
+
 HEAVY = ("trio", "aiohttp", "numpy", "asyncpg", "web3", "pydantic", "structlog", "uvloop")
 CPU_SECONDS = 0.3
 
@@ -41,6 +43,13 @@ def test_help_costs_less_than_the_limit(words: list[str]) -> None:
         )
         spent.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before)
     assert min(spent) < CPU_SECONDS
+
+
+def test_the_version_is_the_wheels() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fusion_daemon", "--version"], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == f"fusion-daemon {__version__}\n"
 
 
 def test_every_command_is_listed() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from fusion_daemon.standby import lease_component
 from fusion_daemon.status import ComponentStatus, Readiness
 from fusion_daemon.store import LeaseRole, LeaseStanding
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def standing(role: LeaseRole, hindrance: str | None = None) -> LeaseStanding:
@@ -36,6 +40,6 @@ def test_only_a_holder_that_serves_is_ready(
 
 @pytest.mark.parametrize(("state", "stands_by"), [("standby", True), ("hindered", False), ("active", False)])
 def test_a_standby_that_could_take_over_is_told_apart(state: str, stands_by: bool) -> None:
-    told = Readiness(ready=False, components=(ComponentStatus("lease", False, state, "now", 0),))
+    told = Readiness(ready=False, components=(ComponentStatus("lease", False, state, NOW, 0),))
     assert told.stands_by is stands_by
     assert not told.well

@@ -15,6 +15,7 @@ from fusion_daemon.config import (
     ConfigurationInvalid,
     SecretFiles,
     SecretMissing,
+    StaticSource,
     known_secrets,
     load_config,
     secret_names,
@@ -26,6 +27,7 @@ CHAIN = '[[chains]]\nid = 1\nname = "one"\nrpc_urls = ["http://127.0.0.1:8545"]\
 USDC = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
 USDC_AS_A = f'{{address = "{USDC}", asset = "A"}}'
 USDC_AS_B = f'{{address = "{USDC.lower()}", asset = "B"}}'
+STATIC = '[[oracle.assets]]\nasset = "A"\nsources = [{kind = "static", usd = "1,00"}]\n'
 RECEIVER = '[[alerting.receivers]]\nname = "a"\n'
 
 
@@ -52,24 +54,27 @@ def load(tmp_path: Path, text: str) -> Config:
         ("http.host: neither", f'[http]\nhost = "example.org"\n{CHAIN}'),
         ("http.metrics_host: neither", f'[http]\nmetrics_host = "example.org"\n{CHAIN}'),
         ("http: port and metrics_port are the same", f"[http]\nport = 9000\nmetrics_port = 9000\n{CHAIN}"),
-        ("http.principals.0: ops needs a token or a uid", f'[[http.principals]]\nname = "ops"\n{CHAIN}'),
+        ("http.principals.0 (principal ops): ops needs a token", f'[[http.principals]]\nname = "ops"\n{CHAIN}'),
         ("http: two principals", f'[http]\nprincipals = [{{name="a", uid=1}}, {{name="b", uid=1}}]\n{CHAIN}'),
         ("database.dsn: write postgresql://", f'[database]\ndsn = "db.internal"\n{CHAIN}'),
         ("database.dsn: no password", f'[database]\ndsn = "postgresql://u:hunter22@db/x"\n{CHAIN}'),
         ("database.dsn: no password", f'[database]\ndsn = "postgresql://u@db/x?password=hunter22"\n{CHAIN}'),
         ("database: a password needs a dsn", f'[database]\npassword = "pg"\n{CHAIN}'),
         ("database: a password needs a dsn", f'[database]\npassword = "pg"\ndsn = "postgresql://db/x"\n{CHAIN}'),
-        ("chains.0.rpc_urls.0", CHAIN.replace("http://", "ws://")),
-        ("chains.0: poll_min_seconds", f"{CHAIN}poll_min_seconds = 20\n"),
+        ("chains.0.rpc_urls.0 (chain 1): not a URL", CHAIN.replace("http://", "ws://")),
+        ("chains.0 (chain 1): poll_min_seconds", f"{CHAIN}poll_min_seconds = 20\n"),
         ("chains.0.poll_max_seconds", f"{CHAIN}poll_max_seconds = inf\n"),
-        ("chains.0: two tokens", f"{CHAIN}tokens = [{USDC_AS_A}, {USDC_AS_B}]\n"),
-        ("chains.0.vaults.0: the capitals", f'{CHAIN}vaults = ["{USDC.replace("eB48", "eB49")}"]\n'),
-        ("chains.0.vaults.0", f'{CHAIN}vaults = ["0x12"]\n'),
+        ("chains.0 (chain 1): two tokens", f"{CHAIN}tokens = [{USDC_AS_A}, {USDC_AS_B}]\n"),
+        ("chains.0.vaults.0 (chain 1): the capitals", f'{CHAIN}vaults = ["{USDC.replace("eB48", "eB49")}"]\n'),
+        ("chains.0.vaults.0 (chain 1): not an address: 0x12;", f'{CHAIN}vaults = ["0x12"]\n'),
+        ("chains.0.tokens.0.asset (token eth): not an", f'{CHAIN}tokens = [{{address="{USDC}", asset="eth"}}]\n'),
+        ("chains.0.vaults.0 (chain 1): not an address: 0xacac… (66", f'{CHAIN}vaults = ["0x{"ac" * 32}"]\n'),
+        ("oracle.assets.0.sources.0.static.usd (asset A): not an amount", f"{CHAIN}{STATIC}"),
         ("the file: two [[chains]]", CHAIN * 2),
         ("the file: chain 1: nothing prices asset ETH", f'{CHAIN}tokens = [{{address="{USDC}", asset="ETH"}}]\n'),
         ("risk: limits must fall", f"{CHAIN}[risk]\nscore_bps = [5000, 3000, -5]\n"),
         ("risk: limits must fall", f"{CHAIN}[risk]\nscore_bps = [3000, 5000, 10]\n"),
-        ("alerting.receivers.0: a webhook", f'{CHAIN}{RECEIVER}channel="webhook"\ntarget="http://"\nsecret="s"'),
+        ("alerting.receivers.0 (receiver a): a webhook", f'{CHAIN}{RECEIVER}channel="webhook"\ntarget="http://"\nsecret="s"'),
         ("the file: an e-mail receiver needs", f'{CHAIN}{RECEIVER}channel="email"\ntarget="a@b.example"'),
     ],
 )  # fmt: skip
@@ -82,7 +87,7 @@ def test_the_wrong_key_is_named(tmp_path: Path, key: str, text: str) -> None:
 def test_all_wrong_keys_are_named_at_once(tmp_path: Path) -> None:
     chain = '[[chains]]\nid = 0\nname = "a b"\nrpc_urls = []\n'
     said = refusal(tmp_path, f'[daemon]\ninstanc = "x"\n{chain}')
-    found = re.findall(r"^  ([\w.]+): ", said, re.MULTILINE)
+    found = re.findall(r"^  ([\w.]+)(?: \(.*\))?: ", said, re.MULTILINE)
     # Not "chains: should have at least 1 item": there is one, and it is what is wrong.
     assert found == ["daemon.instanc", "chains.0.id", "chains.0.name", "chains.0.rpc_urls"]
 
@@ -124,6 +129,7 @@ def test_the_shipped_example_names_every_section_and_key() -> None:
         config.http.principals[0],
         config.oracle.assets[0],
         config.oracle.assets[0].sources[0],
+        StaticSource(kind="static", usd="1.00"),
         config.alerting.receivers[0],
         config.alerting.smtp,
     ]

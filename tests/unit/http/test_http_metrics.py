@@ -174,6 +174,8 @@ def test_a_family_that_promtool_would_refuse_cannot_be_made(
 def test_samples_must_fit_their_labels_and_differ() -> None:
     with pytest.raises(ValueError, match="as many"):
         Family("fusion_x", Kind.GAUGE, "x", [Sample(1)], ("a",))
+    with pytest.raises(ValueError, match="its value is 1"):
+        Family("fusion_x_info", Kind.GAUGE, "x", [Sample(2)])
     with pytest.raises(ValueError, match="same labels"):
         Family("fusion_x", Kind.GAUGE, "x", [Sample(1, ("a",)), Sample(2, ("a",))], ("a",))
     with pytest.raises(ValueError, match="bucket"):

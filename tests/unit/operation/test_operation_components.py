@@ -1,0 +1,43 @@
+"""Rule: nobody is called ready before it is: a tree that has not started has no actors yet, and still is not ready."""
+
+from __future__ import annotations
+
+from random import Random
+
+import trio
+
+from fusion_daemon.aio import open_aio
+from fusion_daemon.operation import components_of
+from fusion_daemon.runtime import (
+    Actor,
+    ActorContext,
+    ChildSpec,
+    Supervisor,
+    SupervisorSpec,
+    SystemClock,
+)
+
+
+class Idle(Actor):
+    name = "idle"
+
+    async def run(self, context: ActorContext) -> None:
+        context.started()
+        await trio.sleep_forever()
+
+
+async def test_a_branch_that_does_not_run_is_a_component_that_is_not_ready() -> None:
+    branch = SupervisorSpec((ChildSpec("actor", Idle),))
+    tree = Supervisor(
+        "root", SupervisorSpec((ChildSpec("branch", branch),)), clock=SystemClock(), random=Random(0)
+    )
+    async with open_aio() as aio:
+
+        def seen() -> list[tuple[str, bool, str]]:
+            return [(each.name, each.ready, each.state) for each in components_of(tree, aio, 0.0)]
+
+        assert seen() == [("aio", True, "running"), ("branch", False, "starting")]
+        async with trio.open_nursery() as nursery:
+            await nursery.start(lambda task_status: tree.run(task_status=task_status))
+            assert seen() == [("aio", True, "running"), ("actor", True, "running")]
+            await tree.stop()
