@@ -6,12 +6,14 @@ INVARIANTS
 * The queue is looked at when the bell rings (something was accepted, an attempt ended), when the next
   delivery falls due, and at the latest every IDLE seconds. So a lost ring costs seconds, never a delivery.
 * Attempts run side by side, bounded in all and per lane; what has finished meanwhile is recorded together.
+* One delivery's attempt ends no other's: an error that no channel foresaw is that attempt's failure, told with
+  its traceback and counted. It would meet every life again, and whoever else waits would wait for ever.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -23,11 +25,11 @@ from fusion_daemon.alerting.delivery import Attempt, Delivery
 from fusion_daemon.alerting.lanes import Lanes
 from fusion_daemon.alerting.outcomes import record_attempts
 from fusion_daemon.alerting.repository import Look, claim_due, route_accepted, take_up_interrupted
-from fusion_daemon.alerting.retry import DeliveryState, Verdict, decide
+from fusion_daemon.alerting.retry import GIVEN_UP, MOST_INTERRUPTIONS, DeliveryState, Outcome, Verdict, decide
 from fusion_daemon.alerting.settings import AlertingSettings
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.runtime import Actor, ActorContext, Bell
-from fusion_daemon.store import Store, StoreUnavailable
+from fusion_daemon.store import Store, StoreUnavailable, WriteConflict
 
 IDLE = 5.0
 """Seconds: the longest time between two looks at the queue."""
@@ -54,6 +56,8 @@ class DispatcherStatistics:
     attempts: Mapping[Verdict, int]
     ended: Mapping[DeliveryState, int]
     """Deliveries by terminal state."""
+    faults: int
+    """Attempts that ended in an error of our own: each is logged with its traceback."""
     attempt_seconds: float
     """Sum of all attempts' latencies."""
     in_flight: int
@@ -88,9 +92,12 @@ class AlertDispatcher(Actor):
         self._open: dict[str, Delivery] = {}
         """Claimed by this life and not yet recorded."""
         self._finished: list[Attempt] = []
+        """Neither recorded nor given up. Leaves it only once its commit has returned."""
+        self._recording = 0
+        """How many of them, from the first, are in a commit under way."""
         self._to_record = Bell()
         self._more = False
-        """Whether the last look left due deliveries for want of slots."""
+        """Whether the last look left due deliveries: for want of slots, or behind an earlier step."""
         self._doubtful = False
         """Whether the answer to a claim may have been lost."""
         self._epoch = 0
@@ -98,6 +105,7 @@ class AlertDispatcher(Actor):
         self._interrupted = 0
         self._verdicts: Counter[Verdict] = Counter()
         self._ended: Counter[DeliveryState] = Counter()
+        self._faults = 0
         self._attempt_seconds = 0.0
         self._overdue = 0.0
 
@@ -124,6 +132,7 @@ class AlertDispatcher(Actor):
             interrupted=self._interrupted,
             attempts=dict(self._verdicts),
             ended=dict(self._ended),
+            faults=self._faults,
             attempt_seconds=self._attempt_seconds,
             in_flight=self._lanes.in_flight,
             unrecorded=len(self._open) - self._lanes.in_flight,
@@ -137,6 +146,9 @@ class AlertDispatcher(Actor):
                 look = await self._look(context.clock.now())
                 for delivery in look.claimed:
                     nursery.start_soon(self._attempt, context, channels, delivery)
+                if look.superseded:  # in the slots of others
+                    context.log.info("deliveries_superseded", count=look.superseded)
+                    continue
                 if look.unrouted and await self._route(context.clock.now()):
                     continue
             except StoreUnavailable as failure:
@@ -164,6 +176,7 @@ class AlertDispatcher(Actor):
         for delivery in look.claimed:
             self._open[delivery.id] = delivery
             self._lanes.begin(delivery)
+        self._ended[DeliveryState.SUPERSEDED] += look.superseded
         self._more = look.due_since is not None
         self._overdue = 0.0 if look.due_since is None else max(0.0, now - look.due_since)
         return look
@@ -188,9 +201,12 @@ class AlertDispatcher(Actor):
     async def _attempt(self, context: ActorContext, channels: Channels, delivery: Delivery) -> None:
         clock = context.clock
         began = clock.monotonic()
-        outcome = await channels.attempt(delivery, clock.now())
-        now = clock.now()
-        decision = decide(outcome, delivery.attempt, delivery.alert.severity, now, self._random.random())
+        if delivery.interruptions >= MOST_INTERRUPTIONS:
+            (outcome, decision), now = GIVEN_UP, clock.now()
+        else:
+            outcome = await self._try(context, channels, delivery)
+            now = clock.now()
+            decision = decide(outcome, delivery.tries, delivery.alert.severity, now, self._random.random())
         attempt = Attempt(delivery, outcome, decision, now, clock.monotonic() - began)
         self._lanes.end(attempt)
         self._finished.append(attempt)
@@ -199,39 +215,61 @@ class AlertDispatcher(Actor):
             self._bell.ring()
         _report(context, attempt)
 
+    async def _try(self, context: ActorContext, channels: Channels, delivery: Delivery) -> Outcome:
+        try:
+            return await channels.attempt(delivery, context.clock.now())
+        except Exception as error:  # whatever it is: see the module's last invariant
+            self._faults += 1
+            context.log.exception("attempt_broke", delivery=delivery.id, receiver=delivery.receiver.name)
+            # Its type alone: the text may quote what is secret.
+            return Outcome(Verdict.FAILED, None, f"The daemon met an error of its own ({type(error).__name__}).")
+
     async def _record(self, context: ActorContext) -> None:
         while True:
             await self._to_record.wait()
             while self._finished:
-                batch = self._finished[:RECORDED_AT_ONCE]
-                del self._finished[:RECORDED_AT_ONCE]
+                self._recording = len(self._finished[:RECORDED_AT_ONCE])
                 try:
-                    await self._commit(batch)
+                    await self._commit(self._recording)
                 except StoreUnavailable as failure:
-                    self._finished[:0] = batch
                     context.degraded(str(failure))
                     await trio.sleep(STORE_PAUSE)
 
-    async def _commit(self, batch: Sequence[Attempt]) -> None:
+    async def _commit(self, count: int) -> None:
+        """Record the first `count` of those that have finished."""
+        batch = self._finished[:count]
         await self._store.commit(record_attempts(batch, self._epoch, self._settings.receivers))
+        del self._finished[:count]
+        self._recording = 0
         for attempt in batch:
             del self._open[attempt.delivery.id]
             self._verdicts[attempt.outcome.verdict] += 1
             self._attempt_seconds += attempt.latency
             if attempt.decision.due_at is None:
                 self._ended[attempt.decision.state] += 1
-        if any(attempt.decision.state not in _REACHED for attempt in batch):
-            self._bell.ring()  # a new due time, or an alert about a broken channel
+        if self._more or any(attempt.decision.state not in _REACHED for attempt in batch):
+            self._bell.ring()  # a later step that waited, a new due time, or an alert about a broken channel
 
     async def _farewell(self, context: ActorContext) -> None:
-        """Record what has finished, so that stopping in good order sends nothing twice."""
-        if not self._finished:
-            return
+        """Record what has finished, so that stopping in good order sends nothing twice.
+
+        A commit that the stop came upon may have happened, or still be on its way: then its own part is refused
+        here, which is as well, and must not take with it what has finished since.
+        """
         with trio.move_on_after(FAREWELL, shield=True):
-            try:
-                await self._commit(self._finished)
-            except Failure as failure:  # the next life takes them up again, under the same ids
-                context.log.warning("attempts_unrecorded", count=len(self._finished), reason=str(failure))
+            for under_way in (True, False):
+                count = self._recording if under_way else len(self._finished)
+                if not count:
+                    continue
+                try:
+                    await self._commit(count)
+                except WriteConflict as conflict:
+                    del self._finished[:count]
+                    if not under_way:
+                        context.log.warning("attempts_unrecorded", count=count, reason=str(conflict))
+                except Failure as failure:  # the next life takes them up again, under the same ids
+                    context.log.warning("attempts_unrecorded", count=len(self._finished), reason=str(failure))
+                    return
 
 
 _REACHED = (DeliveryState.DELIVERED, DeliveryState.ACCEPTED)

@@ -15,12 +15,13 @@ import trio
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.events import EventTable
-from fusion_daemon.chain.journal import ChainView, Plan, finality_of, plan_extend, plan_reorg
+from fusion_daemon.chain.journal import ChainView, Finality, Plan, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.polling import Polling
 from fusion_daemon.chain.ranges import BlockTooDense, RangeSize, first_size
-from fusion_daemon.chain.reorg import common_ancestor, probes
+from fusion_daemon.chain.reorg import common_ancestor, parting, probes
 from fusion_daemon.chain.repository import latch, load_changes, load_view, propose_start_block
-from fusion_daemon.chain.rpc import ChainRpc, EndpointStatistics, open_rpc
+from fusion_daemon.chain.rpc import ChainRpc, open_rpc
+from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.chain.rpc_errors import RangeRefused, RateLimited, RpcFailure, WrongChain
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_headers, check_span
@@ -28,13 +29,15 @@ from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Hash32, hex_of
 from fusion_daemon.domain.journal import BlockRef, Change, JournalEntry, journal_stream
 from fusion_daemon.runtime import Actor, ActorContext, Topic
-from fusion_daemon.store import Store
+from fusion_daemon.store import Store, WriteConflict
 
 _STORE_SECONDS = 30.0
 _DOOR_SECONDS = 5.0
 _BEAT_SECONDS = 5.0
 _REQUESTS_PER_CROSSING = 4
 """A crossing may take this many request timeouts, since it makes several requests."""
+_LONGEST_BY_HASH = 100
+"""Blocks: those asked by hash may each need their receipts, and have to come within one crossing."""
 
 
 _Ahead = tuple[Plan, Span] | Failure | AioTimeout
@@ -108,7 +111,8 @@ class ChainListener(Actor):
         self._statistics.endpoints = self._rpc.statistics()
         try:
             context.started()
-            self._view = await self._first_view(context, claim.heads[stream])
+            await self._propose_start()
+            self._view = await self._stored_view(context, claim.heads[stream])
             while True:
                 await context.gate()
                 await self._rest(context, await self._step(context))
@@ -116,11 +120,14 @@ class ChainListener(Actor):
             with trio.CancelScope(shield=True):
                 await self._aio.call(self._rpc.close, timeout=_DOOR_SECONDS)
 
-    async def _first_view(self, context: ActorContext, seq: int) -> ChainView:
+    async def _propose_start(self) -> None:
+        chain, start = self._settings.chain, self._settings.start_block
+        if start is not None:
+            await self._store.transact(propose_start_block, chain, start, timeout=_STORE_SECONDS)
+
+    async def _stored_view(self, context: ActorContext, seq: int) -> ChainView:
         """The stored chain, as soon as it has a start block."""
         chain = self._settings.chain
-        if self._settings.start_block is not None:
-            await self._store.transact(propose_start_block, chain, self._settings.start_block, timeout=_STORE_SECONDS)
         while True:
             view = await self._store.read(load_view, chain, seq)
             if view is not None:
@@ -136,8 +143,14 @@ class ChainListener(Actor):
         """One look at the head and what follows from it; seconds to rest afterwards. Only faults of the
         outside end here; what the store or a bug raises ends the actor, whose next life starts from what is
         stored."""
+        if self._view.tip is None:  # the start may still be moved
+            self._view = await self._stored_view(context, self._view.seq)
         try:
             verified = await self._follow(context)
+        except WriteConflict:
+            if self._view.tip is not None:
+                raise
+            return self._settings.poll.shortest  # the start was moved while the first blocks were read
         except RateLimited as limited:
             self._polling = self._polling.limited()
             self._statistics.rate_limits += 1
@@ -215,11 +228,11 @@ class ChainListener(Actor):
         """Plans from the tip to the head, each on the view that the one before it will leave. If one of them
         is not committed, those behind it are dropped: only a commit moves `self._view`."""
         view = self._view
-        finality = finality_of(head, self._settings.finality_depth)
+        finality = finality_of(head, view, self._settings.finality_depth)
         async with send:
             try:
                 while view.next_number <= head.header.number:
-                    span = await self._read_span(head, view.next_number, head.header.number)
+                    span = await self._read_span(head, finality, view.next_number, head.header.number)
                     self._avoid = head.endpoint  # while its word is not checked
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
                     self._avoid = None
@@ -235,14 +248,16 @@ class ChainListener(Actor):
             raise ahead
         await self._commit(context, *ahead)
 
-    async def _read_span(self, head: Head, first: int, until: int) -> Span:
+    async def _read_span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
         """The next span from `first`; it ends at `until` at most. Blocks that are not final are asked for
         their logs by hash, final ones by range."""
-        final = finality_of(head, self._settings.finality_depth).finalized
+        final = finality.finalized
+        by_hash = first > final
         while True:
-            last = min(first + self._size.blocks - 1, final if first <= final else until, until)
+            most = min(self._size.blocks, _LONGEST_BY_HASH) if by_hash else self._size.blocks
+            last = min(first + most - 1, until if by_hash else min(final, until))
             try:
-                span = await self._call_span(head.endpoint, first, last, first > final)
+                span = await self._call_span(head.endpoint, first, last, by_hash)
             except RangeRefused as refused:
                 self._size = self._size.after_refusal(refused.first, refused.last, refused.refusal)
                 self._statistics.splits += 1
@@ -264,15 +279,19 @@ class ChainListener(Actor):
         if first > until:
             self._avoid = None
             return  # the node came back to our chain while it was asked: the next step sees
-        branch = await self._read_branch(head, first, until)
+        finality = finality_of(head, view, self._settings.finality_depth)
+        branch = await self._read_branch(head, finality, first, until)
         try:
             check_span(branch, first, None if ancestor is None else ancestor.hash)
         except Unlinked as moved:
             raise Inconsistent(moved.happened, "The chain moved while it was read.", "Nothing.") from moved
         self._avoid = None
+        ancestor, branch = parting(view.blocks, ancestor, branch)
+        if not branch.headers:
+            return  # the node came back to our chain while it was asked: the next step sees
+        first = branch.headers[0].number
         lost = [block.hash for block in view.blocks if block.number >= first]
         stored = await self._stored_changes(view, lost, branch)
-        finality = finality_of(head, self._settings.finality_depth)
         plan = plan_reorg(view, self._epoch, self._table, finality, ancestor, branch, stored)
         await self._commit(context, plan, branch)
         self._statistics.reorgs += 1
@@ -287,13 +306,13 @@ class ChainListener(Actor):
 
     async def _ancestor(self, head: Head, until: int) -> BlockRef | None:
         """The highest stored block that is on the node's chain. None: it parts below our first block, of
-        which nothing is final. Raises FinalityViolated when it parts below a final one."""
+        which nothing is final. Raises FinalityViolated when it parts below a final one: the node showed another
+        block at its height. Blocks that it does not show at all are BlockUnknown."""
         view = self._view
         lowest = view.blocks[0]
         for first, last in probes(lowest.number, until):
             headers = await self._call_headers(head.endpoint, first, last)
-            if headers:
-                check_headers(headers, first)
+            check_headers(headers, first)
             ancestor = common_ancestor(view.blocks, headers)
             if ancestor is not None:
                 return ancestor
@@ -306,11 +325,11 @@ class ChainListener(Actor):
             " the chain really rewrote its history, start with an empty database.",
         )
 
-    async def _read_branch(self, head: Head, first: int, until: int) -> Span:
+    async def _read_branch(self, head: Head, finality: Finality, first: int, until: int) -> Span:
         headers: list[Header] = []
         logs: list[Log] = []
         while first <= until:
-            span = await self._read_span(head, first, until)
+            span = await self._read_span(head, finality, first, until)
             headers += span.headers
             logs += span.logs
             first = span.headers[-1].number + 1

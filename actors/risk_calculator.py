@@ -8,18 +8,19 @@ exactly where the last commit left the cursors, and finds the same events.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import trio
 
+from actors.stream_input import Input
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange, AccountRecord
 from fusion_daemon.domain.identifiers import AccountId, ChainId
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
 from fusion_daemon.domain.margin import MARGIN_STREAM, MarginEvent
 from fusion_daemon.domain.price import PRICE_STREAM, Price
+from fusion_daemon.risk.history import Paces
 from fusion_daemon.risk.monitor import Case, MarginMonitor, in_order
 from fusion_daemon.risk.portfolio import Portfolio
 from fusion_daemon.risk.records import MARGIN_COLUMNS, SAVE_CONFIGURATION, row_of, save_standings
@@ -27,14 +28,13 @@ from fusion_daemon.risk.report import AccountMargin, report
 from fusion_daemon.risk.repository import EntriesAfter, load_snapshot
 from fusion_daemon.risk.settings import RiskSettings
 from fusion_daemon.risk.snapshot import Snapshot, restore
+from fusion_daemon.risk.valuation import names
 from fusion_daemon.runtime import Actor, ActorContext, Bell, Fill, Mailbox, Topic
 from fusion_daemon.store import Advance, Append, Claim, Commit, Execute, SqlValue, Store, Write
 
 T = TypeVar("T")
 
 OWNER = "risk_calculator"
-TAKEN = 256
-"""Entries taken from a topic at once."""
 UNCOMMITTED_ENTRIES = 1_000
 UNCOMMITTED_SECONDS = 5.0
 """How far the cursors may lag behind what was folded when nothing happens."""
@@ -122,11 +122,9 @@ class RiskCalculator(Actor):
         self._margin.advance(claim.heads[MARGIN_STREAM])
         bell = Bell()
         commits = _Commits(self._store, claim, self._margin, self._dispatcher, self._accept, context)
-        loop = _Loop(monitor, commits, sources, claim, snapshot.heads, bell, self._requests, context)
+        loop = _Loop(monitor, commits, sources, claim, snapshot, bell, self._requests, context)
         with self._requests.serve(bell):
             context.started()
-            if snapshot.fingerprint != self._settings.fingerprint:
-                await loop.reconfigured()
             await loop.run()
 
     async def _snapshot(self, claim: Claim) -> Snapshot:
@@ -178,15 +176,15 @@ class _Commits:
             return 0.0
         return self._last + UNCOMMITTED_SECONDS - self._clock.monotonic()
 
-    async def cursors(self) -> None:
-        await self._commit(Commit(advances=self._advances()))
+    async def cursors(self, monitor: MarginMonitor) -> None:
+        await self._commit(Commit(self._standings((), monitor), advances=self._advances()), monitor)
 
     async def events(
         self, events: Sequence[MarginEvent], monitor: MarginMonitor, writes: tuple[Write, ...] = ()
     ) -> None:
         """The events of one case, in one transaction."""
         rows: list[tuple[SqlValue, ...]] = []
-        collected = [save_standings(events, monitor.standings), *writes]
+        collected = [*self._standings(events, monitor), *writes]
         records = monitor.portfolio.records
         for start in range(0, len(events), ACCEPTED_AT_ONCE):
             portion = events[start : start + ACCEPTED_AT_ONCE]
@@ -194,20 +192,25 @@ class _Commits:
             collected += self._accept(portion, records)
             await trio.lowlevel.checkpoint()
         append = Append(MARGIN_STREAM, self._epoch, self._head, "margin_events", MARGIN_COLUMNS, rows)
-        await self._commit(Commit(tuple(collected), (append,), self._advances()))
+        await self._commit(Commit(tuple(collected), (append,), self._advances()), monitor)
         self._head += len(events)
         self._margin.publish(self._head - len(events) + 1, events)
         self._dispatcher.ring()
 
-    async def configuration(self, fingerprint: str) -> None:
+    async def configuration(self, monitor: MarginMonitor) -> None:
         """Nobody's state changed under the new configuration."""
+        fingerprint = monitor.settings.fingerprint
         proof = Execute("SELECT fingerprint = $1 FROM risk_configuration", (fingerprint,))
-        await self._commit(
-            Commit((Execute(SAVE_CONFIGURATION, (fingerprint,)),), (), self._advances(), proof)
-        )
+        writes = (*self._standings((), monitor), Execute(SAVE_CONFIGURATION, (fingerprint,)))
+        await self._commit(Commit(writes, (), self._advances(), proof), monitor)
 
-    async def _commit(self, commit: Commit) -> None:
+    def _standings(self, events: Sequence[MarginEvent], monitor: MarginMonitor) -> tuple[Write, ...]:
+        changed = dict.fromkeys(event.account for event in events) | monitor.unsaved
+        return (save_standings(changed, monitor.standings),) if changed else ()
+
+    async def _commit(self, commit: Commit, monitor: MarginMonitor) -> None:
         await self._store.commit(commit)
+        monitor.unsaved.clear()
         self._committed = dict(self._folded)
         self._last = self._clock.monotonic()
 
@@ -219,35 +222,6 @@ class _Commits:
         )
 
 
-class _Input(Generic[T]):
-    """One stream, taken in portions and folded one by one."""
-
-    def __init__(self, topic: Topic[T], fill: Fill[T], claim: Claim, bell: Bell, target: int) -> None:
-        self.stream = topic.stream
-        self._subscription = topic.subscribe(OWNER, claim.positions[topic.stream], fill, bell)
-        self._taken: deque[T] = deque()
-        self._behind = target - claim.positions[topic.stream]
-
-    @property
-    def behind(self) -> bool:
-        """Whether it has yet to reach the head that its stream had at the start."""
-        return self._behind > 0
-
-    async def look(self) -> bool:
-        """Whether there is a next entry."""
-        if not self._taken and self._subscription.ready:
-            self._taken.extend(await self._subscription.take(TAKEN))
-        return bool(self._taken)
-
-    @property
-    def next(self) -> T:
-        return self._taken[0]
-
-    def pop(self) -> T:
-        self._behind -= 1
-        return self._taken.popleft()
-
-
 class _Loop:
     """Fold one input, decide its case to the end, commit if anything happened, look again.
 
@@ -257,6 +231,7 @@ class _Loop:
     INVARIANT: up to the heads of its start, a life folds prices and blocks in the order of their times.
     The cursors of the life before stood up to UNCOMMITTED_SECONDS behind what it had folded; prices
     first would now meet accounts without their latest positions, and miss a crossing or invent one.
+    What is older than the prices even so is history (`risk.history`): not judged before it is level.
     """
 
     def __init__(
@@ -265,7 +240,7 @@ class _Loop:
         commits: _Commits,
         sources: Sources,
         claim: Claim,
-        heads: Mapping[str, int],
+        snapshot: Snapshot,
         bell: Bell,
         requests: MarginRequests,
         context: ActorContext,
@@ -276,14 +251,19 @@ class _Loop:
         self._requests = requests
         self._context = context
         self._clock = context.clock
-        self._prices = _Input(sources.prices, sources.price_fill, claim, bell, heads.get(PRICE_STREAM, 0))
-        self._accounts = _Input(
-            sources.accounts, sources.account_fill, claim, bell, heads.get(ACCOUNT_STREAM, 0)
-        )
-        self._journals = [
-            _Input(topic, sources.journal_fills[chain], claim, bell, heads.get(topic.stream, 0))
+
+        def input_of(topic: Topic[T], fill: Fill[T]) -> Input[T]:
+            subscription = topic.subscribe(OWNER, claim.positions[topic.stream], fill, bell)
+            return Input(topic.stream, subscription, snapshot.heads.get(topic.stream, 0))
+
+        self._prices = input_of(sources.prices, sources.price_fill)
+        self._accounts = input_of(sources.accounts, sources.account_fill)
+        self._journals = {
+            chain: input_of(topic, sources.journal_fills[chain])
             for chain, topic in sorted(sources.journals.items())
-        ]
+        }
+        self._paces = Paces()
+        self._reconfigured = snapshot.fingerprint != monitor.settings.fingerprint
         self._interest_due = self._clock.monotonic() + monitor.settings.interest_seconds
 
     async def run(self) -> None:
@@ -294,27 +274,34 @@ class _Loop:
                 self._judge_health()
                 await self._rest()
             if self._commits.due_in <= 0:
-                await self._commits.cursors()
+                await self._commits.cursors(self._monitor)
 
-    async def reconfigured(self) -> None:
-        """Look at everybody under the new limits, and remember them."""
+    async def _reconfigure(self) -> None:
+        """Look at everybody under the new limits, and remember them.
+
+        Not before all inputs have reached their heads of the start: until then accounts stand where
+        nobody's money is any more.
+        """
+        self._reconfigured = False
         fingerprint = self._monitor.settings.fingerprint
         events = await self._decided(self._monitor.configuration(self._now))
         if events:
             await self._commits.events(events, self._monitor, (Execute(SAVE_CONFIGURATION, (fingerprint,)),))
         else:
-            await self._commits.configuration(fingerprint)
+            await self._commits.configuration(self._monitor)
 
     async def _step(self) -> bool:
         """Fold the next input; False when there is none."""
-        in_time = self._prices.behind or any(journal.behind for journal in self._journals)
-        if await self._prices.look() and not in_time:
+        in_time = self._prices.behind or any(journal.behind for journal in self._journals.values())
+        if self._reconfigured and not in_time and not self._accounts.behind:
+            await self._reconfigure()
+        elif await self._prices.look() and not in_time:
             await self._fold_price()
         elif await self._accounts.look():
             change = self._accounts.pop()
             self._commits.folded(ACCOUNT_STREAM, change.seq)
             await self._conclude(self._monitor.registration(change.record, self._now))
-        elif waiting := [journal for journal in self._journals if await journal.look()]:
+        elif waiting := [journal for journal in self._journals.values() if await journal.look()]:
             earliest = min(waiting, key=lambda journal: journal.next.block.timestamp)
             if await self._prices.look() and self._prices.next.published_at <= earliest.next.block.timestamp:
                 await self._fold_price()
@@ -322,6 +309,9 @@ class _Loop:
                 await self._fold_journal(earliest)
         elif await self._prices.look():
             await self._fold_price()
+        elif (chain := self._paces.level(self._monitor.history, self._clock.monotonic())) is not None:
+            self._commits.folded(journal_stream(chain), self._monitor.portfolio.chains[chain].seq)
+            await self._conclude(self._monitor.level(chain, self._now))
         elif self._clock.monotonic() >= self._interest_due:
             self._interest_due = self._clock.monotonic() + self._monitor.settings.interest_seconds
             await self._conclude(self._monitor.interest(self._now))
@@ -334,12 +324,14 @@ class _Loop:
         self._commits.folded(PRICE_STREAM, price.seq)
         await self._conclude(self._monitor.price(price))
 
-    async def _fold_journal(self, journal: _Input[JournalEntry]) -> None:
-        """The next entry, or the whole of a reorg: the cursor never rests between its entries."""
-        case = None
-        while case is None and await journal.look():
+    async def _fold_journal(self, journal: Input[JournalEntry]) -> None:
+        """The next entry, or the whole of a reorg: the cursor never rests between its entries, nor on an entry
+        that is history and not judged yet."""
+        settled = False
+        while not settled and await journal.look():
             entry = journal.pop()
-            case = self._monitor.entry(entry)
+            settled = entry.settles
+            case = self._monitor.entry(entry, self._now)
             if case is not None:
                 self._commits.folded(journal.stream, entry.seq)
                 await self._conclude(case)
@@ -361,12 +353,17 @@ class _Loop:
             letter.reply(report(self._monitor, letter.request.account, self._now))
 
     def _judge_health(self) -> None:
-        unvalued = self._monitor.portfolio.unvalued()
-        if unvalued:
-            names = ", ".join(
-                sorted({f"{each.asset or each.token.hex()} on chain {each.chain}" for each in unvalued})
-            )
-            self._context.degraded(f"accounts hold what has no price or no parameters: {names}")
+        troubles = []
+        if unvalued := self._monitor.portfolio.unvalued():
+            what = ", ".join(names(unvalued))
+            troubles.append(f"accounts hold what has no price or no parameters: {what}")
+        troubles += [
+            f"chain {chain} is being read up to block {block.number}, older than the prices: "
+            "whom its blocks touch is judged when it is level with the present"
+            for chain, block in self._monitor.history.items()
+        ]
+        if troubles:
+            self._context.degraded("; ".join(troubles))
         else:
             self._context.healthy()
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import trio
 
 from fusion_daemon.aio import Aio, AioError, open_aio
-from fusion_daemon.alerting.signature import parse_secret
+from fusion_daemon.alerting.signature import parse_secrets
 from fusion_daemon.chain.rpc import verify_endpoints
 from fusion_daemon.chain.rpc_errors import endpoint_name
 from fusion_daemon.chain.settings import ChainSettings
@@ -169,7 +169,7 @@ def _secret(secret: SecretFiles, name: str) -> str:
 
 
 def _signing_key(name: str, secret: SecretFiles) -> str:
-    parse_secret(secret(name))
+    parse_secrets(secret(name))
     return "well-formed"
 
 

@@ -11,6 +11,8 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable
+from decimal import Decimal
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -18,7 +20,9 @@ from urllib.parse import parse_qsl, urlsplit
 from eth_utils.address import to_checksum_address
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fusion_daemon.accounts.contact_rules import is_mail_address
 from fusion_daemon.domain.failure import Failure
+from fusion_daemon.domain.price import LARGEST_USD, USD_SCALE
 
 _ADDRESS_LENGTH = 42
 _ENTRIES = {
@@ -75,6 +79,18 @@ def _postgres(text: str) -> str:
         raise ValueError("write postgresql://user@host/database")
     if url.password is not None or "password" in dict(parse_qsl(url.query)):
         raise ValueError("no password belongs here: put it into a secret and name that as [database] password")
+    return text
+
+
+def _sender(text: str) -> str:
+    if not text.isprintable() or not is_mail_address(parseaddr(text)[1]):
+        raise ValueError("write an address, or a name and an address: Fusion Prime <alerts@desk.example>")
+    return text
+
+
+def _price(text: str) -> str:
+    if not 0 < Decimal(text) * USD_SCALE <= LARGEST_USD:
+        raise ValueError("not a price: it has to be above 0 and at most 1e22 USD")
     return text
 
 
@@ -220,7 +236,7 @@ class ChainlinkSource(Section):
 
 class StaticSource(Section):
     kind: Literal["static"]
-    usd: Amount
+    usd: Annotated[Amount, AfterValidator(_price)]
 
 
 Source = Annotated[ChainlinkSource | StaticSource, Field(discriminator="kind")]
@@ -231,14 +247,18 @@ class Asset(Section):
     sources: tuple[Source, ...] = Field(min_length=1)
     deviation_bps: int = Field(default=10, ge=0)
     """A move of at least this much is published at once."""
-    heartbeat_seconds: Seconds = 60.0
-    """Published at least this often."""
+    heartbeat_seconds: float = Field(default=60.0, ge=30)
+    """Published at least this often; not more often than what a doubted move has to stand for."""
     spread_bps: int = Field(default=200, ge=1)
     """Sources further apart than this make the price suspect."""
+    jump_bps: int = Field(default=3000, ge=1)
+    """A move beyond this since the last publication makes the price suspect while one source alone tells it:
+    until another does, a later round does, or it has stood by it for 30 seconds."""
 
 
 class Oracle(Section):
-    poll_seconds: Seconds = 2.0
+    poll_seconds: Annotated[float, Field(gt=0, le=15)] = 2.0
+    """A source counts as dark after 30 seconds; that has to hold at least two polls."""
     assets: tuple[Asset, ...] = ()
 
 
@@ -279,7 +299,7 @@ class Receiver(Section):
             self.secret is None or url.scheme not in ("http", "https") or not url.hostname
         ):
             raise ValueError("a webhook receiver needs an http(s) target and a secret")
-        if self.channel == "email" and "@" not in self.target:
+        if self.channel == "email" and not is_mail_address(self.target):
             raise ValueError("an e-mail receiver needs a mail address as target")
         return self
 
@@ -290,7 +310,7 @@ class Smtp(Section):
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: str | None = None
     password: Name | None = None
-    sender: str
+    sender: Annotated[str, AfterValidator(_sender)]
 
 
 class Alerting(Section):

@@ -326,7 +326,13 @@ def _oracle(house: House) -> Iterable[AnyFamily]:
     )
 
 
-_ENDS = (DeliveryState.DELIVERED, DeliveryState.ACCEPTED, DeliveryState.REJECTED, DeliveryState.EXHAUSTED)
+_ENDS = (
+    DeliveryState.DELIVERED,
+    DeliveryState.ACCEPTED,
+    DeliveryState.REJECTED,
+    DeliveryState.EXHAUSTED,
+    DeliveryState.SUPERSEDED,
+)
 """Told from zero on: `increase` cannot see a series whose first value is already 1."""
 
 
@@ -346,6 +352,9 @@ def _alerting(house: House) -> Iterable[AnyFamily]:
         "Deliveries by final state.",
         [Sample(seen.ended.get(state, 0), (state.value,)) for state in _ENDS],
         ("state",),
+    )
+    yield _counter(
+        "fusion_delivery_faults_total", "Attempts that ended in an error of the daemon's own.", [Sample(seen.faults)]
     )
     yield _counter("fusion_delivery_attempt_seconds_total", "Time spent in attempts.", [Sample(seen.attempt_seconds)])
     yield _counter("fusion_alerts_routed_total", "Alerts that were given their deliveries.", [Sample(seen.routed)])

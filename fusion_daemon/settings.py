@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from fusion_daemon.alerting.settings import AlertingSettings, Receiver, SmtpSecurity, SmtpSettings
-from fusion_daemon.alerting.signature import SecretInvalid, parse_secret
+from fusion_daemon.alerting.signature import SecretInvalid, parse_secrets
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
 from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, ConfigurationInvalid, Principal, with_secrets
 from fusion_daemon.domain.account import Channel
@@ -16,7 +16,7 @@ from fusion_daemon.http.principals import hash_token
 from fusion_daemon.http.route import Role
 from fusion_daemon.http.settings import HttpSettings, PrincipalSettings
 from fusion_daemon.oracle import settings as oracle
-from fusion_daemon.risk.settings import Limits, RiskSettings
+from fusion_daemon.risk.settings import Limits, RiskSettings, price_lifetime
 
 SecretOf = Callable[[str], str]
 
@@ -52,6 +52,7 @@ def risk_settings(config: Config) -> RiskSettings:
         score=Limits(*config.risk.score_bps),
         health=Limits(*config.risk.health_factor_bps),
         hysteresis_bps=config.risk.hysteresis_bps,
+        lifetimes={AssetId(each.asset): price_lifetime(each.heartbeat_seconds) for each in config.oracle.assets},
         interest_seconds=config.risk.interest_seconds,
     )
 
@@ -83,7 +84,7 @@ def check_signing_keys(config: Config, secret: SecretOf) -> None:
         if receiver.secret is None:
             continue
         try:
-            parse_secret(secret(receiver.secret))
+            parse_secrets(secret(receiver.secret))
         except SecretInvalid as error:
             raise ConfigurationInvalid(
                 f"The signing key {receiver.secret} of the receiver {receiver.name} is malformed.",
@@ -128,4 +129,5 @@ def _feed(asset: Asset) -> oracle.FeedSettings:
         deviation_bps=asset.deviation_bps,
         heartbeat=asset.heartbeat_seconds,
         spread_bps=asset.spread_bps,
+        jump_bps=asset.jump_bps,
     )

@@ -20,7 +20,8 @@ from fusion_daemon.settings import admin_http
 
 _TIMEOUT = 5.0
 TAKEOVER_PATIENCE = 30.0
-_LIMPING = "degraded"
+_LIMPING = frozenset({"degraded", "paused", "stopped"})
+"""Up, but not doing its work as it should; that an operator paused it does not make it well."""
 
 
 class DaemonNotReached(Failure):
@@ -43,7 +44,7 @@ class Readiness(msgspec.Struct, frozen=True):
     @property
     def well(self) -> bool:
         """Ready, and no component is limping: a chain whose endpoints are down leaves the daemon ready for the rest."""
-        return self.ready and not any(each.state == _LIMPING for each in self.components)
+        return self.ready and not any(each.state in _LIMPING for each in self.components)
 
     @property
     def stands_by(self) -> bool:
@@ -156,7 +157,7 @@ def status_lines(status: Readiness, width: int | None) -> Iterator[tuple[str, st
     names = max((len(each.name) for each in status.components), default=0)
     states = max((len(each.state) for each in status.components), default=0)
     for each in status.components:
-        style = "red" if not (each.ready or status.stands_by) else "yellow" if each.state == _LIMPING else ""
+        style = "red" if not (each.ready or status.stands_by) else "yellow" if each.state in _LIMPING else ""
         since = each.since.astimezone(UTC)
         restarts = f", {each.restarts} restart{'s' * (each.restarts != 1)}" if each.restarts else ""
         yield f"  {each.name:<{names}}  {each.state:<{states}}  since {since:%Y-%m-%d %H:%M:%SZ}{restarts}", style

@@ -27,28 +27,28 @@ from fusion_daemon.domain.margin import MarginEvent, MarginState
 from fusion_daemon.store.writes import Execute, SqlScalar, SqlValue, Write
 
 INSERT_ALERTS = """
-INSERT INTO alerts (id, type, severity, account, episode, occurred_at, accepted_at, summary, data, state)
-SELECT id, type, severity, account, episode, occurred_at, $7, summary, data::json,
+INSERT INTO alerts (id, type, severity, account, episode, step, occurred_at, accepted_at, summary, data, state)
+SELECT id, type, severity, account, episode, step, occurred_at, $7, summary, data::json,
        CASE WHEN severity < 2 THEN 'accepted' WHEN addressed THEN 'routed' ELSE 'unaddressed' END
 FROM (
-    SELECT given.id, given.type, given.account, given.episode, given.occurred_at, given.summary, given.data,
-           given.addressed,
+    SELECT given.id, given.type, given.account, given.episode, given.step, given.occurred_at, given.summary,
+           given.data, given.addressed,
            CASE WHEN EXISTS (
                SELECT FROM alerts AS told
                WHERE told.account = given.account AND told.episode = given.episode AND told.severity = 2
            ) THEN 2 ELSE given.severity END AS severity
     FROM unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::bigint[], $6::timestamptz[],
-                $8::text[], $9::text[], $10::boolean[])
-         AS given (id, type, severity, account, episode, occurred_at, summary, data, addressed)
+                $8::text[], $9::text[], $10::boolean[], $11::integer[])
+         AS given (id, type, severity, account, episode, occurred_at, summary, data, addressed, step)
 ) AS judged
 ON CONFLICT (id) DO NOTHING
 """
 
 INSERT_DELIVERIES = """
-INSERT INTO deliveries (id, alert_id, receiver, channel, target, destination, secret_name, severity, state,
-                        created_at, due_at)
+INSERT INTO deliveries (id, alert_id, receiver, channel, target, destination, secret_name, severity, account,
+                        episode, step, state, created_at, due_at)
 SELECT given.id, alerts.id, given.receiver, given.channel, given.target, given.destination, given.secret_name,
-       alerts.severity, 'pending', $8, $8
+       alerts.severity, alerts.account, alerts.episode, alerts.step, 'pending', $8, $8
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
      AS given (id, alert_id, receiver, channel, target, destination, secret_name)
 JOIN alerts ON alerts.id = given.alert_id
@@ -62,6 +62,7 @@ ON CONFLICT (id) DO NOTHING
 class _Accepted:
     alert: Alert
     episode: int | None
+    step: int | None
     receivers: tuple[Receiver, ...]
     may_be_critical: bool
 
@@ -89,6 +90,7 @@ def accept_margin_events(
             _Accepted(
                 margin_alert(event, record, severity),
                 event.episode,
+                event.step,
                 receivers_of(receivers, record),
                 may_be_critical=severity is Severity.CRITICAL or event.step > 1,
             )
@@ -104,7 +106,7 @@ def accept(
     `record` is that of the alert's account, None when it has none; `at` is in unix seconds.
     """
     targets = receivers_of(receivers, record)
-    return _writes([_Accepted(alert, None, targets, alert.severity is Severity.CRITICAL)], at)
+    return _writes([_Accepted(alert, None, None, targets, alert.severity is Severity.CRITICAL)], at)
 
 
 def delivery_columns(pairs: Iterable[tuple[str, Receiver]]) -> tuple[list[SqlScalar], ...]:
@@ -156,4 +158,5 @@ def _alert_arguments(accepted: Sequence[_Accepted], at: float) -> tuple[SqlValue
         [alert.summary.replace("\0", "") for alert in alerts],
         [alert.data.decode() for alert in alerts],
         [bool(each.receivers) for each in accepted],
+        [each.step for each in accepted],
     )

@@ -18,8 +18,15 @@ class Delivery:
     receiver: Receiver
     destination: str
     attempt: int
+    interruptions: int
+    """How many of the attempts before it the daemon did not live to see the end of."""
     claimed_at: float
     """Unix seconds."""
+
+    @property
+    def tries(self) -> int:
+        """What counts against the schedule: attempts that came to an end, and this one."""
+        return self.attempt - self.interruptions
 
 
 @dataclass(frozen=True, slots=True)

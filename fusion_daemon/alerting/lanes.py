@@ -8,7 +8,8 @@ INVARIANTS
   others.
 * Failure halves a destination's window, down to one attempt at a time; success doubles it again. Receivers
   that hang therefore soon hold one slot each, however much waits for them.
-* After a throttling answer nothing is sent to the destination before the time it named.
+* After a throttling answer nothing is sent to the destination before the time it named. One that named none
+  only shrinks the window: when that delivery is tried again says nothing of when another may be.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ class Lanes:
             return
         slowed = self._slowed.setdefault(name, _Destination(self._most))
         slowed.window = max(1, slowed.window // 2)
-        if verdict is Verdict.THROTTLED:
-            slowed.resumes_at = max(slowed.resumes_at, attempt.decision.due_at or 0.0)
+        if verdict is Verdict.THROTTLED and attempt.outcome.retry_after is not None:
+            slowed.resumes_at = max(slowed.resumes_at, attempt.finished_at + attempt.outcome.retry_after)
 
     def _free(self, lane: Lane, now: float) -> int:
         slowed = self._slowed.get(lane[0])

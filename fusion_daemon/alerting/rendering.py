@@ -33,7 +33,7 @@ _SENTENCES = {
     MarginKind.OPENED: "{who} is {after}",
     MarginKind.WORSENED: "{who} worsened: it was {before} and is {after}",
     MarginKind.IMPROVED: "{who} improved: it was {before} and is {after}",
-    MarginKind.RESOLVED: "{who} is healthy again",
+    MarginKind.RESOLVED: "{who} is healthy again; it was {before}",
     MarginKind.CORRECTED: "Correction: a reorganisation withdrew the cause; {who} is {after}, not {before}",
     MarginKind.REINSTATED: "{who} is {after} after all: what a reorganisation had withdrawn is back",
 }
@@ -113,15 +113,10 @@ def _summary(event: MarginEvent, record: AccountRecord | None) -> str:
     who = event.account if record is None else f"{record.name[:_LONGEST_NAME]} ({event.account})"
     before, after = _STATE_NAMES[event.before], _STATE_NAMES[event.after]
     text = _SENTENCES[event.kind].format(who=who, before=before, after=after)
-    health = decimal_text(event.figures.health_factor, WAD_DECIMALS)
-    if health is not None:
-        text += f"; health factor {health[:8]}"
+    if event.figures.health_factor is not None:
+        text += f"; health factor {_brief(event.figures.health_factor)}"
     if not event.confirmed:
-        low, high = (
-            decimal_text(event.health_low, WAD_DECIMALS),
-            decimal_text(event.health_high, WAD_DECIMALS),
-        )
-        text += f", unconfirmed: between {(low or 'unknown')[:8]} and {(high or 'unknown')[:8]}"
+        text += f", unconfirmed: between {_brief(event.health_low)} and {_brief(event.health_high)}"
     if event.figures.cure_repay_usd:
         repay = decimal_text(event.figures.cure_repay_usd, USD_DECIMALS)
         deposit = decimal_text(event.figures.cure_deposit_usd, USD_DECIMALS)
@@ -129,6 +124,11 @@ def _summary(event: MarginEvent, record: AccountRecord | None) -> str:
     if event.past:
         text += f"; found while catching up: it happened at {_iso(event.inputs.as_of)}"
     return text + "."
+
+
+def _brief(health: int | None) -> str:
+    """At most six decimals, cut off: nobody is told more health than there is."""
+    return decimal_text(None if health is None else health // 10**12, WAD_DECIMALS - 12) or "unknown"
 
 
 def _figures(figures: MarginFigures) -> dict[str, object]:
@@ -151,6 +151,7 @@ def _inputs(inputs: MarginInputs) -> dict[str, object]:
         "chains": [{"chain": each.chain, "seq": each.seq, "block": each.block} for each in inputs.chains],
         "configuration": inputs.configuration,
         "as_of": inputs.as_of,
+        "unpriced": list(inputs.unpriced),
     }
 
 

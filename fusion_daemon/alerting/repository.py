@@ -2,7 +2,15 @@
 ones.
 
 All functions run on the asyncio side, each inside one transaction that the store holds; cancelling one
-rolls it back, or leaves a claim that the next epoch takes up again.
+rolls it back, or leaves a claim that is found again.
+
+INVARIANTS
+* Whoever looks for lost claims sees all of them. A claim whose COMMIT is still on its way holds the queue's
+  lock, and both who would release it and who would take it up wait for that lock first.
+* The last step of an episode that a receiver hears of is the last one there was. A step waits while an earlier
+  one of its severity is in, or due for, its first try to the same receiver; and one that is due after a later
+  one has arrived is superseded: it is not sent any more. So what is urgent waits for no warning and for no
+  retry, and two steps that fell due together arrive in their order.
 """
 
 from __future__ import annotations
@@ -32,6 +40,8 @@ class Look:
     """Unix seconds: when the next delivery that is not yet due becomes so."""
     due_since: float | None
     """Unix seconds: since when the longest overdue one that was not claimed has been due."""
+    superseded: int
+    """Due deliveries that ended because their receiver has a later step of the episode already."""
     unrouted: bool
     """Accepted alerts wait for their deliveries to be made."""
 
@@ -57,25 +67,48 @@ WITH RECURSIVE lanes (severity, destination) AS (
         SELECT id, due_at FROM deliveries
         WHERE state IN ('pending', 'retrying') AND deliveries.severity = lanes.severity
           AND deliveries.destination = lanes.destination AND due_at <= $2
+          AND NOT EXISTS (
+              SELECT FROM deliveries AS earlier
+              WHERE earlier.account = deliveries.account AND earlier.episode = deliveries.episode
+                AND earlier.step < deliveries.step AND earlier.severity = deliveries.severity
+                AND earlier.channel = deliveries.channel AND earlier.target = deliveries.target
+                AND (earlier.state = 'in_flight' AND earlier.attempts = earlier.interruptions + 1
+                     OR earlier.state = 'pending' AND earlier.attempts = earlier.interruptions
+                        AND earlier.due_at <= $2))
         ORDER BY due_at, id LIMIT coalesce(limits.free, $6)) AS due
     ORDER BY lanes.severity DESC, due.due_at, due.id LIMIT $7
 ), locked AS (
     SELECT id FROM deliveries
     WHERE id IN (SELECT id FROM chosen) AND state IN ('pending', 'retrying')
     FOR UPDATE SKIP LOCKED
+), superseded AS (
+    UPDATE deliveries SET state = 'superseded', due_at = $2
+    FROM locked
+    WHERE deliveries.id = locked.id AND EXISTS (
+        SELECT FROM deliveries AS later
+        WHERE later.account = deliveries.account AND later.episode = deliveries.episode
+          AND later.step > deliveries.step AND later.channel = deliveries.channel
+          AND later.target = deliveries.target AND later.state IN ('delivered', 'accepted'))
+    RETURNING deliveries.id
+), claimed AS (
+    UPDATE deliveries
+    SET state = 'in_flight', claim_epoch = $1, attempts = deliveries.attempts + 1, due_at = $2
+    FROM locked, alerts
+    WHERE deliveries.id = locked.id AND alerts.id = deliveries.alert_id
+      AND deliveries.id NOT IN (SELECT id FROM superseded)
+    RETURNING deliveries.id, deliveries.receiver, deliveries.channel, deliveries.target, deliveries.destination,
+              deliveries.secret_name, deliveries.attempts, deliveries.interruptions, deliveries.severity,
+              alerts.id AS alert_id, alerts.type, alerts.account,
+              extract(epoch FROM alerts.occurred_at)::bigint AS occurred_at,
+              alerts.summary, alerts.data::text AS data
 )
-UPDATE deliveries
-SET state = 'in_flight', claim_epoch = $1, attempts = deliveries.attempts + 1, due_at = $2
-FROM locked, alerts
-WHERE deliveries.id = locked.id AND alerts.id = deliveries.alert_id
-RETURNING deliveries.id, deliveries.receiver, deliveries.channel, deliveries.target, deliveries.destination,
-          deliveries.secret_name, deliveries.attempts, deliveries.severity, alerts.id AS alert_id,
-          alerts.type, alerts.account, extract(epoch FROM alerts.occurred_at)::bigint AS occurred_at,
-          alerts.summary, alerts.data::text AS data
+SELECT ended.superseded, claimed.*
+FROM (SELECT count(*) AS superseded FROM superseded) AS ended LEFT JOIN claimed ON true
 """
 """The due deliveries, critical ones first and the longest due first, but of no lane more than it has free.
 
-The recursion steps from one lane to the next in the index, so a lane with a long backlog costs one step.
+The recursion steps from one lane to the next in the index, so a lane with a long backlog costs one step. There
+is a row even when nothing was claimed: it says how many were superseded.
 """
 
 _OUTLOOK = """
@@ -84,6 +117,8 @@ next_due_at, (SELECT min(due_at) FROM deliveries WHERE state IN ('pending', 'ret
 due_since, EXISTS (SELECT FROM alerts WHERE state = 'accepted') AS unrouted
 """
 
+
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('deliveries'), 0)"
 
 _RELEASE = """
 UPDATE deliveries SET state = 'pending', attempts = attempts - 1
@@ -105,6 +140,7 @@ async def claim_due(
     `known` is given when the answer to an earlier claim was lost: the ids that this life holds. Anything
     else in flight under its epoch was claimed by that one and never attempted, and is released first.
     """
+    await reader.fetch(_LOCK)
     if known is not None:
         await reader.fetch(_RELEASE, epoch, known)
     rows = await reader.fetch(
@@ -120,11 +156,13 @@ async def claim_due(
     outlook = await reader.fetch_one(_OUTLOOK, moment(now))
     assert outlook is not None  # a SELECT without FROM has one row
     next_due, due_since = outlook.optional_moment("next_due_at"), outlook.optional_moment("due_since")
-    claimed = sorted((_delivery(row, now) for row in rows), key=lambda each: -each.alert.severity)
+    made = (_delivery(row, now) for row in rows if row.optional_text("id") is not None)
+    claimed = sorted(made, key=lambda each: -each.alert.severity)
     return Look(
         claimed=tuple(claimed),
         next_due_at=None if next_due is None else next_due.timestamp(),
         due_since=None if due_since is None else due_since.timestamp(),
+        superseded=rows[0].integer("superseded"),
         unrouted=outlook.boolean("unrouted"),
     )
 
@@ -135,16 +173,22 @@ WITH interrupted AS (
     WHERE state = 'in_flight' AND claim_epoch < $1
     FOR UPDATE
 ), noted AS (
-    INSERT INTO delivery_attempts (delivery_id, attempt, started_at, finished_at, outcome, detail,
-    next_due_at) SELECT id, attempts, claimed_at, $2, 'interrupted', 'The daemon stopped before the answer
-    was recorded; the receiver may have it.', $2 FROM interrupted ) UPDATE deliveries SET state = 'pending',
-    due_at = $2 FROM interrupted WHERE deliveries.id = interrupted.id RETURNING deliveries.id
+    INSERT INTO delivery_attempts
+        (delivery_id, attempt, started_at, finished_at, outcome, detail, next_due_at)
+    SELECT id, attempts, claimed_at, $2, 'interrupted',
+           'The daemon stopped before the answer was recorded; the receiver may have it.', $2
+    FROM interrupted
+)
+UPDATE deliveries SET state = 'pending', due_at = $2, interruptions = deliveries.interruptions + 1
+FROM interrupted WHERE deliveries.id = interrupted.id
+RETURNING deliveries.id
 """
 
 
 async def take_up_interrupted(reader: Reader, epoch: int, now: float) -> int:
     """Put what an earlier epoch claimed and never finished back into the queue, under the same id. How
     many."""
+    await reader.fetch(_LOCK)
     return len(await reader.fetch(_INTERRUPTED, epoch, moment(now)))
 
 
@@ -196,4 +240,12 @@ def _delivery(row: Row, now: float) -> Delivery:
         row.text("target"),
         row.optional_text("secret_name"),
     )
-    return Delivery(row.text("id"), alert, receiver, row.text("destination"), row.integer("attempts"), now)
+    return Delivery(
+        id=row.text("id"),
+        alert=alert,
+        receiver=receiver,
+        destination=row.text("destination"),
+        attempt=row.integer("attempts"),
+        interruptions=row.integer("interruptions"),
+        claimed_at=now,
+    )

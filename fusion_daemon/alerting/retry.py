@@ -35,6 +35,11 @@ SHORTEST_RETRY = 0.25
 """Full jitter may draw nothing at all; a receiver that just failed gets at least this long."""
 
 
+MOST_INTERRUPTIONS = 50
+"""Stops of the daemon in the middle of an attempt, beyond which the next attempt is not made. Interruptions use up
+no retry: they say nothing of the receiver. But a delivery that ends the daemon each time has to end too."""
+
+
 class Verdict(Enum):
     DELIVERED = "delivered"
     ACCEPTED = "accepted"
@@ -55,6 +60,8 @@ class DeliveryState(Enum):
     """Refused for good."""
     EXHAUSTED = "exhausted"
     """The schedule is used up."""
+    SUPERSEDED = "superseded"
+    """The receiver has a later step of the same episode: this one would now mislead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,13 @@ class Decision:
     state: DeliveryState
     due_at: float | None
     """Unix seconds of the next attempt; None when there is none."""
+
+
+GIVEN_UP = (
+    Outcome(Verdict.FAILED, None, f"Not tried again: {MOST_INTERRUPTIONS} attempts ended with the daemon."),
+    Decision(DeliveryState.EXHAUSTED, None),
+)
+"""What becomes of a delivery after MOST_INTERRUPTIONS."""
 
 
 def http_outcome(status: int, retry_after: str | None, detail: str, now: float) -> Outcome:
@@ -101,14 +115,16 @@ def parse_retry_after(text: str, now: float) -> float | None:
         return min(float(text[:12]), LONGEST_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        wait = moment.timestamp() - now
+    except (ValueError, OverflowError):  # the latter for a zone or a year beyond what a date can hold
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(0.0, moment.timestamp() - now), LONGEST_RETRY_AFTER)
+    return min(max(0.0, wait), LONGEST_RETRY_AFTER)
 
 
-def decide(outcome: Outcome, attempt: int, severity: Severity, now: float, jitter: float) -> Decision:
-    """What becomes of a delivery after its `attempt`-th attempt (counted from 1) ended at `now`.
+def decide(outcome: Outcome, tried: int, severity: Severity, now: float, jitter: float) -> Decision:
+    """What becomes of a delivery after its `tried`-th attempt (counted from 1, interrupted ones left out) ended at
+    `now`.
 
     `jitter` is drawn from [0, 1). Full jitter: the wait is anything up to the step's ceiling, so that
     receivers that failed together are not tried together. A Retry-After is waited out in full, the jitter
@@ -121,9 +137,9 @@ def decide(outcome: Outcome, attempt: int, severity: Severity, now: float, jitte
     if outcome.verdict is Verdict.REJECTED:
         return Decision(DeliveryState.REJECTED, None)
     ceilings = URGENT_CEILINGS if severity is Severity.CRITICAL else ROUTINE_CEILINGS
-    if attempt > len(ceilings):
+    if tried > len(ceilings):
         return Decision(DeliveryState.EXHAUSTED, None)
-    ceiling = ceilings[attempt - 1]
+    ceiling = ceilings[tried - 1]
     if outcome.retry_after is None:
         return Decision(DeliveryState.RETRYING, now + max(SHORTEST_RETRY, jitter * ceiling))
     return Decision(DeliveryState.RETRYING, now + outcome.retry_after + jitter * min(ceiling, 5.0))

@@ -48,13 +48,18 @@ def parse_secret(text: str) -> bytes:
     return key
 
 
+def parse_secrets(text: str) -> list[bytes]:
+    """The keys of one secret, or of several, white space between, while one is rotated. Raises SecretInvalid."""
+    return [parse_secret(each) for each in text.split()] or [parse_secret("")]
+
+
 def signature_headers(secrets: str, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """The three headers of one attempt at `timestamp` (unix seconds).
 
-    `secrets` holds one secret, or several separated by white space while one is being rotated.
-    Raises SecretInvalid; ValueError for an id that cannot be signed unambiguously.
+    `secrets` is as `parse_secrets` takes it. Raises SecretInvalid; ValueError for an id that cannot be
+    signed unambiguously.
     """
-    keys = [parse_secret(each) for each in secrets.split()] or [parse_secret("")]
+    keys = parse_secrets(secrets)
     return {
         **identity_headers(message_id, timestamp),
         "webhook-signature": " ".join(_sign(key, message_id, str(timestamp), body) for key in keys),

@@ -50,8 +50,8 @@ class Head:
     """Which endpoint says so; what follows from this head is asked there."""
     header: Header
     safe: int | None
-    """None: the node does not know the tag."""
     finalized: int | None
+    """None: the node does not know the tag."""
 
 
 @dataclass(frozen=True, slots=True)

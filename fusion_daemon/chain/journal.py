@@ -74,12 +74,8 @@ class Finality:
     head: int
     safe: int | None
     finalized: int
-
-
-def finality_of(head: Head, depth: int) -> Finality:
-    """From the chain's own tags; a chain without `finalized` counts `depth` blocks back."""
-    number = head.header.number
-    return Finality(number, head.safe, max(number - depth, 0) if head.finalized is None else head.finalized)
+    named: bool
+    """By the chain itself, now or ever before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +89,12 @@ class ChainView:
     """Canonical, ascending up to the tip, without gaps: the highest final block and everything above it; from
     `start` on while nothing is final. Empty: nothing is stored yet."""
     orphans: Mapping[Hash32, int]
-    """Stored blocks off the canonical chain that are not below finality, with their numbers."""
+    """Stored blocks off the canonical chain that may still come back, with their numbers: those above the tip or
+    above finality. Finality is the node's word on its own chain, so it may lie above our tip."""
     finalized: int
-    """The highest final block the chain ever named; -1: none yet. Never goes back."""
+    """The highest final block ever, named by the chain or counted; -1: none yet. Never goes back."""
+    named: bool
+    """The chain has named its final block itself: it is never counted any more."""
     seq: int
     """Head of the chain's journal."""
 
@@ -116,6 +115,16 @@ class ChainView:
     def rooted(self) -> bool:
         """The window's lowest block is final: a reorg that reaches below it violates finality."""
         return bool(self.blocks) and self.blocks[0].number <= self.finalized
+
+
+def finality_of(head: Head, view: ChainView, depth: int) -> Finality:
+    """From the chain's own tags. Only a chain that has never named its final block counts `depth` blocks back: one
+    answer without the tag, of a node that is just starting, must not make final what the chain may still replace,
+    since finality never goes back."""
+    number = head.header.number
+    if head.finalized is not None:
+        return Finality(number, head.safe, head.finalized, True)
+    return Finality(number, head.safe, view.finalized if view.named else max(number - depth, 0), view.named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +232,14 @@ def _after(
     finalized = max(view.finalized, finality.finalized)
     root = next((place for place in range(len(blocks) - 1, -1, -1) if blocks[place].number <= finalized), 0)
     orphans = {**view.orphans, **{block.hash: block.number for block in lost}}
+    settled = min(finalized, blocks[-1].number)
     return ChainView(
         view.chain,
         view.start,
         blocks[root:],
-        {block: number for block, number in orphans.items() if number > finalized and block not in returning},
+        {block: number for block, number in orphans.items() if number > settled and block not in returning},
         finalized,
+        finality.named,
         view.seq + len(entries),
     )
 
@@ -334,12 +345,14 @@ def _register_row(chain: ChainId, block: BlockRef, register: Register) -> Row:
 
 
 def _state_write(view: ChainView, finality: Finality) -> Write:
+    """INVARIANT: no chain is read from another block than its row says. The start may be moved until the first
+    block is stored, so the commit that stores it conflicts when the start was moved meanwhile."""
     tip = view.tip
     assert tip is not None
     return Execute(
         "UPDATE chain_state SET tip_number = $2, tip_hash = $3, head = $4, safe = $5, finalized = $6,"
-        " latched = NULL, updated_at = now() WHERE chain_id = $1",
-        (view.chain, tip.number, tip.hash, finality.head, finality.safe, view.finalized),
+        " finality_named = $7, latched = NULL, updated_at = now() WHERE chain_id = $1 AND start_block = $8",
+        (view.chain, tip.number, tip.hash, finality.head, finality.safe, view.finalized, view.named, view.start),
         expect=1,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fusion_daemon.chain.blocks import Header
+from fusion_daemon.chain.blocks import Header, Span
 from fusion_daemon.domain.journal import BlockRef
 
 _FIRST_PROBE = 8
@@ -32,3 +32,19 @@ def common_ancestor(stored: Sequence[BlockRef], headers: Sequence[Header]) -> Bl
     """
     theirs = {header.number: header.hash for header in headers}
     return next((block for block in reversed(stored) if theirs.get(block.number) == block.hash), None)
+
+
+def parting(stored: Sequence[BlockRef], ancestor: BlockRef | None, branch: Span) -> tuple[BlockRef | None, Span]:
+    """The true common ancestor of the stored chain and a branch that continues `ancestor`, and what of the branch
+    lies above it: nothing when the node came back to our chain.
+
+    ``stored   1 <- 2 <- 3a <- 4a``
+    ``branch       2 <- 3a <- 4b``    read above 1, which was the ancestor a moment ago; gives 3a and ``4b``
+
+    The branch is read after the ancestor was found, and the node may move in between: a block that is canonical
+    with us already must never be applied again.
+    """
+    ancestor = common_ancestor(stored, branch.headers) or ancestor
+    kept = -1 if ancestor is None else ancestor.number
+    headers = tuple(header for header in branch.headers if header.number > kept)
+    return ancestor, Span(headers, tuple(log for log in branch.logs if log.block_number > kept), branch.repaired)

@@ -39,25 +39,26 @@ class ChainStatus:
 async def load_view(reader: Reader, chain: ChainId, seq: int) -> ChainView | None:
     """Where the stored chain stands; None while it has no start block. `seq`: the head of its journal."""
     state = await reader.fetch_one(
-        "SELECT start_block, tip_number, finalized FROM chain_state WHERE chain_id = $1", chain
+        "SELECT start_block, tip_number, finalized, finality_named FROM chain_state WHERE chain_id = $1", chain
     )
     if state is None:
         return None
     tip = state.optional_integer("tip_number")
     finalized = state.optional_integer("finalized")
     final = -1 if finalized is None else finalized
+    settled = final if tip is None else min(final, tip)
     blocks: list[Row] = []
     if tip is not None:
         blocks = await reader.fetch(
             "SELECT number, hash, timestamp FROM chain_blocks"
             " WHERE chain_id = $1 AND canonical AND number >= $2 ORDER BY number",
             chain,
-            min(final, tip),
+            settled,
         )
     orphans = await reader.fetch(
         "SELECT hash, number FROM chain_blocks WHERE chain_id = $1 AND NOT canonical AND number > $2",
         chain,
-        final,
+        settled,
     )
     return ChainView(
         chain,
@@ -65,6 +66,7 @@ async def load_view(reader: Reader, chain: ChainId, seq: int) -> ChainView | Non
         tuple(BlockRef(row.integer("number"), Hash32(row.octets("hash")), row.integer("timestamp")) for row in blocks),
         {Hash32(row.octets("hash")): row.integer("number") for row in orphans},
         final,
+        state.boolean("finality_named"),
         seq,
     )
 

@@ -1,79 +1,60 @@
 """The chain's JSON-RPC client. Everything here runs on the asyncio side; one method is one crossing.
 
-Several endpoints are used one at a time: a fault moves on to the next, and whatever is read for one step
-comes from the endpoint whose head opened it, never a block from one and its logs from another. No endpoint is
-used before it has proved its chain id, and it proves it again after every fault.
+Whatever is read for one step comes from the endpoint whose head opened it, never a block from one and its logs
+from another.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
 
 import aiohttp
-import msgspec
 
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.ranges import classify
+from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, EndpointStatistics, raise_error
 from fusion_daemon.chain.rpc_errors import (
     RangeRefused,
     RpcFailure,
     block_unknown,
     endpoint_fault,
-    endpoint_name,
     quote_node,
     range_refused,
-    rate_limited,
-    wrong_chain,
 )
 from fusion_daemon.chain.rpc_wire import (
     HEADERS,
     LOGS,
+    RECEIPTS,
     TEXTS,
-    A,
+    TRANSACTIONS,
     Call,
     LogsAnswer,
     Param,
+    ReceiptsAnswer,
     TextAnswer,
     WireError,
-    encode_batch,
+    WireReceipt,
     header_of,
-    in_order,
     log_reader,
     number_of,
 )
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.chain.validate import may_hold, unexplained
+from fusion_daemon.chain.validate import complete, may_hold, unexplained
 from fusion_daemon.domain.identifiers import Address, hex_of
 
 _HEADERS_PER_BATCH = 100
 _BLOCKS_PER_BATCH = 25
 """Of logs asked by block hash."""
-
-_TOO_MANY = frozenset({-32005, 429, 42903})
-_TOO_MANY_WORDS = ("rate limit", "too many requests", "request limit", "compute units", "capacity exceeded")
-_UNKNOWN_WORDS = ("unknown block", "header not found", "not available", "does not have the requested block")
-
-
-@dataclass(slots=True)
-class EndpointStatistics:
-    name: str
-    requests: int = 0
-    faults: int = 0
-    limits: int = 0
-    octets: int = 0
-    """Received."""
+_RECEIPTS_PER_BATCH = 5
+"""Of blocks: those of a busy one are a megabyte."""
+_TRANSACTIONS_PER_BATCH = 50
 
 
-@dataclass(slots=True)
-class _Endpoint:
-    url: str
-    proved: bool
-    """Its chain id was seen since the last fault."""
-    statistics: EndpointStatistics
+_NO_TAG = frozenset({-32602, -39001})
+"""Invalid parameters; unknown block."""
+_NO_TAG_WORDS = ("not found", "not supported", "unsupported", "unknown", "invalid")
 
 
 class ChainRpc:
@@ -83,73 +64,70 @@ class ChainRpc:
     Every method raises a subclass of RpcFailure and nothing else.
     """
 
-    def __init__(self, settings: ChainSettings, session: aiohttp.ClientSession) -> None:
+    def __init__(self, settings: ChainSettings, endpoints: Endpoints) -> None:
         self._settings = settings
-        self._session = session
-        self._endpoints = [_Endpoint(url, False, EndpointStatistics(endpoint_name(url))) for url in settings.rpc_urls]
-        self._current = 0
+        self._endpoints = endpoints
         self._filter: Param = [hex_of(contract) for contract in settings.contracts]
 
     async def close(self) -> None:
-        await self._session.close()
+        await self._endpoints.close()
 
     def statistics(self) -> tuple[EndpointStatistics, ...]:
         """Counters, one per endpoint; safe to read from any thread."""
-        return tuple(endpoint.statistics for endpoint in self._endpoints)
+        return self._endpoints.statistics()
 
     async def fetch_head(self, avoid: int | None = None) -> Head:
         """The current endpoint's head; with `avoid`, from the next endpoint if that one is still current."""
-        if avoid == self._current:
-            self._rotate()
-        number = self._current
-        endpoint = self._endpoints[number]
-        await self._prove(endpoint)
+        endpoint = self._endpoints.choose(avoid)
+        await self._endpoints.prove(endpoint)
         calls: list[Call] = [("eth_getBlockByNumber", [tag, False]) for tag in ("latest", "safe", "finalized")]
-        latest, safe, finalized = await self._ask(endpoint, calls, HEADERS)
-        _raise_error(endpoint.url, latest.error)
+        latest, safe, finalized = await self._endpoints.ask(endpoint, calls, HEADERS)
+        raise_error(endpoint.url, latest.error)
         if latest.result is None:
             raise block_unknown(endpoint.url, "a latest block")
+        if finalized.error is not None and not _is_unknown_tag(finalized.error):
+            said = quote_node(endpoint.url, finalized.error.message)
+            raise self._endpoints.fault(endpoint, f"did not say what is final: {said}")
         try:
             header = header_of(latest.result)
-            # An unknown tag is an error on some nodes and null on others; both mean: no such tag here.
             tags = [None if tag.result is None else number_of(tag.result.number) for tag in (safe, finalized)]
         except ValueError as error:
-            raise self._fault(endpoint, f"answered with a malformed header ({error})") from error
+            raise self._endpoints.fault(endpoint, f"answered with a malformed header ({error})") from error
         bounded = [None if tag is None else min(tag, header.number) for tag in tags]
-        return Head(number, header, bounded[0], bounded[1])
+        return Head(endpoint.number, header, bounded[0], bounded[1])
 
     async def fetch_headers(self, endpoint: int, first: int, last: int) -> tuple[Header, ...]:
-        """Headers first..last (inclusive), as that endpoint has them; fewer when its chain ends before."""
-        return tuple(await self._headers(self._endpoints[endpoint], first, last))
+        """Headers first..last (inclusive), all of them, as that endpoint has them."""
+        return tuple(await self._headers(self._endpoints.at(endpoint), first, last))
 
     async def fetch_span(self, endpoint: int, first: int, last: int, by_hash: bool) -> Span:
         """Blocks first..last (inclusive) with the watched contracts' logs, all from one endpoint.
 
         `by_hash` asks every block's logs by its hash, as behoves blocks that are not final: a node that does
-        not have such a block has to say so. Otherwise logs come by range, and every block whose bloom filter
-        is not explained by them is asked again by hash. Blocks that certainly hold nothing are not asked for.
+        not have such a block has to say so, and a block whose bloom filter is not explained by what came is
+        settled by its receipts, since a node may have a young block before it can find its logs. Otherwise logs
+        come by range, and every block whose bloom filter is not explained by them is asked again by hash. Blocks
+        that certainly hold nothing are not asked for.
         """
-        node = self._endpoints[endpoint]
-        await self._prove(node)
+        node = self._endpoints.at(endpoint)
+        await self._endpoints.prove(node)
         headers = await self._headers(node, first, last)
-        if len(headers) <= last - first:
-            raise block_unknown(node.url, f"block {first + len(headers)}")
         asked = [header for header in headers if may_hold(header, self._settings.contracts)]
         if not asked:
             return Span(tuple(headers), ())
         if by_hash:
-            return Span(tuple(headers), tuple(await self._logs_by_hash(node, asked)))
+            return await self._span_by_hash(node, headers, asked)
         return await self._span_by_range(node, headers, asked)
 
     async def view(self, calls: Sequence[tuple[Address, bytes]]) -> list[bytes | RpcFailure]:
         """`eth_call` of (contract, calldata) pairs at the latest block, in one batch; answers in order. A
         call that was reverted or refused is an RpcFailure in its place."""
-        endpoint = self._endpoints[self._current]
-        await self._prove(endpoint)
+        endpoint = self._endpoints.choose(None)
+        await self._endpoints.prove(endpoint)
         batch: list[Call] = [("eth_call", [{"to": hex_of(to), "data": hex_of(data)}, "latest"]) for to, data in calls]
-        return [_viewed(endpoint.url, answer) for answer in await self._ask(endpoint, batch, TEXTS)]
+        return [_viewed(endpoint.url, answer) for answer in await self._endpoints.ask(endpoint, batch, TEXTS)]
 
-    async def _span_by_range(self, endpoint: _Endpoint, headers: Sequence[Header], asked: Sequence[Header]) -> Span:
+    async def _span_by_range(self, endpoint: Endpoint, headers: Sequence[Header], asked: Sequence[Header]) -> Span:
         try:
             logs = await self._logs_by_range(endpoint, asked[0].number, asked[-1].number)
         except RangeRefused as refused:
@@ -165,39 +143,91 @@ class ChainRpc:
             logs = await self._logs_by_hash(endpoint, asked)
         return Span(tuple(headers), tuple(logs), len({log.block_number for log in lost}))
 
-    async def _headers(self, endpoint: _Endpoint, first: int, last: int) -> list[Header]:
-        """As many as the node has, in order."""
+    async def _span_by_hash(self, endpoint: Endpoint, headers: Sequence[Header], asked: Sequence[Header]) -> Span:
+        logs = await self._logs_by_hash(endpoint, asked)
+        # A filter that the node left empty announces nothing.
+        doubtful = [header for header in unexplained(asked, logs, self._settings.contracts) if header.bloom]
+        found: list[Log] = []
+        for start in range(0, len(doubtful), _RECEIPTS_PER_BATCH):
+            found += await self._logs_by_receipts(endpoint, doubtful[start : start + _RECEIPTS_PER_BATCH])
+        present = {(log.block_number, log.log_index) for log in logs}
+        lost = [log for log in found if (log.block_number, log.log_index) not in present]
+        logs = sorted([*logs, *lost], key=lambda log: (log.block_number, log.log_index)) if lost else logs
+        return Span(tuple(headers), tuple(logs), len({log.block_number for log in lost}))
+
+    async def _logs_by_receipts(self, endpoint: Endpoint, headers: Sequence[Header]) -> list[Log]:
+        """The watched contracts' logs of these blocks. Raises BlockUnknown while the node lacks some receipt."""
+        calls: list[Call] = [("eth_getBlockReceipts", [hex_of(header.hash)]) for header in headers]
+        found: list[Log] = []
+        for header, answer in zip(headers, await self._endpoints.ask(endpoint, calls, RECEIPTS), strict=True):
+            if answer.error is not None:  # mostly a node without that method
+                answers = await self._receipts_one_by_one(endpoint, header)
+            else:
+                answers = [answer]
+            logs = self._logs_of_receipts(endpoint, answers)
+            if any(log.block_hash != header.hash for log in logs) or not complete(header, logs):
+                raise block_unknown(endpoint.url, f"all receipts of block {header.number}")
+            found += [log for log in logs if log.address in self._settings.contracts]
+        return found
+
+    async def _receipts_one_by_one(self, endpoint: Endpoint, header: Header) -> list[ReceiptsAnswer]:
+        block: Call = ("eth_getBlockByHash", [hex_of(header.hash), False])
+        [answer] = await self._endpoints.ask(endpoint, [block], TRANSACTIONS)
+        raise_error(endpoint.url, answer.error)
+        hashes = [] if answer.result is None else answer.result.transactions
+        receipts: list[ReceiptsAnswer] = []
+        for start in range(0, len(hashes), _TRANSACTIONS_PER_BATCH):
+            part = hashes[start : start + _TRANSACTIONS_PER_BATCH]
+            calls: list[Call] = [("eth_getTransactionReceipt", [transaction]) for transaction in part]
+            receipts += await self._endpoints.ask(endpoint, calls, RECEIPTS)
+        return receipts
+
+    def _logs_of_receipts(self, endpoint: Endpoint, answers: Sequence[ReceiptsAnswer]) -> list[Log]:
+        """All of them; what the node does not have is left out, and its absence shows in the bloom filter."""
+        read = log_reader()
+        logs: list[Log] = []
+        for answer in answers:
+            raise_error(endpoint.url, answer.error)
+            receipts = [answer.result] if isinstance(answer.result, WireReceipt) else answer.result or []
+            try:
+                logs += [read(log) for receipt in receipts for log in receipt.logs]
+            except ValueError as error:
+                raise self._endpoints.fault(endpoint, f"answered with a malformed receipt ({error})") from error
+        return logs
+
+    async def _headers(self, endpoint: Endpoint, first: int, last: int) -> list[Header]:
+        """All of them, in order. Raises BlockUnknown when the node's chain ends before `last`."""
         found: list[Header] = []
         for start in range(first, last + 1, _HEADERS_PER_BATCH):
             numbers = range(start, min(last + 1, start + _HEADERS_PER_BATCH))
             calls: list[Call] = [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
-            for answer in await self._ask(endpoint, calls, HEADERS):
-                _raise_error(endpoint.url, answer.error)
+            for answer in await self._endpoints.ask(endpoint, calls, HEADERS):
+                raise_error(endpoint.url, answer.error)
                 if answer.result is None:
-                    return found
+                    raise block_unknown(endpoint.url, f"block {first + len(found)}")
                 try:
                     found.append(header_of(answer.result))
                 except ValueError as error:
-                    raise self._fault(endpoint, f"answered with a malformed header ({error})") from error
+                    raise self._endpoints.fault(endpoint, f"answered with a malformed header ({error})") from error
         return found
 
-    async def _logs_by_range(self, endpoint: _Endpoint, first: int, last: int) -> list[Log]:
+    async def _logs_by_range(self, endpoint: Endpoint, first: int, last: int) -> list[Log]:
         query: Param = {"address": self._filter, "fromBlock": hex(first), "toBlock": hex(last)}
-        answers = await self._ask(endpoint, [("eth_getLogs", [query])], LOGS)
+        answers = await self._endpoints.ask(endpoint, [("eth_getLogs", [query])], LOGS)
         return self._logs(endpoint, answers, first, last)
 
-    async def _logs_by_hash(self, endpoint: _Endpoint, headers: Sequence[Header]) -> list[Log]:
+    async def _logs_by_hash(self, endpoint: Endpoint, headers: Sequence[Header]) -> list[Log]:
         logs: list[Log] = []
         for start in range(0, len(headers), _BLOCKS_PER_BATCH):
             part = headers[start : start + _BLOCKS_PER_BATCH]
             calls: list[Call] = [
                 ("eth_getLogs", [{"address": self._filter, "blockHash": hex_of(header.hash)}]) for header in part
             ]
-            answers = await self._ask(endpoint, calls, LOGS)
+            answers = await self._endpoints.ask(endpoint, calls, LOGS)
             logs += self._logs(endpoint, answers, part[0].number, part[-1].number)
         return logs
 
-    def _logs(self, endpoint: _Endpoint, answers: Sequence[LogsAnswer], first: int, last: int) -> list[Log]:
+    def _logs(self, endpoint: Endpoint, answers: Sequence[LogsAnswer], first: int, last: int) -> list[Log]:
         read = log_reader()
         logs: list[Log] = []
         for answer in answers:
@@ -205,83 +235,20 @@ class ChainRpc:
                 refusal = classify(answer.error.code, answer.error.message)
                 if refusal is not None:
                     raise range_refused(endpoint.url, first, last, answer.error.message, refusal)
-                _raise_error(endpoint.url, answer.error)
+                raise_error(endpoint.url, answer.error)
             if answer.result is None:
                 raise block_unknown(endpoint.url, f"the logs of blocks {first} to {last}")
             try:
                 logs += map(read, answer.result)
             except ValueError as error:
-                raise self._fault(endpoint, f"answered with a malformed log ({error})") from error
+                raise self._endpoints.fault(endpoint, f"answered with a malformed log ({error})") from error
         return logs
-
-    async def _prove(self, endpoint: _Endpoint) -> None:
-        if endpoint.proved:
-            return
-        [answer] = await self._ask(endpoint, [("eth_chainId", [])], TEXTS)
-        _raise_error(endpoint.url, answer.error)
-        try:
-            found = number_of(answer.result or "")
-        except ValueError as error:
-            raise self._fault(endpoint, f"has no chain id ({error})") from error
-        if found != self._settings.chain:
-            self._rotate()
-            raise wrong_chain(endpoint.url, self._settings.chain, found)
-        endpoint.proved = True
-
-    async def _ask(
-        self, endpoint: _Endpoint, calls: Sequence[Call], decoder: msgspec.json.Decoder[list[A] | A]
-    ) -> list[A]:
-        """One HTTP request with one batch; the answers in the order of the calls."""
-        status, retry_after, body = await self._post(endpoint, encode_batch(calls))
-        try:
-            decoded = decoder.decode(body)
-            answers = decoded if isinstance(decoded, list) else [decoded]
-            if len(answers) == 1 and answers[0].error is not None:
-                refused = answers[0].error  # of the only call, or of the whole batch
-                if status == 429 or _is_limit(refused):
-                    raise self._limited(endpoint, retry_after)
-                return [answers[0]] * len(calls)
-            ordered = in_order(answers, len(calls))
-        except (ValueError, msgspec.DecodeError) as error:
-            if status == 429:
-                raise self._limited(endpoint, retry_after) from error
-            what = f"answered with HTTP {status}" if status != 200 else f"did not answer JSON-RPC ({error})"
-            raise self._fault(endpoint, what) from error
-        if any(answer.error is not None and _is_limit(answer.error) for answer in ordered):
-            raise self._limited(endpoint, retry_after)
-        return ordered
-
-    async def _post(self, endpoint: _Endpoint, body: bytes) -> tuple[int, float | None, bytes]:
-        endpoint.statistics.requests += 1
-        try:
-            async with self._session.post(endpoint.url, data=body, allow_redirects=False) as response:
-                answer = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            # The text of the error may hold the URL with its key: the type says enough.
-            raise self._fault(endpoint, f"did not answer ({type(error).__name__})") from error
-        endpoint.statistics.octets += len(answer)
-        return response.status, _retry_after(response.headers.get("Retry-After")), answer
-
-    def _fault(self, endpoint: _Endpoint, what: str) -> RpcFailure:
-        endpoint.statistics.faults += 1
-        endpoint.proved = False
-        self._rotate()
-        return endpoint_fault(endpoint.url, what)
-
-    def _limited(self, endpoint: _Endpoint, retry_after: float | None) -> RpcFailure:
-        endpoint.statistics.limits += 1
-        self._rotate()
-        return rate_limited(endpoint.url, retry_after)
-
-    def _rotate(self) -> None:
-        self._current = (self._current + 1) % len(self._endpoints)
-
 
 async def open_rpc(settings: ChainSettings) -> ChainRpc:
     """Asyncio side. Opens no connection yet; `close()` ends those that were opened."""
     timeout = aiohttp.ClientTimeout(total=settings.request_timeout)
     headers = {"Content-Type": "application/json"}
-    return ChainRpc(settings, aiohttp.ClientSession(timeout=timeout, headers=headers))
+    return ChainRpc(settings, Endpoints(settings, aiohttp.ClientSession(timeout=timeout, headers=headers)))
 
 
 async def verify_endpoints(settings: ChainSettings) -> tuple[RpcFailure | None, ...]:
@@ -309,29 +276,6 @@ def _viewed(url: str, answer: TextAnswer) -> bytes | RpcFailure:
         return endpoint_fault(url, "answered a call with something that is not hexadecimal")
 
 
-def _raise_error(url: str, error: WireError | None) -> None:
-    if error is None:
-        return
-    if any(word in error.message.lower() for word in _UNKNOWN_WORDS):
-        raise block_unknown(url, f"what was asked for ({quote_node(url, error.message)})")
-    raise endpoint_fault(url, f"answered with error {error.code}: {quote_node(url, error.message)}")
-
-
-def _is_limit(error: WireError) -> bool:
-    # -32005 is also Infura's code for a range with too many results, which its text says.
-    if classify(error.code, error.message) is not None:
-        return False
-    return error.code in _TOO_MANY or any(word in error.message.lower() for word in _TOO_MANY_WORDS)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """RFC 9110: seconds or an HTTP date; None when absent or unreadable."""
-    if value is None:
-        return None
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None  # not a date either: our own backoff decides
-    return max(0.0, (at - datetime.now(UTC)).total_seconds()) if at.tzinfo is not None else None
+def _is_unknown_tag(error: WireError) -> bool:
+    # An unknown tag is such an error on some nodes and null on others; any other error is a fault of the node.
+    return error.code in _NO_TAG or any(word in error.message.lower() for word in _NO_TAG_WORDS)

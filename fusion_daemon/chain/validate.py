@@ -56,6 +56,12 @@ def unexplained(headers: Iterable[Header], logs: Iterable[Log], contracts: Seque
     )
 
 
+def complete(header: Header, logs: Iterable[Log]) -> bool:
+    """Are these, of whatever contracts, all the logs that the block's own bloom filter was made of? A node may have
+    a block's header before it has all its receipts."""
+    return header.bloom == functools.reduce(lambda bits, log: bits | _bloom_of(log), logs, 0)
+
+
 def check_span(span: Span, first: int, parent: Hash32 | None) -> None:
     """Raises Unlinked when the first header does not continue `parent` (None: any), Inconsistent when the
     span contradicts itself."""
@@ -101,10 +107,15 @@ def _check_logs(span: Span) -> None:
 
 
 def _explained(bloom: int, log: Log) -> bool:
+    bits = _bloom_of(log)
+    return bloom & bits == bits
+
+
+def _bloom_of(log: Log) -> int:
     bits = bloom_bits(log.address)
     for topic in log.topics:
         bits |= bloom_bits(topic)
-    return bloom & bits == bits
+    return bits
 
 
 def _inconsistent(happened: str) -> Inconsistent:

@@ -36,7 +36,7 @@ class MarginKind(Enum):
     RESOLVED = "resolved"
     """Back to HEALTHY: the episode ends."""
     CORRECTED = "corrected"
-    """A reorg took the cause of an earlier step away: whoever was told is told otherwise."""
+    """A reorg took the block away that caused an earlier step: whoever was told is told otherwise."""
     REINSTATED = "reinstated"
     """After a correction the same cause came back (in another block): the same episode goes on."""
 
@@ -58,6 +58,8 @@ class MarginInputs:
     """SHA-256 (hex) of the risk configuration."""
     as_of: int
     """Unix seconds at which interest was accrued."""
+    unpriced: tuple[str, ...] = ()
+    """What the account holds or owes that had no price: it counted as nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ class MarginEvent:
     after: MarginState
     cause: Cause
     confirmed: bool
-    """False when a price it rests on is stale or suspect; then `health_low`/`health_high` differ."""
+    """False when a price it rests on is missing, stale, suspect or too old. `figures` are the worst that the
+    prices allow, and the truth lies between `health_low` and `health_high` (None: open, or no debt)."""
     past: bool
     """True when found while catching up: it happened before the present start of who found it (an outage, or history
     that is read for the first time)."""

@@ -11,6 +11,8 @@ PRICE_STREAM = "prices"
 USD_DECIMALS = 8
 USD_SCALE = 10**USD_DECIMALS
 """Every USD amount and price in the daemon is an integer scaled by this."""
+LARGEST_USD = 10**22 * USD_SCALE
+"""No price of anything is above it; what is derived from one then fits wherever it is stored."""
 
 
 class PriceStatus(Enum):
@@ -18,7 +20,8 @@ class PriceStatus(Enum):
     STALE = "stale"
     """No source is inside its heartbeat; the figure is the last good one."""
     SUSPECT = "suspect"
-    """Sources disagree or the move is implausible; the figure is the best estimate."""
+    """Sources disagree, or one alone tells an implausible move; the figure is the best estimate, and the truth lies
+    somewhere in the interval. Consumers rest on the end that is worse for the customer, and call it unconfirmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class Price:
     """USD x 1e8 for one whole unit of the asset, > 0."""
     usd_low: int
     usd_high: int
-    """The interval that the sources allow; equal to `usd` when they agree."""
+    """The interval that the sources allow, after an implausible move up to the figure before it; both equal to
+    `usd` when there is no doubt."""
     status: PriceStatus
     observed_at: int
     """Unix seconds: the oldest reading that the figure rests on."""

@@ -48,14 +48,21 @@ def judge_identity(
 ) -> FeedMismatch | CallFailed | None:
     """Whether the answers to `identity_calls` are those of the feed that is meant.
 
-    None: they are. CallFailed: nothing is known yet, ask again. FeedMismatch: they are not; something
-    that answers neither function as a feed does is none.
+    None: they are. CallFailed: nothing is known yet, ask again; an empty answer too is what a node gives that
+    is not yet where the feed was deployed. FeedMismatch: they are not; something that answers neither function
+    as a feed does is none.
     """
     decimals, description = answers
     if isinstance(decimals, CallFailed):
         return decimals
     if isinstance(description, CallFailed):
         return description
+    if not decimals or not description:
+        return CallFailed(
+            f"No contract answers at {source.name}.",
+            "There is no price to read until one does.",
+            "If it goes on, correct the address or the chain of this source under [[oracle.assets]] and restart.",
+        )
     try:
         check_identity(source, decimals, description)
     except FeedMismatch as error:

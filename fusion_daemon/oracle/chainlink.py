@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import hex_of
-from fusion_daemon.domain.price import USD_DECIMALS
+from fusion_daemon.domain.price import LARGEST_USD, USD_DECIMALS
 from fusion_daemon.oracle.reading import Outcome, Reading, Rejection
 from fusion_daemon.oracle.settings import ChainlinkSource
 
@@ -90,6 +90,8 @@ def read_round(source: ChainlinkSource, payload: bytes, now: float, skew: float)
     usd = usd_of(data.answer, source.decimals)
     if data.answer <= 0 or usd <= 0:
         return Rejection(source.name, f"answer {data.answer} is not a positive price")
+    if usd > LARGEST_USD:
+        return Rejection(source.name, f"answer {data.answer} is more than any price")
     if data.updated_at == 0:
         return Rejection(source.name, f"round {data.round_id} is not complete (updatedAt 0)")
     if data.updated_at > now + skew:

@@ -3,7 +3,11 @@
 INVARIANTS
 * Latest wins: a source has one outcome, an asset at most one figure in a batch. What was not
   published yet is not queued but overwritten, so a slow store makes batches rarer, never longer.
-* `published_at` never goes back along the stream, whatever the wall clock does.
+* `published_at` goes back along the stream only when it lies further ahead of the wall clock than two clocks
+  may differ: then that clock was wrong, and the stream goes on from the right one at once. A small step of the
+  clock back makes the stream's time stand still.
+* A source goes back to an earlier round only when it has said nothing later for as long as its readings live.
+  Until then its endpoint lags, or a reorg is at work: the later reading stands until it is too old, or dark.
 * Nothing is published before every source of the asset was asked once in this life: not being asked
   yet is no sign of being stale.
 * A refused source never gives a figure, and its asset none either: it stays refused for the life of
@@ -17,11 +21,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from fusion_daemon.domain.decimals import decimal_text
 from fusion_daemon.domain.identifiers import AssetId
-from fusion_daemon.domain.price import Price, PriceStatus
+from fusion_daemon.domain.price import USD_DECIMALS, Price, PriceStatus
 from fusion_daemon.oracle.aggregation import Figure, aggregate
 from fusion_daemon.oracle.chainlink import FeedMismatch
-from fusion_daemon.oracle.publication import Reason, reason_to_publish
+from fusion_daemon.oracle.plausibility import judged
+from fusion_daemon.oracle.publication import CLOCK_STEP, Reason, reason_to_publish
 from fusion_daemon.oracle.reading import Outcome, Reading, Rejection
 from fusion_daemon.oracle.settings import FeedSettings, OracleSettings, StaticSource
 
@@ -55,6 +61,8 @@ class FeedBook:
         self._last: dict[AssetId, Price] = {price.asset: price for price in published}
         self._outcomes: dict[str, Outcome] = {}
         self._silent: dict[str, str] = {}
+        self._back_since: dict[str, float] = {}
+        """Since when (unix seconds) a source has said nothing but earlier rounds than it had said before."""
         self._counts: dict[str, Counter[str]] = {
             source.name: Counter() for feed in settings.feeds for source in feed.sources
         }
@@ -77,9 +85,22 @@ class FeedBook:
 
     def record(self, outcome: Outcome) -> None:
         """The source answered."""
+        if isinstance(outcome, Reading) and self._goes_back(outcome):
+            self._counts[outcome.source]["rejections"] += 1
+            self._silent[outcome.source] = f"it went back to round {outcome.round_id}"
+            return
         self._counts[outcome.source]["rejections" if isinstance(outcome, Rejection) else "readings"] += 1
         self._outcomes[outcome.source] = outcome
         self._silent.pop(outcome.source, None)
+        self._back_since.pop(outcome.source, None)
+
+    def _goes_back(self, reading: Reading) -> bool:
+        """Whether a later reading of that source stands, and not yet for too long."""
+        known = self._outcomes.get(reading.source)
+        if not isinstance(known, Reading) or not reading.precedes(known):
+            return False
+        since = self._back_since.setdefault(reading.source, reading.received_at)
+        return reading.received_at - since <= reading.lifetime
 
     def record_silence(self, source: str, reason: str) -> None:
         """The source did not answer: its last reading stands until it is too old."""
@@ -89,7 +110,8 @@ class FeedBook:
 
     def due(self, head: int, now: float) -> tuple[Publication, ...]:
         """What to publish at `now` (unix seconds), numbered from `head` + 1. Changes nothing."""
-        published_at = max([int(now), *(price.published_at for price in self._last.values())])
+        ahead = (price.published_at for price in self._last.values() if price.published_at <= now + CLOCK_STEP)
+        published_at = max([int(now), *ahead])
         found: list[Publication] = []
         for feed in self._settings.feeds:
             figure = self.figure(feed, now) if self._asked(feed) else None
@@ -123,7 +145,9 @@ class FeedBook:
             outcomes = [
                 Rejection(each.source, reason) if isinstance(each, Reading) else each for each in outcomes
             ]
-        return aggregate(feed, outcomes, self._last.get(feed.asset), now, self._settings.dark_after)
+        last = self._last.get(feed.asset)
+        figure = aggregate(feed, outcomes, last, now, self._settings.dark_after)
+        return None if figure is None else judged(feed, figure, last, now)
 
     def _outcome(self, feed: FeedSettings, index: int, now: float) -> Outcome:
         source = feed.sources[index]
@@ -148,7 +172,7 @@ class FeedBook:
             if figure is None:
                 found.append(f"{feed.asset} has no price yet{_because(self._rejections(feed, now))}")
             elif figure.status is not PriceStatus.LIVE or figure.rejected:
-                found.append(f"{feed.asset} is {figure.status.value}{_because(figure.rejected)}")
+                found.append(f"{feed.asset} is {figure.status.value}{_between(figure)}{_because(figure.rejected)}")
             found.extend(
                 f"{feed.asset}: {source.name} does not answer: {self._silent[source.name]}"
                 for source in feed.sources
@@ -184,6 +208,13 @@ class FeedBook:
     def _rejections(self, feed: FeedSettings, now: float) -> tuple[Rejection, ...]:
         outcomes = [self._outcome(feed, index, now) for index in range(len(feed.sources))]
         return tuple(each for each in outcomes if isinstance(each, Rejection))
+
+
+def _between(figure: Figure) -> str:
+    if figure.status is not PriceStatus.SUSPECT:
+        return ""
+    low, high = (decimal_text(each, USD_DECIMALS) for each in (figure.usd_low, figure.usd_high))
+    return f": it lies between {low} and {high} USD"
 
 
 def _because(rejections: Sequence[Rejection]) -> str:

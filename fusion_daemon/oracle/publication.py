@@ -1,5 +1,7 @@
 """When a figure is worth a number in the stream: on a move, on a change of status, on the heartbeat.
 
+A figure that was published by a clock far ahead is published again at once: its heartbeat would be as far off.
+
 The rule is that of Chainlink's off-chain reporting: a move of exactly the threshold counts.
 """
 
@@ -10,6 +12,9 @@ from enum import Enum
 from fusion_daemon.domain.price import Price
 from fusion_daemon.oracle.aggregation import BPS, Figure
 from fusion_daemon.oracle.settings import FeedSettings
+
+CLOCK_STEP = 60.0
+"""Seconds by which a published time may lie ahead of the wall clock before it counts as a wrong clock's."""
 
 
 class Reason(Enum):
@@ -37,6 +42,6 @@ def reason_to_publish(feed: FeedSettings, figure: Figure, last: Price | None, no
     )
     if any(moved(before, after, feed.deviation_bps) for before, after in pairs):
         return Reason.DEVIATION
-    if now - last.published_at >= feed.heartbeat:
+    if not -CLOCK_STEP <= now - last.published_at < feed.heartbeat:
         return Reason.HEARTBEAT
     return None

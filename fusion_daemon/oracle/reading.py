@@ -26,6 +26,18 @@ class Reading:
     """SHA-256 (hex) of the raw payload."""
 
 
+    def precedes(self, other: Reading) -> bool:
+        """Whether it is an earlier round than `other`, and says so by number and by time: after a change of phase
+        numbers jump ahead, and a round may be as old as the one before it."""
+        if self.round_id is None or other.round_id is None:
+            return False
+        return (
+            self.round_id <= other.round_id
+            and self.observed_at <= other.observed_at
+            and (self.round_id, self.observed_at) != (other.round_id, other.observed_at)
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     source: str

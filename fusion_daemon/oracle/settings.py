@@ -71,6 +71,8 @@ class FeedSettings:
     """Seconds after which the figure is published although it has not moved."""
     spread_bps: int
     """Fresh readings further apart than this make the figure suspect."""
+    jump_bps: int = 3_000
+    """A move beyond this from one publication to the next makes a single source's figure suspect."""
     middle: Middle = Middle.MID
 
     def __post_init__(self) -> None:

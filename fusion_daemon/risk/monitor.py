@@ -8,24 +8,28 @@ state could differ (`screen`); every state is decided in integers (`margin`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 
 from fusion_daemon.domain.account import AccountRecord
 from fusion_daemon.domain.identifiers import AccountId, ChainId
-from fusion_daemon.domain.journal import JournalEntry, Op
+from fusion_daemon.domain.journal import BlockRef, JournalEntry
 from fusion_daemon.domain.margin import Cause, MarginEvent, MarginInputs, MarginState
 from fusion_daemon.domain.price import Price
-from fusion_daemon.risk.episodes import UNKNOWN, Driver, Standing, transition
-from fusion_daemon.risk.margin import decide, rule_of
+from fusion_daemon.risk.episodes import UNKNOWN, Driver, Place, Standing, moved, transition
+from fusion_daemon.risk.history import TOLERANCE, Pending
+from fusion_daemon.risk.margin import rule_of
 from fusion_daemon.risk.portfolio import Portfolio, Touched
 from fusion_daemon.risk.registers import Market
 from fusion_daemon.risk.screen import Screen
 from fusion_daemon.risk.settings import RiskSettings
-from fusion_daemon.risk.valuation import assess, totals
+from fusion_daemon.risk.valuation import assess, judge, names, valuation_of
 
 FEW = 128
 """Up to so many accounts are decided exactly without a screening."""
+PATIENCE = 60
+"""Seconds after its start for which the monitor does not judge who holds or owes what has no price: each feed
+is to have the time for its first answer, or everybody would be called before the first price is there."""
 PORTION = 64
 """Accounts decided, or mirrored, between two yields."""
 
@@ -37,15 +41,6 @@ class Case:
     driver: Driver
     touched: Touched
     everyone: bool = False
-
-
-@dataclass(slots=True)
-class _Reorg:
-    """What unsettled entries of one chain left behind."""
-
-    touched: Touched = field(default_factory=Touched)
-    tip: int | None = None
-    """The highest retracted block; None: nothing was retracted."""
 
 
 class MarginMonitor:
@@ -63,8 +58,11 @@ class MarginMonitor:
         self.standings = dict(standings)
         self.rule = rule_of(settings)
         self._started_at = started_at
+        self._patient_until = started_at + PATIENCE
         self._screen = Screen(self.rule)
-        self._reorgs: dict[ChainId, _Reorg] = {}
+        self._pending: dict[ChainId, Pending] = {}
+        self.unsaved: dict[AccountId, None] = {}
+        """Accounts whose standing changed without an event; whoever commits it clears this."""
 
     # Folds: each gives the case to be decided
 
@@ -73,23 +71,40 @@ class MarginMonitor:
         markets = dict.fromkeys(self.portfolio.markets_of(price.asset))
         return Case(self._driver(Cause.PRICE, price.published_at), Touched(markets=markets))
 
-    def entry(self, entry: JournalEntry) -> Case | None:
-        """None while inside a reorg: such a state never was the chain's. Raises JournalMismatch."""
-        reorg = self._reorgs.setdefault(entry.chain, _Reorg())
-        reorg.touched.add(self.portfolio.fold(entry))
-        if entry.op is Op.RETRACT:
-            reorg.tip = max(reorg.tip or 0, entry.block.number)
-        if not entry.settles:
+    def entry(self, entry: JournalEntry, now: int) -> Case | None:
+        """None while inside a reorg: such a state never was the chain's; and for what is history at unix
+        second `now`: see `risk.history`. Raises JournalMismatch."""
+        pending = self._pending.setdefault(entry.chain, Pending())
+        pending.add(entry, self.portfolio.fold(entry))
+        present = min(self.portfolio.priced_at or now, now)
+        old = entry.block.timestamp < present - TOLERANCE
+        pending.history = entry.block if old and entry.settles else None
+        if old or not entry.settles:
             return None
-        del self._reorgs[entry.chain]
-        cause = Cause.CHAIN if reorg.tip is None else Cause.REORG
-        as_of = entry.block.timestamp
-        block = (entry.chain, entry.block.number)
-        driver = Driver(cause, as_of, as_of < self._started_at, block, reorg.tip)
-        return Case(driver, reorg.touched)
+        return self._settled(entry.chain, entry.block, entry.block.timestamp)
+
+    @property
+    def history(self) -> dict[ChainId, BlockRef]:
+        """Chains whose last blocks were too old to be judged, and where each stands."""
+        return {chain: each.history for chain, each in self._pending.items() if each.history is not None}
+
+    def level(self, chain: ChainId, now: int) -> Case:
+        """The chain's history is all there is: it is judged as of `now`, the time of the prices."""
+        return self._settled(chain, self.history[chain], now)
+
+    def _settled(self, chain: ChainId, block: BlockRef, as_of: int) -> Case:
+        pending = self._pending.pop(chain)
+        cause = Cause.CHAIN if pending.retracted is None else Cause.REORG
+        place = Place(chain, block.number)
+        driver = Driver(cause, as_of, as_of < self._started_at, place, pending.retracted)
+        return Case(driver, pending.touched)
 
     def registration(self, record: AccountRecord, now: int) -> Case:
-        return Case(Driver(Cause.REGISTRY, now, past=False), self.portfolio.register(record))
+        touched = self.portfolio.register(record)
+        for pending in self._pending.values():
+            if any(map(pending.holds, touched.accounts)):
+                pending.touched.add(touched)  # an address that is history makes its new account history
+        return Case(Driver(Cause.REGISTRY, now, past=False), touched)
 
     def interest(self, now: int) -> Case:
         return Case(Driver(Cause.INTEREST, now, past=False), Touched(), everyone=True)
@@ -124,7 +139,8 @@ class MarginMonitor:
         self, case: Case, decided: Mapping[AccountId, None], markets: Sequence[Market]
     ) -> Iterator[Sequence[AccountId]]:
         yield from self.mirror()
-        for found in self._screen.candidates(self.portfolio, case.driver.as_of):
+        as_of = case.driver.as_of
+        for found in self._screen.candidates(self.portfolio, as_of, patient=as_of < self._patient_until):
             yield from _portions(
                 account
                 for account in found
@@ -143,9 +159,13 @@ class MarginMonitor:
             yield ()
 
     def decide(self, accounts: Iterable[AccountId], driver: Driver) -> list[MarginEvent]:
-        """Evaluate these accounts exactly; those whose state changes take their new standing at once."""
+        """Evaluate these accounts exactly, but for those that are history; those whose state changes take
+        their new standing at once."""
         events = []
+        held = [each for each in self._pending.values() if each.history is not None]
         for account in accounts:
+            if held and any(each.holds(account) for each in held):
+                continue
             event = self._decide(account, driver)
             if event is not None:
                 events.append(event)
@@ -153,27 +173,33 @@ class MarginMonitor:
 
     def _decide(self, account: AccountId, driver: Driver) -> MarginEvent | None:
         before = self.standings.get(account, UNKNOWN)
-        sums = totals(self.portfolio, account, driver.as_of)
-        if sums is None:
+        found = valuation_of(self.portfolio, account, driver.as_of)
+        if found.unpriced and driver.as_of < self._patient_until:
             return None
-        state = decide(sums, before.state, self.rule)
+        state = judge(found, before.state, self.rule)
         if state is before.state:
+            after = moved(before, driver)
+            if after is not before:
+                self.standings[account] = after
+                self.unsaved[account] = None
             return None
-        now = assess(self.portfolio, account, sums, state, driver.as_of, self.rule)
-        step = transition(account, before, now, driver, self.inputs(driver.as_of))
+        now = assess(self.portfolio, account, found, state, driver.as_of, self.rule, self.settings)
+        inputs = self.inputs(driver.as_of, [leg.market for leg in found.unpriced])
+        step = transition(account, before, now, driver, inputs)
         if step is None:
             return None
         self.standings[account], event = step
         self._screen.set_state(account, state)
         return event
 
-    def inputs(self, as_of: int) -> MarginInputs:
+    def inputs(self, as_of: int, unpriced: Sequence[Market] = ()) -> MarginInputs:
         chains = self.portfolio.chains
         return MarginInputs(
             price_seq=self.portfolio.price_seq,
             chains=tuple(chains[chain] for chain in sorted(chains)),
             configuration=self.settings.fingerprint,
             as_of=as_of,
+            unpriced=names(unpriced) if unpriced else (),
         )
 
     def state(self, account: AccountId) -> MarginState:

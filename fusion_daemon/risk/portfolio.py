@@ -60,7 +60,11 @@ class Portfolio:
     def __init__(self, tokens: Mapping[tuple[ChainId, Address], AssetId], chains: Iterable[ChainId]) -> None:
         self.prices: dict[AssetId, Price] = {}
         self.price_seq = 0
+        self.priced_at = 0
+        """Unix seconds of the last price folded; 0: none yet."""
         self.chains = {chain: ChainInput(chain, 0, 0) for chain in chains}
+        self.start_heads: Mapping[ChainId, int] = {}
+        """Where the journals stood when the picture was read: up to there a retract may take anything back."""
         self.records: dict[AccountId, AccountRecord] = {}
         self.markets: list[Market] = []
         self.dirty: dict[AccountId, None] = {}
@@ -168,14 +172,21 @@ class Portfolio:
     def set_price(self, price: Price) -> None:
         self.prices[price.asset] = price
         self.price_seq = price.seq
+        self.priced_at = price.published_at
 
     def fold(self, entry: JournalEntry) -> Touched:
-        """Apply or retract an entry and move the chain's place to it. Raises JournalMismatch."""
+        """Apply or retract an entry and move the chain's place to it. Raises JournalMismatch.
+
+        INVARIANT: no history is trimmed before the journal is past its head of the start. So retracts
+        that were pending then find every value they take away, however deep the reorg was, and a life
+        that JournalMismatch ended is not followed by another one that ends the same way.
+        """
         touched = self._change(entry, forward=entry.op is Op.APPLY)
         self.chains[entry.chain] = place_of(entry)
-        for change in entry.changes:
-            if isinstance(change, IndexUpdate):
-                self.market(entry.chain, change.vault, change.token).index.trim()
+        if entry.op is Op.APPLY and entry.seq > self.start_heads.get(entry.chain, 0):
+            for change in entry.changes:
+                if isinstance(change, IndexUpdate):
+                    self.market(entry.chain, change.vault, change.token).index.trim()
         return touched
 
     def unwind(self, entries: Sequence[JournalEntry]) -> None:

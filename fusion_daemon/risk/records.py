@@ -16,7 +16,7 @@ from fusion_daemon.domain.margin import (
     MarginKind,
     MarginState,
 )
-from fusion_daemon.risk.episodes import Standing
+from fusion_daemon.risk.episodes import Place, Standing
 from fusion_daemon.store.writes import Execute, SqlValue
 
 MARGIN_COLUMNS = (
@@ -37,17 +37,22 @@ MARGIN_COLUMNS = (
 )
 
 SAVE_STANDINGS = """
-INSERT INTO margin_states (account, state, episode, step, corrected_chain, corrected_tip)
-SELECT * FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+INSERT INTO margin_states (account, state, episode, step, causes, withdrawn)
+SELECT account, state, episode, step, causes::jsonb, withdrawn::jsonb
+FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
+    AS moved (account, state, episode, step, causes, withdrawn)
 ON CONFLICT (account) DO UPDATE SET
     state = excluded.state, episode = excluded.episode, step = excluded.step,
-    corrected_chain = excluded.corrected_chain, corrected_tip = excluded.corrected_tip
+    causes = excluded.causes, withdrawn = excluded.withdrawn
 """
 
 SAVE_CONFIGURATION = """
 INSERT INTO risk_configuration (fingerprint) VALUES ($1)
 ON CONFLICT (only_row) DO UPDATE SET fingerprint = excluded.fingerprint
 """
+
+
+_Places = list[tuple[int, int]]
 
 
 class _Figures(msgspec.Struct, frozen=True):
@@ -71,6 +76,7 @@ class _Inputs(msgspec.Struct, frozen=True):
     chains: tuple[_Chain, ...]
     configuration: str
     as_of: int
+    unpriced: tuple[str, ...]
 
 
 class MarginRow(msgspec.Struct, frozen=True):
@@ -140,6 +146,7 @@ def event_of(row: MarginRow) -> MarginEvent:
             chains=tuple(ChainInput(ChainId(each.chain), each.seq, each.block) for each in inputs.chains),
             configuration=inputs.configuration,
             as_of=inputs.as_of,
+            unpriced=inputs.unpriced,
         ),
     )
 
@@ -163,12 +170,13 @@ def inputs_json(inputs: MarginInputs) -> dict[str, object]:
         "chains": [{"chain": each.chain, "seq": each.seq, "block": each.block} for each in inputs.chains],
         "configuration": inputs.configuration,
         "as_of": inputs.as_of,
+        "unpriced": list(inputs.unpriced),
     }
 
 
-def save_standings(events: Iterable[MarginEvent], standings: Mapping[AccountId, Standing]) -> Execute:
-    """The last standing of every account among the events."""
-    accounts = list(dict.fromkeys(event.account for event in events))
+def save_standings(accounts: Iterable[AccountId], standings: Mapping[AccountId, Standing]) -> Execute:
+    """The standing of each of these accounts, named once."""
+    accounts = list(accounts)
     chosen: Sequence[Standing] = [standings[account] for account in accounts]
     return Execute(
         SAVE_STANDINGS,
@@ -177,10 +185,19 @@ def save_standings(events: Iterable[MarginEvent], standings: Mapping[AccountId, 
             [int(each.state) for each in chosen],
             [each.episode for each in chosen],
             [each.step for each in chosen],
-            [None if each.corrected is None else each.corrected.chain for each in chosen],
-            [None if each.corrected is None else each.corrected.tip for each in chosen],
+            [_places_json(each.causes) for each in chosen],
+            [_places_json(each.withdrawn) for each in chosen],
         ),
     )
+
+
+def _places_json(places: Iterable[Place]) -> str:
+    return msgspec.json.encode([(place.chain, place.block) for place in places]).decode()
+
+
+def places_of(column: bytes) -> tuple[Place, ...]:
+    """A column of margin_states that lists places."""
+    return tuple(Place(ChainId(chain), block) for chain, block in msgspec.json.decode(column, type=_Places))
 
 
 def _text(value: int | None) -> str | None:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 KEPT = 1_024
 """Values of one register that stay in memory. A retract that reaches deeper restarts the actor, which
-reads the history again."""
+reads the history again and keeps all of it until that retract is folded."""
 
 
 class JournalMismatch(Failure):

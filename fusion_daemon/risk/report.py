@@ -10,7 +10,7 @@ from fusion_daemon.domain.margin import MarginFigures, MarginInputs, MarginState
 from fusion_daemon.domain.price import Price
 from fusion_daemon.risk.episodes import UNKNOWN
 from fusion_daemon.risk.monitor import MarginMonitor
-from fusion_daemon.risk.valuation import assess, balance_at, totals, value_at
+from fusion_daemon.risk.valuation import assess, balance_at, valuation_of, value_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class LegReport:
     balance: int
     """Base units, interest included."""
     usd: int | None
-    """USD x 1e8; None: no price or no parameters yet."""
+    """USD x 1e8 at the worst that its price allows; None: no price or no parameters yet."""
     threshold_bps: int | None
     price: Price | None
 
@@ -38,8 +38,8 @@ class AccountMargin:
     episode: int
     step: int
     confirmed: bool
-    figures: MarginFigures | None
-    """At `inputs.as_of`; None while a leg has no value."""
+    figures: MarginFigures
+    """At `inputs.as_of`, at the worst that the prices allow."""
     health_low: int | None
     health_high: int | None
     credit_usd: int
@@ -54,21 +54,21 @@ def report(monitor: MarginMonitor, account: AccountId, now: int) -> AccountMargi
     if not registered and not portfolio.knows(account):
         return None
     standing = monitor.standings.get(account, UNKNOWN)
-    sums = totals(portfolio, account, now)
-    shown = None if sums is None else assess(portfolio, account, sums, standing.state, now, monitor.rule)
+    found = valuation_of(portfolio, account, now)
+    shown = assess(portfolio, account, found, standing.state, now, monitor.rule, monitor.settings)
     return AccountMargin(
         account=account,
         registered=registered,
         state=standing.state,
         episode=standing.episode,
         step=standing.step,
-        confirmed=shown is not None and shown.confirmed,
-        figures=None if shown is None else shown.figures,
-        health_low=None if shown is None else shown.health_low,
-        health_high=None if shown is None else shown.health_high,
+        confirmed=shown.confirmed,
+        figures=shown.figures,
+        health_low=shown.health_low,
+        health_high=shown.health_high,
         credit_usd=portfolio.credit(account),
         legs=_legs(monitor, account, now),
-        inputs=monitor.inputs(now),
+        inputs=monitor.inputs(now, [leg.market for leg in found.unpriced]),
     )
 
 

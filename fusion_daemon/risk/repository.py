@@ -18,8 +18,8 @@ from fusion_daemon.domain.journal import (
 )
 from fusion_daemon.domain.margin import ChainInput, MarginEvent, MarginState
 from fusion_daemon.domain.price import Price, PriceStatus
-from fusion_daemon.risk.episodes import Retraction, Standing
-from fusion_daemon.risk.records import MarginRow, event_of
+from fusion_daemon.risk.episodes import Standing
+from fusion_daemon.risk.records import MarginRow, event_of, places_of
 from fusion_daemon.risk.snapshot import Position, RegisterValue, Snapshot
 from fusion_daemon.store import Reader, Row
 
@@ -205,11 +205,12 @@ def _price(row: Row) -> Price:
 
 
 def _standing(row: Row) -> tuple[AccountId, Standing]:
-    chain, tip = row.optional_integer("corrected_chain"), row.optional_integer("corrected_tip")
-    corrected = None if chain is None or tip is None else Retraction(ChainId(chain), tip)
-    state = MarginState(row.integer("state"))
     return AccountId(row.text("account")), Standing(
-        state, row.integer("episode"), row.integer("step"), corrected
+        MarginState(row.integer("state")),
+        row.integer("episode"),
+        row.integer("step"),
+        places_of(row.json("causes")),
+        places_of(row.json("withdrawn")),
     )
 
 

@@ -132,9 +132,7 @@ def _recorded(recorded: RecordedEvent) -> dict[str, object]:
     }
 
 
-def _figures(figures: MarginFigures | None) -> dict[str, str | None] | None:
-    if figures is None:
-        return None
+def _figures(figures: MarginFigures) -> dict[str, str | None]:
     return {
         "collateral_usd": decimal_text(figures.collateral_usd, USD_DECIMALS),
         "debt_usd": decimal_text(figures.debt_usd, USD_DECIMALS),

@@ -46,7 +46,7 @@ _NEVER = 1e150
 
 
 class Factors:
-    """What one unit of each market is worth at a moment, USD x 1e8; one column a market."""
+    """What one unit of each market is worth at a moment at the worst, USD x 1e8; one column a market."""
 
     __slots__ = ("collateral", "dearest", "debt", "unvalued_collateral", "unvalued_debt")
 
@@ -73,10 +73,10 @@ class Factors:
             self.unvalued_debt.append(column)
             return
         unit = 10**parameters.decimals
-        self.collateral[column, 0] = price.usd / unit
-        self.collateral[column, 1] = price.usd * parameters.liquidation_threshold_bps / unit
-        self.debt[column] = price.usd * market.index_at(at) / (unit * RAY)
-        self.dearest = max(self.dearest, price.usd / unit)
+        self.collateral[column, 0] = price.usd_low / unit
+        self.collateral[column, 1] = price.usd_low * parameters.liquidation_threshold_bps / unit
+        self.debt[column] = price.usd_high * market.index_at(at) / (unit * RAY)
+        self.dearest = max(self.dearest, price.usd_high / unit)
 
 
 class _Block:
@@ -119,7 +119,7 @@ class _Block:
                 owes = True
         self.legs[row] = float(count) if owes else 0.0
 
-    def could_differ(self, bounds: Floats, factors: Factors) -> Booleans:
+    def could_differ(self, bounds: Floats, factors: Factors, *, patient: bool) -> Booleans:
         rows = slice(len(self.accounts))
         slack = (self.collateral.shape[1] + 32) * 2.0**-52
         sums: Floats = self.collateral[rows] @ factors.collateral
@@ -136,9 +136,9 @@ class _Block:
         better = (collateral * (1 + slack) >= better_score * least) & (threshold * (1 + slack) >= better_health * least)
         # Without debt an account is HEALTHY: it differs only if it was not.
         differs = np.where(legs > 0, worse | better, self.state[rows] > 0)
-        if factors.unvalued_collateral:
+        if patient and factors.unvalued_collateral:
             differs &= ~(self.collateral[rows][:, factors.unvalued_collateral] > 0).any(axis=1)
-        if factors.unvalued_debt:
+        if patient and factors.unvalued_debt:
             differs &= ~(self.debt[rows][:, factors.unvalued_debt] > 0).any(axis=1)
         return differs
 
@@ -177,15 +177,18 @@ class Screen:
             block, row = self._place(account)
             block.state[row] = state
 
-    def candidates(self, portfolio: Portfolio, at: int) -> Iterator[list[AccountId]]:
+    def candidates(self, portfolio: Portfolio, at: int, *, patient: bool) -> Iterator[list[AccountId]]:
         """Per block of accounts: those whose state at these prices and this second could differ.
+
+        Who holds or owes what has no value is left out while `patient`; else that counts as nothing.
 
         The portfolio must not change before the iterator is exhausted.
         """
         factors = Factors(portfolio, at)
         for block in self._blocks:
             block.widen(len(portfolio.markets))
-            yield [block.accounts[row] for row in np.flatnonzero(block.could_differ(self._bounds, factors))]
+            differs = block.could_differ(self._bounds, factors, patient=patient)
+            yield [block.accounts[row] for row in np.flatnonzero(differs)]
 
 
 def _bounds_of(rule: Rule) -> Floats:

@@ -33,6 +33,16 @@ SCORE_LIMITS = Limits(5_000, 3_000, 1_500)
 HEALTH_LIMITS = Limits(15_000, 12_500, 10_000)
 
 
+PRICE_LIFETIME = 180.0
+PRICE_SLACK = 60.0
+"""Seconds by which a publication may be late: a restart, a store that stalls."""
+
+
+def price_lifetime(heartbeat: float) -> float:
+    """Of a price that is published every `heartbeat` seconds: one publication may be missing."""
+    return 2 * heartbeat + PRICE_SLACK
+
+
 @dataclass(frozen=True, slots=True)
 class RiskSettings:
     """Raises RiskSettingsInvalid unless the limits fall and a health factor below 1 is LIQUIDATION."""
@@ -44,12 +54,14 @@ class RiskSettings:
     """Of the health factor; 10,000 is a health factor of 1."""
     hysteresis_bps: int = 200
     """A state gets better only when both measures reach the better level's bound x (1 + this)."""
+    lifetimes: Mapping[AssetId, float] = field(default_factory=dict)
+    """Seconds for which a published price stands for the present one; PRICE_LIFETIME where none is named."""
     assumed_threshold_bps: int = 7_500
     """Liquidation threshold at which a cure by deposit is quoted to an account without collateral."""
     interest_seconds: float = 60.0
     """How often debts are looked at for interest alone. Decides when, not what: not in the fingerprint."""
     fingerprint: str = field(init=False)
-    """SHA-256 (hex) of everything above that decides a state or a figure, as canonical JSON."""
+    """SHA-256 (hex) of everything above that decides a state, a figure or a confirmation, as canonical JSON."""
 
     def __post_init__(self) -> None:
         for limits in (self.score, self.health):
@@ -60,6 +72,10 @@ class RiskSettings:
         if not 0 <= self.hysteresis_bps < BPS:
             raise _invalid(f"The hysteresis is {self.hysteresis_bps} bps.")
         object.__setattr__(self, "fingerprint", _fingerprint(self))
+
+    def lifetime(self, asset: AssetId) -> float:
+        """Seconds after its publication for which a price of the asset may confirm anything."""
+        return self.lifetimes.get(asset, PRICE_LIFETIME)
 
 
 def _invalid(happened: str) -> RiskSettingsInvalid:
@@ -78,6 +94,7 @@ def _fingerprint(settings: RiskSettings) -> str:
             "assumed_threshold_bps": settings.assumed_threshold_bps,
             "health_bps": settings.health.falling(),
             "hysteresis_bps": settings.hysteresis_bps,
+            "lifetimes": sorted(settings.lifetimes.items()),
             "score_bps": settings.score.falling(),
             "tokens": tokens,
         },

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fusion_daemon.domain.account import AccountRecord
 from fusion_daemon.domain.identifiers import AccountId, Address, ChainId
-from fusion_daemon.domain.journal import JournalEntry, Register, Side
+from fusion_daemon.domain.journal import JournalEntry, Register, Side, journal_stream
 from fusion_daemon.domain.margin import ChainInput
 from fusion_daemon.domain.price import Price
 from fusion_daemon.risk.episodes import Standing
@@ -68,6 +68,7 @@ def restore(snapshot: Snapshot, portfolio: Portfolio) -> Iterator[None]:
     for price in snapshot.prices:
         portfolio.set_price(price)
     portfolio.price_seq = snapshot.price_seq
+    portfolio.start_heads = {chain: snapshot.heads.get(journal_stream(chain), 0) for chain in portfolio.chains}
     for number, record in enumerate(snapshot.records, 1):
         portfolio.register(record)
         if number % _PORTION == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from fusion_daemon.demo.stage import Stage
 from fusion_daemon.domain.identifiers import hex_of
@@ -16,7 +17,7 @@ class Expectation:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._standings: dict[str, Standing] = {}
-        self._prices: dict[str, int] = {}
+        self._prices: dict[str, Tick] = {}
         self._seen = 0
         self.transitions: set[Transition] = set()
 
@@ -30,10 +31,11 @@ class Expectation:
         """Prices stood still (but for heartbeats); each account changed in one transaction at most. Which price
         number such an event names depends on the interleaving, so it is left out of the comparison."""
         for tick in committed_ticks(self._stage, self._seen):
-            assert self._prices.setdefault(tick.asset, tick.usd) == tick.usd, "a price moved in this phase"
+            known = self._prices.setdefault(tick.asset, tick)
+            assert (known.held_at, known.owed_at) == (tick.held_at, tick.owed_at), "a price moved in this phase"
             self._seen = tick.seq
         now = int(time.time())
-        same = [Tick(0, asset, usd, now) for asset, usd in self._prices.items()]
+        same = [replace(tick, seq=0, at=now) for tick in self._prices.values()]
         self.transitions.update(self._fold(same))
 
     def _fold(self, ticks: list[Tick]) -> list[Transition]:

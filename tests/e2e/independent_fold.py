@@ -112,6 +112,19 @@ class Tick:
     asset: str
     usd: int
     at: int
+    low: int
+    high: int
+    live: bool
+
+    @property
+    def held_at(self) -> int:
+        """What collateral is worth: in doubt, as little as may be."""
+        return self.usd if self.live else self.low
+
+    @property
+    def owed_at(self) -> int:
+        """What a debt weighs: in doubt, as much as may be."""
+        return self.usd if self.live else self.high
 
 
 @dataclass
@@ -130,7 +143,7 @@ def fold(
     owners: Mapping[Account, Sequence[str]],
     ticks: Iterable[Tick],
     standings: dict[Account, Standing] | None = None,
-    prices: dict[str, int] | None = None,
+    prices: dict[str, Tick] | None = None,
 ) -> list[Transition]:
     """Transitions of every account over the ticks, positions standing still.
 
@@ -140,7 +153,7 @@ def fold(
     prices = {} if prices is None else prices
     found: list[Transition] = []
     for tick in ticks:
-        prices[tick.asset] = tick.usd
+        prices[tick.asset] = tick
         for account, addresses in owners.items():
             standing = standings.setdefault(account, Standing())
             collateral, weighted, debt = _value(books, addresses, prices, tick.at)
@@ -156,7 +169,7 @@ def fold(
 
 
 def _value(
-    books: Sequence[tuple[Book, Mapping[str, str]]], addresses: Sequence[str], prices: Mapping[str, int], at: int
+    books: Sequence[tuple[Book, Mapping[str, str]]], addresses: Sequence[str], prices: Mapping[str, Tick], at: int
 ) -> tuple[int, Fraction, int]:
     collateral, weighted, debt = 0, Fraction(0), 0
     for (book, assets), owner in zip(books, addresses, strict=True):
@@ -167,14 +180,14 @@ def _value(
             if price is None:
                 assert held == owed == 0, f"{asset} is held but was never priced"
                 continue
-            value = floor(Fraction(held * price, 10**decimals))
+            value = floor(Fraction(held * price.held_at, 10**decimals))
             collateral += value
             weighted += Fraction(value * threshold, 10_000)
             if owed:
                 index, rate, since = book.index[token]
                 grown = floor(Fraction(index * (RAY + rate * max(at - since, 0)), RAY))
                 balance = ceil(Fraction(owed * grown, RAY))
-                debt += ceil(Fraction(balance * price, 10**decimals))
+                debt += ceil(Fraction(balance * price.owed_at, 10**decimals))
     return collateral, weighted, debt
 
 

@@ -4,6 +4,7 @@ cause, and who was told of a lost branch is told that it is lost. Reorgs are see
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -116,7 +117,8 @@ def test_a_margin_call_is_corrected_and_reinstated(stage: Stage) -> None:
 def test_a_branch_that_comes_back(stage: Stage, down: bool) -> None:
     """A -> B -> A, on the project's own node: ``1 <- 2(borrow)``, then ``1 <- 2'``, then ``1 <- 2(borrow) <- 3``.
     With `down` the daemon is killed on B: its next life knows A's blocks from the store alone."""
-    fake = FakeNode(chain_id=stage.deployments[SECOND].chain_id)
+    # Of today: older than its prices, the chain would be history to the calculator.
+    fake = FakeNode(chain_id=stage.deployments[SECOND].chain_id, genesis_time=int(time.time()) - 60)
     with serve(fake):
         _watch(stage, fake.url)
         fake.mine(

@@ -198,9 +198,18 @@ def book_positions(books: Sequence[Book]) -> set[PositionRow]:
 
 def committed_ticks(stage: Stage, after: int) -> list[Tick]:
     async def query(reader: Reader) -> list[Tick]:
-        rows = await reader.fetch("SELECT seq, asset, usd, published_at FROM prices WHERE seq > $1 ORDER BY seq", after)
+        rows = await reader.fetch("SELECT * FROM prices WHERE seq > $1 ORDER BY seq", after)
         return [
-            Tick(row.integer("seq"), row.text("asset"), row.integer("usd"), row.integer("published_at")) for row in rows
+            Tick(
+                seq=row.integer("seq"),
+                asset=row.text("asset"),
+                usd=row.integer("usd"),
+                at=row.integer("published_at"),
+                low=row.integer("usd_low"),
+                high=row.integer("usd_high"),
+                live=row.text("status") == "live",
+            )
+            for row in rows
         ]
 
     return read(stage.dsn, query)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,10 +37,11 @@ class FakeBlock:
     hash: bytes
     parent: bytes
     logs: tuple[FakeLog, ...]
+    genesis_time: int
 
     @property
     def timestamp(self) -> int:
-        return GENESIS_TIME + self.number * BLOCK_SECONDS
+        return self.genesis_time + self.number * BLOCK_SECONDS
 
     def header(self, fill_bloom: bool) -> Json:
         return {
@@ -50,7 +51,7 @@ class FakeBlock:
             "timestamp": hex(self.timestamp),
             "logsBloom": "0x" + (_bloom(self.logs) if fill_bloom else 0).to_bytes(256, "big").hex(),
             "receiptsRoot": "0x" + keccak(self.hash).hex() if self.logs or not fill_bloom else EMPTY_TRIE,
-            "transactions": [],
+            "transactions": [log["transactionHash"] for log in self.wire_logs()],
         }
 
     def wire_logs(self) -> list[Json]:
@@ -61,7 +62,7 @@ class FakeBlock:
                 "data": "0x" + log.data.hex(),
                 "blockNumber": hex(self.number),
                 "blockHash": "0x" + self.hash.hex(),
-                "transactionHash": "0x" + keccak(self.hash + bytes([index % 256])).hex(),
+                "transactionHash": "0x" + keccak(self.hash + index.to_bytes(4, "big")).hex(),
                 "transactionIndex": hex(index),
                 "logIndex": hex(index),
                 "removed": False,
@@ -97,10 +98,18 @@ class Faults:
     """A range answer is cut after so many logs, without a word."""
     empty_ranges: bool = False
     """A range answer is always []."""
+    unindexed: int = 0
+    """eth_getLogs finds nothing in the last so many blocks, by hash either."""
+    without_receipts: int = 0
+    """The receipts of the last so many blocks are not there yet."""
+    no_block_receipts: bool = False
+    """The node has no eth_getBlockReceipts."""
     no_bloom: bool = False
     """Bloom filters are zero, although the blocks have receipts."""
     no_tags: bool = False
-    """`safe` and `finalized` are unknown."""
+    """`safe` and `finalized` are refused …"""
+    tag_refusal: tuple[int, str] = (-39001, "unknown block tag")
+    """… with this error."""
     hangs: int = 0
     """So many requests are read and never answered."""
     broken: int = 0
@@ -116,17 +125,22 @@ class FakeNode:
     chain_id: int = 31_337
     finality: int = 64
     """`finalized` is so many blocks behind the head, `safe` half as many."""
+    genesis_time: int = GENESIS_TIME
+    """Unix seconds of block 0."""
     faults: Faults = field(default_factory=Faults)
     requests: list[str] = field(default_factory=list)
     """Methods asked for, with `by range` or `by hash` for logs."""
     url: str = ""
 
     def __post_init__(self) -> None:
-        genesis = FakeBlock(0, keccak(b"genesis%d" % self.chain_id), bytes(32), ())
+        genesis = FakeBlock(0, keccak(b"genesis%d" % self.chain_id), bytes(32), (), self.genesis_time)
         self.blocks: dict[bytes, FakeBlock] = {genesis.hash: genesis}
         self.head = genesis
         self.final_number: int | None = None
         """Overrides `finality` while set."""
+        self.before_answer: Callable[[Sequence[Json]], None] | None = None
+        """Called with the calls of every HTTP request before it is answered: a scenario moves the chain between
+        two of them."""
         self._salt = 0
         self._lock = threading.RLock()
         self._released = threading.Event()
@@ -139,7 +153,7 @@ class FakeNode:
         with self._lock:
             self._salt += 1
             digest = keccak(self.head.hash + self._salt.to_bytes(8, "big"))
-            block = FakeBlock(self.head.number + 1, digest, self.head.hash, logs)
+            block = FakeBlock(self.head.number + 1, digest, self.head.hash, logs, self.genesis_time)
             self.blocks[block.hash] = block
             self.head = block
         return block
@@ -157,6 +171,12 @@ class FakeNode:
                 chain.append(self.blocks[chain[-1].parent])
         return chain[::-1]
 
+    def ancestor(self, block: FakeBlock, number: int) -> FakeBlock:
+        """The block at `number` below `block`; `block` itself when that is lower already."""
+        while block.number > number:
+            block = self.blocks[block.parent]
+        return block
+
     # --- JSON-RPC ------------------------------------------------------------------------------------------
 
     def answer(self, method: str, params: list[object]) -> object:
@@ -166,6 +186,12 @@ class FakeNode:
                     return hex(self.chain_id)
                 case "eth_getBlockByNumber":
                     return self._header(cast("str", params[0]))
+                case "eth_getBlockByHash":
+                    return self._block_of(cast("str", params[0])).header(True)
+                case "eth_getBlockReceipts" if not self.faults.no_block_receipts:
+                    return self._receipts(self._block_of(cast("str", params[0])))
+                case "eth_getTransactionReceipt":
+                    return self._receipt(cast("str", params[0]))
                 case "eth_getLogs":
                     return self._logs(cast("dict[str, object]", params[0]))
         raise RpcError(-32601, f"the method {method} does not exist")
@@ -182,7 +208,7 @@ class FakeNode:
             case "latest":
                 number = top
             case "safe" | "finalized" if self.faults.no_tags:
-                raise RpcError(-39001, "unknown block tag")
+                raise RpcError(*self.faults.tag_refusal)
             case "safe":
                 number = max(0, (top + final) // 2)
             case "finalized":
@@ -209,12 +235,27 @@ class FakeNode:
         return found if faults.logs_per_range is None else found[: faults.logs_per_range]
 
     def _of_block(self, block_hash: str, addresses: list[str]) -> list[Json]:
+        return self._wired(self._block_of(block_hash), addresses)
+
+    def _block_of(self, block_hash: str) -> FakeBlock:
         block = self.blocks.get(bytes.fromhex(block_hash[2:]))
         if block is None or block not in self._visible():
             raise RpcError(-32000, "unknown block")
-        return self._wired(block, addresses)
+        return block
+
+    def _receipts(self, block: FakeBlock) -> list[Json] | None:
+        """One transaction per log."""
+        if block.number > self.head.number - self.faults.without_receipts:
+            return None
+        return [{"transactionHash": log["transactionHash"], "logs": [log]} for log in block.wire_logs()]
+
+    def _receipt(self, transaction: str) -> Json | None:
+        receipts = [receipt for block in self._visible() for receipt in self._receipts(block) or ()]
+        return next((receipt for receipt in receipts if receipt["transactionHash"] == transaction), None)
 
     def _wired(self, block: FakeBlock, addresses: list[str]) -> list[Json]:
+        if block.number > self.head.number - self.faults.unindexed:
+            return []
         logs = [log for log in block.wire_logs() if log["address"] in addresses]
         if self.faults.foreign_logs:
             logs = [log | {"blockHash": "0x" + bytes(32).hex()} for log in logs]
@@ -287,7 +328,10 @@ class _Handler(BaseHTTPRequestHandler):
             case "broken":
                 self._reply(502, b"<html>bad gateway</html>", {})
             case _:
-                answers = [self._answer(call) for call in (body if isinstance(body, list) else [body])]
+                calls = body if isinstance(body, list) else [body]
+                if self.fake.before_answer is not None:
+                    self.fake.before_answer(calls)
+                answers = [self._answer(call) for call in calls]
                 answered = answers if isinstance(body, list) else answers[0]
                 self._reply(200, json.dumps(answered).encode(), {"Content-Type": "application/json"})
 

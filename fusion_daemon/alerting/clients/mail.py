@@ -53,8 +53,12 @@ class MailClient:
 
     def _attempt(self, message: bytes, target: str, password: str | None) -> Outcome:
         deadline = time.monotonic() + self._timeout
+        if not f"{self._settings.username}{password}".isascii():  # smtplib would raise at the login
+            return Outcome(Verdict.FAILED, None, "The relay's user name or password is not ASCII.")
         try:
             relay = self._connect()
+        except UnicodeError:
+            return Outcome(Verdict.FAILED, None, "The relay's name is not one that a host can have.")
         except (smtplib.SMTPException, OSError) as error:
             return _unreached(error)
         try:

@@ -98,6 +98,7 @@ CREATE TABLE chain_state (
     head        bigint,                 -- as the chain's tags said at the last commit
     safe        bigint,                 -- null: the chain does not say
     finalized   bigint,                 -- never goes back; from the tag, else by depth
+    finality_named boolean  NOT NULL DEFAULT false,  -- the chain has named it: it is never counted any more
     latched     text,                   -- why the listener stopped for good (finality violated); null: it runs
     updated_at  timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);

@@ -25,14 +25,12 @@ CREATE TABLE margin_events (
 
 -- The last standing of every account that ever left HEALTHY; moved in the transaction of its events.
 CREATE TABLE margin_states (
-    account         text     COLLATE "C" PRIMARY KEY,
-    state           smallint NOT NULL,
-    episode         bigint   NOT NULL,
-    step            bigint   NOT NULL,
-    -- After a correction: the chain and the highest block that its reorg retracted.
-    corrected_chain bigint,
-    corrected_tip   bigint,
-    CHECK ((corrected_chain IS NULL) = (corrected_tip IS NULL))
+    account   text     COLLATE "C" PRIMARY KEY,
+    state     smallint NOT NULL,
+    episode   bigint   NOT NULL,
+    step      bigint   NOT NULL,
+    causes    jsonb    NOT NULL,  -- [[chain, block], …]: what of this episode a chain caused and no reorg withdrew
+    withdrawn jsonb    NOT NULL   -- [[chain, tip], …]: what reorgs withdrew in this episode, one a chain
 );
 
 -- The configuration under which every account was last evaluated.

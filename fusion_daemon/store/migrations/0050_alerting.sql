@@ -6,6 +6,7 @@ CREATE TABLE alerts (
     severity    smallint NOT NULL CHECK (severity BETWEEN 0 AND 2),
     account     text,
     episode     bigint,
+    step        integer,
     occurred_at timestamptz NOT NULL,
     accepted_at timestamptz NOT NULL,
     summary     text NOT NULL,
@@ -32,12 +33,20 @@ CREATE TABLE deliveries (
     destination text NOT NULL,
     secret_name text,
     severity    smallint NOT NULL,
+    -- The alert's, repeated: what keeps the steps of an episode in order for one receiver.
+    account     text,
+    episode     bigint,
+    step        integer,
+    -- superseded: the receiver has a later step of the episode, and an old one would now mislead.
     state       text NOT NULL CHECK (state IN (
-                    'pending', 'in_flight', 'retrying', 'delivered', 'accepted', 'rejected', 'exhausted')),
+                    'pending', 'in_flight', 'retrying', 'delivered', 'accepted', 'rejected', 'exhausted',
+                    'superseded')),
     created_at  timestamptz NOT NULL,
     -- When it may next be claimed; for one in flight, when it was claimed; for one that has ended, when it ended.
     due_at      timestamptz NOT NULL,
     attempts    integer NOT NULL DEFAULT 0,
+    -- How many of them the daemon did not live to see the end of: those use up no retry.
+    interruptions integer NOT NULL DEFAULT 0,
     claim_epoch bigint NOT NULL DEFAULT 0
 );
 
@@ -46,6 +55,7 @@ CREATE INDEX deliveries_by_alert ON deliveries (alert_id);
 CREATE INDEX deliveries_by_lane ON deliveries (severity, destination, due_at, id)
     WHERE state IN ('pending', 'retrying');
 CREATE INDEX deliveries_by_due ON deliveries (due_at) WHERE state IN ('pending', 'retrying');
+CREATE INDEX deliveries_by_episode ON deliveries (account, episode, step) WHERE episode IS NOT NULL;
 CREATE INDEX deliveries_in_flight ON deliveries (claim_epoch) WHERE state = 'in_flight';
 
 CREATE TABLE delivery_attempts (

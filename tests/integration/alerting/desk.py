@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from random import Random
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import trio
 from typing_extensions import TypeVarTuple, Unpack
@@ -30,6 +32,34 @@ Ts = TypeVarTuple("Ts")
 DEADLINE = 20.0
 
 
+class Stalled:
+    """A transaction that its client has given up, and the server has not: it commits when it is let go."""
+
+    def __init__(self, nursery: trio.Nursery, work: object) -> None:
+        self.work = work
+        """The next transaction that does this is the one."""
+        self._nursery = nursery
+        self.begun = trio.Event()
+        self._let_go = threading.Event()
+
+    async def begin(
+        self, store: Store, work: Callable[[Reader, Unpack[Ts]], Awaitable[object]], *args: *Ts
+    ) -> None:
+        """Until everything of it but its COMMIT is done."""
+        token = trio.lowlevel.current_trio_token()
+
+        async def held(reader: Reader) -> None:
+            await work(reader, *args)
+            token.run_sync_soon(self.begun.set)
+            await asyncio.to_thread(self._let_go.wait, DEADLINE)
+
+        self._nursery.start_soon(store.transact, held)
+        await self.begun.wait()
+
+    def let_go(self) -> None:
+        self._let_go.set()
+
+
 class WatchedStore(Store):
     """The real store, and word of every write that has committed."""
 
@@ -41,16 +71,25 @@ class WatchedStore(Store):
         self.refuse_commits = 0
         """How many of the next commits fail without having happened."""
         self.refused = trio.Event()
+        self.stall_commit: Literal["before", "after"] | None = None
+        """The next commit is not answered, having happened or not, until it is cancelled."""
+        self.commit_stalled = trio.Event()
         self.lose_answers = 0
         """How many of the next transactions commit and yet do not say so."""
+        self.stalled: Stalled | None = None
 
     async def commit(self, commit: Commit) -> None:
         if self.refuse_commits:
             self.refuse_commits -= 1
             self.refused.set()
             raise StoreUnavailable("The database is away.", "Nothing was recorded.", "Start it.")
-        await self._inner.commit(commit)
-        self._tell()
+        stalled, self.stall_commit = self.stall_commit, None
+        if stalled != "before":
+            await self._inner.commit(commit)
+            self._tell()
+        if stalled is not None:
+            self.commit_stalled.set()
+            await trio.sleep_forever()
 
     async def read(
         self, query: Callable[[Reader, Unpack[Ts]], Awaitable[T]], *args: *Ts, timeout: float = 30.0
@@ -60,6 +99,11 @@ class WatchedStore(Store):
     async def transact(
         self, work: Callable[[Reader, Unpack[Ts]], Awaitable[T]], *args: *Ts, timeout: float = 30.0
     ) -> T:
+        stalled = self.stalled
+        if stalled is not None and stalled.work is work:
+            self.stalled = None
+            await stalled.begin(self._inner, work, *args)
+            raise StoreUnavailable("The answer did not come in time.", "It may have happened.", "Look.")
         self._begun += 1
         number = self._begun
         result = await self._inner.transact(work, *args, timeout=timeout)

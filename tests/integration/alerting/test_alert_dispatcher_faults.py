@@ -8,7 +8,11 @@ from email.utils import formatdate
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 
+from fusion_daemon.alerting.channels import Channels
+from fusion_daemon.alerting.delivery import Delivery
+from fusion_daemon.alerting.retry import Outcome
 from fusion_daemon.alerting.settings import Receiver as Target
 from fusion_daemon.domain.account import Channel
 from fusion_daemon.domain.margin import MarginState
@@ -81,6 +85,63 @@ async def test_retry_after_is_waited_out(desk: Desk, receiver: Receiver, form: s
         desk.advance(8)
         await desk.store.until(DELIVERED.format(2))
     assert sorted(receiver.ids().values()) == [1, 2]
+
+
+async def test_a_502_for_a_warning_delays_no_margin_call(desk: Desk, receiver: Receiver) -> None:
+    """500, then a proxy's 502 without a time: the warning waits for minutes, another account's call for nothing."""
+    receiver.first(BROKEN, throttle(status=502))
+    desk.configure(webhook(receiver))
+    async with desk.started():
+        await desk.accept(margin_event(account="acct-w", after=MarginState.WARNING))
+        await desk.store.until("SELECT count(*) = 1 FROM delivery_attempts")
+        desk.advance(5)
+        await desk.store.until("SELECT count(*) = 2 FROM delivery_attempts")
+        await desk.accept(margin_event(account="acct-m"))
+        await desk.store.until(DELIVERED.format(1))
+    [row] = await desk.store.rows("SELECT attempts FROM deliveries WHERE state = 'retrying'")
+    assert row.integer("attempts") == 2
+
+
+ZONE_BEYOND_ANY_DATE = (("Retry-After", "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"),)
+
+
+async def test_a_retry_after_that_no_date_can_hold_stops_nobody(
+    desk: Desk, receiver: Receiver, other: Receiver
+) -> None:
+    """One receiver's header is that receiver's affair: the others are told, and it is tried again itself."""
+    receiver.first(Answer(503, ZONE_BEYOND_ANY_DATE))
+    desk.configure(webhook(receiver, "odd"), webhook(other, "well"))
+    async with desk.started():
+        await desk.accept(margin_event())
+        await desk.store.until(DELIVERED.format(1))
+        await desk.store.until("SELECT count(*) = 1 FROM deliveries WHERE state = 'retrying'")
+        desk.advance(5)
+        await desk.store.until(DELIVERED.format(2))
+
+
+async def test_an_error_that_nobody_foresaw_is_one_attempts_failure(
+    desk: Desk, receiver: Receiver, other: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The channel breaks on one delivery, in a way of its own: the other arrives, and the broken one ends."""
+    attempt = Channels.attempt
+
+    async def breaks(channels: Channels, delivery: Delivery, now: float) -> Outcome:
+        if delivery.receiver.name == "odd":
+            raise LookupError("whsec_quoted")
+        return await attempt(channels, delivery, now)
+
+    monkeypatch.setattr(Channels, "attempt", breaks)
+    desk.configure(webhook(receiver, "odd"), webhook(other, "well"))
+    async with desk.started() as dispatcher:
+        with capture_logs() as logs:
+            await desk.accept(margin_event())
+            await desk.store.until(DELIVERED.format(1))
+            await desk.store.until("SELECT count(*) = 1 FROM deliveries WHERE state = 'retrying'")
+        assert dispatcher.statistics().faults == 1
+    [row] = await desk.store.rows("SELECT detail FROM delivery_attempts WHERE outcome = 'failed'")
+    assert row.text("detail") == "The daemon met an error of its own (LookupError)."
+    [told] = [each for each in logs if each["event"] == "attempt_broke"]
+    assert (told["log_level"], told["exc_info"]) == ("error", True)
 
 
 async def test_a_redirect_is_never_followed(desk: Desk, receiver: Receiver, other: Receiver) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import trio
 import trio.testing
 
 import actors.alert_dispatcher
+from fusion_daemon.alerting.repository import claim_due
+from fusion_daemon.alerting.retry import MOST_INTERRUPTIONS, URGENT_CEILINGS
 from fusion_daemon.domain.margin import MarginState
 from fusion_daemon.runtime import ActorContext, Bell
 from fusion_daemon.runtime.actor import Pause
 from fusion_daemon.store import WriteConflict
-from tests.faults.receiver import HANG, Receiver, throttle
-from tests.integration.alerting.desk import Desk, webhook
+from tests.faults.receiver import BROKEN, HANG, Receiver, throttle
+from tests.integration.alerting.desk import DEADLINE, Desk, Stalled, webhook
 from tests.unit.alerting.margin_events import margin_event
 
 ALL_DELIVERED = (
@@ -113,6 +116,40 @@ async def test_interrupted_in_the_middle_of_a_request(desk: Desk, receiver: Rece
     assert [each.text("outcome") for each in outcomes] == ["interrupted", "delivered"]
 
 
+async def test_interruptions_use_up_no_retry(desk: Desk, receiver: Receiver) -> None:
+    """As many lives as there are retries end in the middle of an attempt; then the receiver fails once."""
+    receiver.always(HANG)
+    desk.configure(webhook(receiver))
+    await desk.accept(margin_event())
+    for life in range(1, len(URGENT_CEILINGS) + 1):
+        async with desk.started():
+            await trio.to_thread.run_sync(receiver.wait_for, life)
+    receiver.always(BROKEN)
+    async with desk.started():
+        await desk.store.until("SELECT count(*) = 1 FROM delivery_attempts WHERE outcome = 'failed'")
+        [row] = await desk.store.rows(
+            "SELECT state, attempts, extract(epoch FROM due_at)::float8 AS due FROM deliveries"
+        )
+        assert (row.text("state"), row.integer("attempts")) == ("retrying", len(URGENT_CEILINGS) + 1)
+        assert row.number("due") - desk.clock.now() <= URGENT_CEILINGS[0]
+
+
+async def test_a_delivery_that_ends_the_daemon_each_time_ends_itself(
+    desk: Desk, receiver: Receiver, other: Receiver
+) -> None:
+    desk.configure(webhook(receiver, "deadly"), webhook(other, "well"))
+    await desk.accept(margin_event())
+    await desk.store.write(
+        f"UPDATE deliveries SET attempts = 1, state = 'in_flight', interruptions = {MOST_INTERRUPTIONS - 1} "
+        "WHERE receiver = 'deadly'"
+    )
+    async with desk.started():
+        await desk.store.until("SELECT count(*) = 1 FROM deliveries WHERE state = 'exhausted'")
+        await desk.store.until("SELECT count(*) = 2 FROM deliveries WHERE state = 'delivered'")
+    assert receiver.arrivals() == []
+    assert {str(each.body["type"]) for each in other.arrivals()} == {"margin.opened", "alerting.channel_broken"}
+
+
 async def test_due_times_outlive_a_restart(desk: Desk, receiver: Receiver) -> None:
     receiver.first(throttle("120"))
     desk.configure(webhook(receiver))
@@ -140,6 +177,53 @@ async def test_a_claim_whose_answer_was_lost_is_found_again(
         await desk.store.until(ALL_DELIVERED)
     [row] = await desk.store.rows("SELECT attempts FROM deliveries")
     assert row.integer("attempts") == 1
+    assert list(receiver.ids().values()) == [1]
+
+
+SOMEBODY_WAITS = "SELECT count(*) = 1 AS holds FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+async def until_somebody_waits(desk: Desk) -> None:
+    with trio.fail_after(DEADLINE):
+        while not (await desk.store.rows(SOMEBODY_WAITS))[0].boolean("holds"):
+            await trio.lowlevel.checkpoint()
+
+
+async def test_a_claim_that_commits_after_it_was_given_up_is_found_again(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """claim … COMMIT on its way | given up; the next look waits for it | committed | found, released, delivered.
+
+    A look that did not wait would see nothing in flight, and nobody would look for it again."""
+    monkeypatch.setattr(actors.alert_dispatcher, "STORE_PAUSE", 0.0)
+    desk.configure(webhook(receiver))
+    await desk.accept(margin_event())
+    async with trio.open_nursery() as nursery:
+        desk.store.stalled = stalled = Stalled(nursery, claim_due)
+        async with desk.started():
+            await until_somebody_waits(desk)
+            stalled.let_go()
+            await desk.store.until(ALL_DELIVERED)
+    assert list(receiver.ids().values()) == [1]
+
+
+async def test_a_claim_that_commits_after_its_life_is_taken_up(desk: Desk, receiver: Receiver) -> None:
+    """The same across a restart: the next life waits for what the last one left on its way."""
+    desk.configure(webhook(receiver))
+    await desk.accept(margin_event())
+    async with trio.open_nursery() as nursery:
+        desk.store.stalled = stalled = Stalled(nursery, claim_due)
+        async with desk.started():
+            await stalled.begun.wait()
+
+        async def let_go() -> None:
+            await until_somebody_waits(desk)
+            stalled.let_go()
+
+        nursery.start_soon(let_go)
+        async with desk.started() as dispatcher:
+            await desk.store.until(ALL_DELIVERED)
+            assert dispatcher.statistics().interrupted == 1
     assert list(receiver.ids().values()) == [1]
 
 
@@ -203,3 +287,27 @@ async def test_stopping_in_good_order_sends_nothing_twice(
         await desk.look()
         assert dispatcher.statistics().interrupted == 0
     assert list(receiver.ids().values()) == [1]
+
+
+@pytest.mark.parametrize("stalled", ["before", "after"])
+async def test_stopping_in_the_middle_of_a_record_sends_nothing_twice(
+    desk: Desk, receiver: Receiver, other: Receiver, stalled: Literal["before", "after"]
+) -> None:
+    """One outcome's commit is under way, another has finished since, and the dispatcher is told to stop.
+
+    Whether the first had happened or not: both are on record, and nobody hears anything again."""
+    other.first(HANG)
+    desk.configure(webhook(receiver, "one"), webhook(other, "two"))
+    await desk.accept(margin_event())
+    desk.store.stall_commit = stalled
+    async with desk.started() as dispatcher:
+        await desk.store.commit_stalled.wait()
+        other.release()
+        with trio.fail_after(DEADLINE):
+            while dispatcher.statistics().in_flight:
+                await trio.lowlevel.checkpoint()
+    assert await desk.store.rows("SELECT FROM deliveries WHERE state <> 'delivered'") == []
+    async with desk.started() as dispatcher:
+        await desk.look()
+        assert dispatcher.statistics().interrupted == 0
+    assert list((receiver.ids() + other.ids()).values()) == [1, 1]

@@ -33,10 +33,11 @@ async def send(
     *,
     context: ssl.SSLContext | None = None,
     timeout: float = 5.0,
+    password: str = "geheim",
 ) -> Outcome:
     client = MailClient(settings, timeout, 4, context or trusting())
     request = MailRequest("msg_1", target, Mail("[CRITICAL] Grüße", "Text\n.\n", "mrg_1"), 1_700_000_000.0)
-    return await client.send(request, "geheim")
+    return await client.send(request, password)
 
 
 async def test_a_margin_call_by_mail(desk: Desk, sink: MailSink) -> None:
@@ -139,6 +140,17 @@ async def test_a_wrong_password_is_ours_to_mend() -> None:
     assert (outcome.verdict, outcome.code) == (Verdict.FAILED, 535)
     assert "geheim" not in outcome.detail
     assert sink.messages == []
+
+
+async def test_a_password_that_smtp_cannot_carry_is_said_not_raised() -> None:
+    with mail_sink(security=SmtpSecurity.STARTTLS, login=("desk", "pässword")) as sink:
+        outcome = await send(smtp(sink.port, SmtpSecurity.STARTTLS, "desk"), password="pässword")
+    assert outcome == Outcome(Verdict.FAILED, None, "The relay's user name or password is not ASCII.")
+
+
+async def test_a_relay_whose_name_no_host_can_have_is_said_not_raised() -> None:
+    outcome = await send(SmtpSettings("mail..example", 25, SmtpSecurity.NONE, "alerts@example.com"))
+    assert outcome == Outcome(Verdict.FAILED, None, "The relay's name is not one that a host can have.")
 
 
 async def test_without_starttls_nothing_is_sent_in_the_clear(sink: MailSink) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+
+import pytest
+import trio
+
 from fusion_daemon.domain.journal import Op
-from tests.faults.fake_node import FakeNode
-from tests.integration.chain.listening import Listening, fold, folded_positions
+from tests.faults.fake_node import FakeBlock, FakeNode, Json
+from tests.integration.chain.listening import PATIENCE, Life, Listening, fold, folded_positions
 from tests.unit.chain.vault_logs import ALICE, BOB, USDC, WETH, borrowed, credit_set, deposited, index_updated
 
 
@@ -90,6 +96,66 @@ async def test_shorter_branch_then_back_to_the_longer_one(listening: Listening, 
     await check(listening, node)
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_block_may_come_back_above_the_tip_and_below_finality(
+    listening: Listening, node: FakeNode, restarted: bool
+) -> None:
+    """``1 <- 2a <- 3a <- 4a``, then ``1 <- 2b``, then ``1 <- 2a <- 3a <- 4a <- 5a <- 6a`` with 4a final: 3a and 4a
+    are stored, off our chain, and not above what the node now calls final."""
+    node.final_number = 0
+    one = node.mine()
+    node.mine(deposited(ALICE, WETH, 5))
+    node.mine(deposited(ALICE, WETH, 6))
+    long = node.mine(deposited(ALICE, WETH, 7))
+    async with listening.live(node.url) as life:
+        await life.until_tip(long.hash)
+        node.switch(one)
+        await life.until_tip(node.mine().hash)
+        if not restarted:
+            await come_back(node, life, long)
+    if restarted:
+        async with listening.live(node.url) as life:
+            await come_back(node, life, long)
+    await check(listening, node)
+
+
+async def come_back(node: FakeNode, life: Life, long: FakeBlock) -> None:
+    node.switch(long)
+    node.mine()
+    node.final_number = long.number
+    await life.until_tip(node.mine().hash)
+
+
+async def test_the_chain_moves_back_before_the_branch_is_read(listening: Listening, node: FakeNode) -> None:
+    """``1 <- 2a <- 3a`` is stored; the node says ``1 <- 2b <- 3b`` while the ancestor is sought, and is back at 3a
+    when the branch is read above 1: 2a and 3a are not applied a second time."""
+    node.final_number = 0
+    one = node.mine()
+    node.mine(deposited(ALICE, WETH, 5))
+    ours = node.mine()
+    node.switch(one)
+    node.mine()
+    theirs = node.mine()
+    node.switch(ours)
+    branch_asked = threading.Event()
+
+    def move_back(calls: Sequence[Json]) -> None:
+        if calls[0]["params"] == ["0x2", False]:  # the branch begins at 2, the probe at 0
+            node.switch(ours)
+            branch_asked.set()
+
+    async with listening.live(node.url) as life:
+        await life.until_tip(ours.hash)
+        node.before_answer = move_back
+        node.switch(theirs)
+        assert await trio.to_thread.run_sync(branch_asked.wait, PATIENCE)
+        node.before_answer = None
+        tip = node.mine()
+        await life.until_tip(tip.hash)
+        assert life.listener.statistics().reorgs == 0
+    await check(listening, node)
+
+
 async def test_reorg_while_down(listening: Listening, node: FakeNode) -> None:
     one = node.mine()
     node.mine(deposited(ALICE, WETH, 5))
@@ -165,3 +231,27 @@ async def test_reorg_below_finality_latches_and_only_the_block_itself_clears_it(
     await check(listening, node)
     [row] = await listening.rows("SELECT latched FROM chain_state")
     assert row.optional_text("latched") is None
+
+
+async def test_a_backend_that_lags_below_finality_is_not_a_rewritten_chain(
+    listening: Listening, node: FakeNode
+) -> None:
+    """``18 (final) <- 19 <- 20`` becomes ``19 <- 20b``: the head comes from a backend that has 20b, the headers from
+    one that ends at 10. What it does not have, it does not deny."""
+    blocks = [node.head] + [node.mine() for _ in range(20)]
+    node.final_number = 18
+
+    def choose_backend(calls: Sequence[Json]) -> None:
+        node.faults.lag = 0 if calls[0]["params"] == ["latest", False] else 10
+
+    async with listening.live(node.url) as life:
+        await life.until_tip(blocks[20].hash)
+        node.before_answer = choose_backend
+        node.switch(blocks[19])
+        tip = node.mine()
+        assert "does not have block 1" in await life.until_health("DEGRADED")
+        [row] = await listening.rows("SELECT latched FROM chain_state")
+        assert row.optional_text("latched") is None
+        node.before_answer, node.faults.lag = None, 0
+        await life.until_tip(tip.hash)
+    await check(listening, node)

@@ -99,10 +99,22 @@ def test_a_wrong_secret_is_found_and_never_shown(
         found = findings(stage.config, FAILED)
     finally:
         file.write_text(right)
+        file.chmod(0o600)
     failed, says = found[subject]
     assert failed
     assert cure in says
     assert not text or text not in str(found)
+
+
+def test_two_keys_while_one_is_rotated_are_well_formed(stage: Stage) -> None:
+    file = stage.directory / "secrets" / RECEIVER_SECRET
+    right = file.read_text()
+    try:
+        file.write_text(f"{right}\nwhsec_{'A' * 40}\n")
+        assert findings(stage.config, 0)["signing key of desk"] == (False, "well-formed")
+    finally:
+        file.write_text(right)
+        file.chmod(0o600)
 
 
 def test_a_database_and_a_receiver_that_are_not_there_are_found(stage: Stage) -> None:

@@ -179,16 +179,16 @@ async def test_a_fall_on_the_chain_becomes_a_numbered_price_with_its_provenance(
             (1, ETH, 2000 * 10**8),
             (2, BTC, 60_000 * 10**8),
         ]
-        chain.send(eth, "updateAnswer(int256)", 1000 * 10**8)
+        chain.send(eth, "updateAnswer(int256)", 1500 * 10**8)
         fallen = await watch.next()
-        assert (fallen.seq, fallen.asset, fallen.usd) == (3, ETH, 1000 * 10**8)
+        assert (fallen.seq, fallen.asset, fallen.usd) == (3, ETH, 1500 * 10**8)
         assert fallen.status is PriceStatus.LIVE
         assert await watch.health(HealthLevel.OK) == ""
     stored = {each.price.asset: each for each in await store.read(latest_with_provenance)}
     assert stored[ETH].price == fallen
     assert stored[ETH].reason == "deviation"
     (used,) = stored[ETH].provenance.used
-    assert (used.source, used.usd, used.round_id) == (source(eth).name, str(1000 * 10**8), "2")
+    assert (used.source, used.usd, used.round_id) == (source(eth).name, str(1500 * 10**8), "2")
     assert len(used.payload_sha256) == 64
 
 
@@ -230,7 +230,7 @@ async def test_a_feed_that_is_not_the_configured_one_is_refused(store: Store, ch
         reason = await watch.health(HealthLevel.DEGRADED)
         assert hex_of(wrong) in reason
         assert "decimals() = '18'" in reason
-        assert "no Chainlink feed" in reason
+        assert "No contract answers at" in reason
     assert [price.asset for price in await store.read(latest_prices)] == [BTC]
     findings = await check_feeds(chain.call_many, CHAIN, sources)
     assert len(findings) == 2, "`check` finds the same"
@@ -246,6 +246,22 @@ async def test_disagreeing_sources_are_published_as_suspect_with_their_interval(
         suspect = await watch.next()
         assert suspect.status is PriceStatus.SUSPECT
         assert (suspect.usd_low, suspect.usd, suspect.usd_high) == (1000 * 10**8, 1500 * 10**8, 2000 * 10**8)
+
+
+async def test_a_crash_is_published_at_once_as_doubtful_and_confirmed_by_the_next_round(
+    store: Store, chain: Chain
+) -> None:
+    eth = chain.deploy(2000)
+    async with polling(store, chain, feed(ETH, source(eth))) as watch:
+        assert (await watch.next()).status is PriceStatus.LIVE
+        chain.send(eth, "updateAnswer(int256)", 1000 * 10**8)
+        crash = await watch.next()
+        assert (crash.status, crash.usd) == (PriceStatus.SUSPECT, 1000 * 10**8)
+        assert (crash.usd_low, crash.usd_high) == (1000 * 10**8, 2000 * 10**8)
+        later = crash.observed_at + 1
+        chain.send(eth, "updateRoundData(uint80,int256,uint256,uint256)", 3, 1001 * 10**8, later, later)
+        confirmed = await watch.next()
+        assert (confirmed.status, confirmed.usd, confirmed.usd_low) == (PriceStatus.LIVE, 1001 * 10**8, 1001 * 10**8)
 
 
 async def test_a_second_life_goes_on_and_fences_the_first(store: Store, chain: Chain) -> None:

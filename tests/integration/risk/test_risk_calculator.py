@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
@@ -69,7 +70,8 @@ async def crash(bench: Bench) -> None:
 
 
 async def reorgs(bench: Bench) -> None:
-    """Chain one: 2 <- 3a(borrow 8) <- 4a, then 2 <- 3b <- 4b, then 5b(borrow 8); chain two goes on beside."""
+    """Chain one: 2 <- 3a(borrow 8) <- 4a, then 2 <- 3b <- 4b, then 5b(borrow 8), which becomes
+    5c <- 6c(borrow 8): nobody's state changes, but the cause has moved. Chain two goes on beside."""
     one, taken = bench.writers[ONE], borrow(8, 1_400 * DOLLAR)
     one.apply(3, deposit(8, ETHER), taken, accrual(RAY + 5, 0, GENESIS + 36, 9))
     one.apply(4, accrual(RAY + 9, 0, GENESIS + 48))
@@ -79,6 +81,10 @@ async def reorgs(bench: Bench) -> None:
     one.apply(3, deposit(8, ETHER), fork="b", settles=False)
     one.apply(4, fork="b")
     one.apply(5, taken, fork="b")
+    await bench.write_journal(ONE)
+    one.retract(5, taken, fork="b")
+    one.apply(5, fork="c", settles=False)
+    one.apply(6, taken, fork="c")
     await bench.write_journal(ONE)
     bench.writers[TWO].apply(3, borrow(2, 300 * DOLLAR), accrual(RAY + RAY // 50, 7, GENESIS + 36, 5))
     await bench.write_journal(TWO)
@@ -145,6 +151,7 @@ async def test_a_kill_after_any_commit_changes_nothing(store: Store, monkeypatch
     assert len(expected[0]) >= 15
     assert {row[4] for row in expected[0]} == {kind.value for kind in MarginKind}  # type: ignore[index]
     assert commits >= 15
+    assert [json.loads(row[4]) for row in expected[3] if row[0] == name(8)] == [[[ONE, 6]]]  # type: ignore[index]
     kills = 0
     for cut in range(1, commits + 1):
         await wipe(store)
@@ -236,6 +243,32 @@ async def test_a_crossing_that_recovered_while_it_was_down_is_found_and_past(sto
         (name(7), MarginState.MARGIN_CALL, True),
         (name(7), MarginState.HEALTHY, True),
     ]
+
+
+async def test_history_that_a_kill_interrupts_is_history_to_the_next_life_too(store: Store) -> None:
+    """Prices of today; blocks 2(two loans) <- 3(account 7 repays) of GENESIS; the first life ends between them."""
+    bench = Bench(store)
+    now = int(bench.clock.now())
+    await bench.write_accounts(PROBE)
+    await bench.write_prices(usd(1, ETH, 1_000.0, now), usd(2, USD, 1.0, now))
+    one = bench.writers[ONE]
+    one.apply(1, *listed(), accrual(RAY, 0, GENESIS, 2))
+    one.apply(2, *(change for who in (7, 8) for change in (deposit(who, ETHER), borrow(who, 1_000 * DOLLAR))))
+    await bench.write_journal(ONE)
+    async with bench.running():
+        await bench.caught_up()
+    one.apply(3, borrow(7, -1_000 * DOLLAR))
+    await bench.write_journal(ONE)
+    async with bench.running():
+        await bench.caught_up()
+        await bench.write_prices(usd(3, ETH, 999.0, now))
+        await bench.caught_up()
+        assert await store.read(margin_events_after, 0, 100) == []
+        one.apply((now - GENESIS) // 12)
+        await bench.write_journal(ONE)
+        await bench.caught_up()
+    (event,) = await store.read(margin_events_after, 0, 100)
+    assert (event.account, event.after, event.inputs.price_seq) == (name(8), MarginState.LIQUIDATION, 3)
 
 
 async def test_a_second_calculator_fences_the_first(store: Store) -> None:

@@ -120,7 +120,8 @@ async def everything(reader: Reader) -> tuple[int, int, int, str]:
 async def plant(reader: Reader) -> list[Row]:
     """An alert to route, and a delivery that is due."""
     await reader.fetch(
-        "INSERT INTO alerts SELECT id, 't', severity, NULL, NULL, now(), now(), 's', '{}', state"
+        "INSERT INTO alerts (id, type, severity, occurred_at, accepted_at, summary, data, state)"
+        " SELECT id, 't', severity, now(), now(), 's', '{}', state"
         " FROM (VALUES ('w', 1, 'accepted'), ('c', 2, 'routed')) AS given (id, severity, state)"
     )
     return await reader.fetch(

@@ -200,6 +200,12 @@ def test_what_is_not_there_is_named() -> None:
         (Channel.EMAIL, "a@b@c.example", None),
         (Channel.EMAIL, "a,b@c.example", None),
         (Channel.EMAIL, "@c.example", None),
+        (Channel.EMAIL, ".a@c.example", None),
+        (Channel.EMAIL, "a..b@c.example", None),
+        (Channel.EMAIL, "a.@c.example", None),
+        (Channel.EMAIL, "a:b@c.example", None),
+        (Channel.EMAIL, "=?utf-8?b?_?=@c.example", None),
+        (Channel.EMAIL, "a" * 65 + "@c.example", None),
         (Channel.EMAIL, "a@", None),
         (Channel.EMAIL, "a@b..example", None),
         (Channel.EMAIL, "A <a@b.example>", None),
@@ -220,6 +226,7 @@ def test_contacts_that_cannot_be_told_safely_are_refused(
         (Channel.WEBHOOK, "http://[::1]:8080/alerts?x=1", "hook"),
         (Channel.EMAIL, "risk+desk@mail.example", None),
         (Channel.EMAIL, "root@localhost", None),
+        (Channel.EMAIL, "!#$%&'*+/?=^_`{|}~-@mail.example", None),
     ],
 )
 def test_usable_contacts_pass(channel: Channel, target: str, secret: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,11 +19,13 @@ MOST = 8
 
 def delivery(destination: str = "a", severity: Severity = Severity.CRITICAL) -> Delivery:
     alert = Alert("alert", "test", severity, None, 0, "", b"{}")
-    return Delivery("msg", alert, Receiver("r", Channel.WEBHOOK, "", None), destination, 1, NOW)
+    return Delivery("msg", alert, Receiver("r", Channel.WEBHOOK, "", None), destination, 1, 0, NOW)
 
 
-def ended(of: Delivery, verdict: Verdict, due_at: float | None = None) -> Attempt:
-    return Attempt(of, Outcome(verdict, None, ""), Decision(DeliveryState.RETRYING, due_at), NOW, 0.1)
+def ended(of: Delivery, verdict: Verdict, retry_after: float | None = None) -> Attempt:
+    """Tried again in an hour, whatever the receiver asked for."""
+    outcome = Outcome(verdict, None, "", retry_after)
+    return Attempt(of, outcome, Decision(DeliveryState.RETRYING, NOW + 3600), NOW, 0.1)
 
 
 def free(lanes: Lanes, destination: str, severity: Severity, now: float = NOW) -> int:
@@ -60,11 +63,21 @@ def test_success_opens_the_window_again() -> None:
 def test_nothing_goes_to_who_throttles_before_the_time_named() -> None:
     lanes = Lanes(MOST)
     lanes.begin(delivery())
-    lanes.end(ended(delivery(), Verdict.THROTTLED, NOW + 60))
+    lanes.end(ended(delivery(), Verdict.THROTTLED, 60))
     assert lanes.resumes_at(NOW) == NOW + 60
     assert all(free(lanes, "a", each, NOW + 59.9) == 0 for each in Severity)
     assert free(lanes, "a", Severity.CRITICAL, NOW + 60) == MOST // 2
     assert lanes.resumes_at(NOW + 60) is None
+
+
+@pytest.mark.parametrize("verdict", [Verdict.THROTTLED, Verdict.FAILED, Verdict.AMBIGUOUS])
+def test_one_that_names_no_time_is_muted_for_none(verdict: Verdict) -> None:
+    """A proxy's 502 for a warning that is due again in an hour; a margin call goes out at once."""
+    lanes = Lanes(MOST)
+    lanes.begin(delivery(severity=Severity.WARNING))
+    lanes.end(ended(delivery(severity=Severity.WARNING), verdict))
+    assert lanes.resumes_at(NOW) is None
+    assert free(lanes, "a", Severity.CRITICAL) == MOST // 2
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(Severity), st.sampled_from(Verdict))))

@@ -8,9 +8,11 @@ from dataclasses import replace
 from email import message_from_bytes
 from email.policy import default
 
-from hypothesis import given
+import pytest
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from fusion_daemon.accounts.contact_rules import is_mail_address
 from fusion_daemon.alerting.clients.mail import MailRequest, compose
 from fusion_daemon.alerting.rendering import (
     LARGEST_BODY,
@@ -43,6 +45,22 @@ def test_the_body_of_a_margin_call() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("health", "said"),
+    [
+        (12_345_678_901 * WAD + WAD // 2, "12345678901.5"),
+        (WAD - 1, "0.999999"),
+        (WAD + 1, "1"),
+        (11 * WAD // 10, "1.1"),
+    ],
+)
+def test_a_health_factor_is_shortened_behind_its_point_alone_and_never_up(health: int, said: str) -> None:
+    figures = replace(margin_event().figures, health_factor=health, cure_repay_usd=0)
+    event = replace(margin_event(), figures=figures, confirmed=False, health_low=health, health_high=None)
+    summary = margin_alert(event, None, Severity.WARNING).summary
+    assert f"; health factor {said}, unconfirmed: between {said} and unknown." in summary
+
+
 def test_doubt_is_said_not_hidden() -> None:
     event = replace(margin_event(), confirmed=False, health_low=WAD, health_high=12 * WAD // 10, past=True)
     alert = margin_alert(event, None, Severity.CRITICAL)
@@ -67,7 +85,7 @@ def test_without_debt_there_is_no_health_factor() -> None:
     )
     alert = margin_alert(replace(event, figures=figures), None, Severity.CRITICAL)
     assert json.loads(alert.data)["health_factor"] is None
-    assert alert.summary == "acct-1 is healthy again."
+    assert alert.summary == "acct-1 is healthy again; it was in a margin warning."
 
 
 @given(st.text(), st.integers(1, 10**9), st.integers(1, 10**9))
@@ -108,6 +126,20 @@ def test_a_mail_is_ascii_on_the_wire_and_its_subject_one_line(summary: str) -> N
         "From", "To", "Subject", "Date", "Message-ID", "References", "Auto-Submitted", "Content-Type",
         "Content-Transfer-Encoding", "MIME-Version",
     }  # fmt: skip
+
+
+@given(st.from_regex(r"[!#-'*+./0-:=?A-Z^-~-]{1,64}@[a-z0-9.-]{1,20}", fullmatch=True))
+@example(".a:b@x.com")
+@example("=?utf-8?b?_?=@x.com")
+@example("a..b@x.com")
+@example("!#$%&'*+/?=^_`{|}~-@x.com")
+def test_every_address_that_passes_for_one_can_be_written_to(target: str) -> None:
+    assume(is_mail_address(target))
+    alert = Alert("chn_1", "chain.stalled", Severity.WARNING, None, 1_700_000_000, "Stalled.", b"{}")
+    raw = compose(MailRequest("msg_1", target, mail(alert), 1_700_000_000.0), f"Fusion Prime <{target}>")
+    message = message_from_bytes(raw, policy=default)
+    for header in ("To", "From"):
+        assert [each.addr_spec for each in message[header].addresses] == [target]
 
 
 def test_the_mails_of_an_episode_are_one_thread() -> None:

@@ -125,6 +125,16 @@ def test_success_and_refusal_end_it(severity: Severity, jitter: float, attempt: 
         ("1.5", None),
         ("", None),
         ("²", None),
+        ("9" * 400, LONGEST_RETRY_AFTER),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999999999", None),
+        ("Mon, 01 Jan 2024 00:00:00 +9999", None),
+        ("Mon, 31 Dec 9999 23:59:59 -2359", LONGEST_RETRY_AFTER),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0),
+        ("1 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2024 99999999999999999999:00:00 GMT", None),
+        ("Mon, 01 Jan 2024 . GMT", None),
+        ("Mon,", None),
+        (",", None),
     ],
 )
 def test_retry_after(text: str, seconds: float | None) -> None:
@@ -134,6 +144,7 @@ def test_retry_after(text: str, seconds: float | None) -> None:
 @given(
     st.text(max_size=60)
     | st.from_regex(r"[A-Z][a-z]{2}, \d{1,9} [A-Z][a-z]{2} \d{1,9} \d\d:\d\d:\d\d .{0,9}")
+    | st.from_regex(r"[A-Z][a-z]{2}, \d{1,2} Jan \d{1,4} \d\d:\d\d:\d\d [+-]\d{1,30}", fullmatch=True)
 )
 def test_a_strange_retry_after_is_never_fatal(text: str) -> None:
     wait = parse_retry_after(text, NOW)

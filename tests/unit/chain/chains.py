@@ -23,5 +23,5 @@ def span(blocks: Sequence[FakeBlock]) -> Span:
     return Span(tuple(map(header, blocks)), tuple(log for block in blocks for log in logs_of(block)))
 
 
-def head(node: FakeNode, final: int) -> Head:
+def head(node: FakeNode, final: int | None) -> Head:
     return Head(0, header(node.head), None, final)

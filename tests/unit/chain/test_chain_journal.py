@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from fusion_daemon.chain.events import load_event_table
-from fusion_daemon.chain.journal import ChainView, Finality, Plan, plan_extend, plan_reorg
+from fusion_daemon.chain.journal import ChainView, Finality, Plan, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.reorg import common_ancestor
 from fusion_daemon.domain.identifiers import ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef, Change, JournalEntry, Op
 from fusion_daemon.store.writes import Copy, Execute, SqlValue
 from tests.faults.fake_node import FakeBlock, FakeLog, FakeNode
-from tests.unit.chain.chains import header, span
+from tests.unit.chain.chains import head, header, span
 from tests.unit.chain.vault_logs import (
     ALICE,
     BOB,
@@ -122,18 +122,19 @@ class Database:
             (BlockRef(row[2], Hash32(block), row[4]) for block, row in self.blocks.items() if block in self.canonical),  # type: ignore[arg-type]
             key=lambda ref: ref.number,
         )
-        lowest = min(finalized, refs[-1].number) if refs else 0
+        settled = min(finalized, refs[-1].number) if refs else finalized
         orphans = {
             Hash32(block): int(str(row[2]))
             for block, row in self.blocks.items()
-            if block not in self.canonical and int(str(row[2])) > finalized
+            if block not in self.canonical and int(str(row[2])) > settled
         }
         return ChainView(
             CHAIN,
             start,
-            tuple(ref for ref in refs if ref.number >= lowest),
+            tuple(ref for ref in refs if ref.number >= settled),
             orphans,
             finalized,
+            finalized >= 0,
             len(self.journal),
         )
 
@@ -183,9 +184,8 @@ class Following(RuleBasedStateMachine):
 
     @rule(lag=st.integers(0, 4))
     def finalise(self, lag: int) -> None:
-        tip = self.view.tip
-        if tip is not None and self.node.canonical()[-1].hash == tip.hash:
-            self.final = max(self.final, tip.number - lag)
+        """The node's final block may lie above our tip, and off the branch that we hold."""
+        self.final = max(self.final, self.node.head.number - lag)
 
     def _look(self, looks: list[int]) -> None:
         for most in looks:
@@ -194,7 +194,7 @@ class Following(RuleBasedStateMachine):
     def _follow(self, most: int) -> None:
         """What the listener does, without its I/O; `most` blocks at a time."""
         chain = self.node.canonical()
-        finality = Finality(chain[-1].number, None, min(self.final, chain[-1].number))
+        finality = Finality(chain[-1].number, None, min(self.final, chain[-1].number), True)
         if chain[-1].number < self.start:
             return
         theirs = [header(block) for block in chain]
@@ -277,8 +277,8 @@ def test_only_the_last_entry_of_a_reorg_settles() -> None:
     genesis = node.head
     node.mine(deposited(ALICE, WETH, 5))
     node.mine()
-    view = ChainView(CHAIN, 0, (), {}, -1, 0)
-    finality = Finality(2, None, 0)
+    view = ChainView(CHAIN, 0, (), {}, -1, False, 0)
+    finality = Finality(2, None, 0, True)
     first = plan_extend(view, 1, TABLE, finality, span(node.canonical()), {})
     node.switch(genesis)
     node.mine()
@@ -299,8 +299,8 @@ def test_only_the_last_entry_of_a_reorg_settles() -> None:
 def test_undecodable_logs_are_counted_and_stored() -> None:
     node = FakeNode()
     node.mine(garbled(), unknown(), deposited(ALICE, WETH, 5))
-    view = ChainView(CHAIN, 1, (), {}, -1, 0)
-    plan = plan_extend(view, 1, TABLE, Finality(1, None, 0), span(node.canonical()[1:]), {})
+    view = ChainView(CHAIN, 1, (), {}, -1, False, 0)
+    plan = plan_extend(view, 1, TABLE, Finality(1, None, 0, True), span(node.canonical()[1:]), {})
     [rows] = [write.rows for write in plan.commit.writes if isinstance(write, Copy) and write.table == "chain_logs"]
     assert plan.undecodable == 1
     assert [(row[9], row[10] is None) for row in rows] == [
@@ -308,3 +308,16 @@ def test_undecodable_logs_are_counted_and_stored() -> None:
         (None, True),
         ("CollateralDeposited", False),
     ]
+
+
+def test_only_a_chain_that_never_named_its_final_block_counts_back() -> None:
+    """Head 100, depth 64: 36 is final unless the chain says, or ever said, otherwise; what it said stays."""
+    node = FakeNode()
+    for _ in range(100):
+        node.mine()
+    never = ChainView(CHAIN, 0, (), {}, -1, False, 0)
+    named = ChainView(CHAIN, 0, (), {}, 10, True, 0)
+    assert finality_of(head(node, None), never, 64) == Finality(100, None, 36, False)
+    assert finality_of(head(node, 20), never, 64) == Finality(100, None, 20, True)
+    assert finality_of(head(node, None), named, 64) == Finality(100, None, 10, True)
+    assert finality_of(head(node, 20), named, 64) == Finality(100, None, 20, True)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from fusion_daemon.chain.blocks import Log, Span
-from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span, may_hold, unexplained
+from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span, complete, may_hold, unexplained
 from fusion_daemon.domain.identifiers import Hash32
 from tests.faults.fake_node import FakeNode
 from tests.unit.chain.chains import header, logs_of, span
@@ -106,3 +106,11 @@ def test_blocks_whose_bloom_is_not_explained_are_asked_again() -> None:
     assert unexplained([header(both)], [mine], (VAULT, STRANGER)) == (header(both),)
     assert unexplained([header(both)], [mine], (VAULT,)) == ()
     assert unexplained([header(both)], [], (VAULT,)) == (header(both),)
+
+
+def test_all_logs_of_a_block_make_up_its_bloom() -> None:
+    block = FakeNode().mine(deposited(ALICE, WETH, 5), deposited(BOB, WETH, 6))
+    [first, second] = logs_of(block)
+    assert complete(header(block), [first, second])
+    assert not complete(header(block), [second])
+    assert not complete(header(block), [])

@@ -47,3 +47,10 @@ def test_what_is_ill_is_coloured() -> None:
         ("  risk_calculator  restarting  since 2026-01-02 03:04:05Z, 2 restarts", "red"),
         ("    It fell.", "red"),
     ]
+
+
+@pytest.mark.parametrize("state", ["degraded", "paused", "stopped"])
+def test_what_does_not_do_its_work_is_not_well_although_ready(state: str) -> None:
+    running = ComponentStatus("aio", True, "running", SINCE, 0)
+    assert Readiness(True, (running,)).well
+    assert not Readiness(True, (running, ComponentStatus("oracle_poller", True, state, SINCE, 0))).well

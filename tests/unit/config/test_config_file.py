@@ -27,8 +27,10 @@ CHAIN = '[[chains]]\nid = 1\nname = "one"\nrpc_urls = ["http://127.0.0.1:8545"]\
 USDC = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
 USDC_AS_A = f'{{address = "{USDC}", asset = "A"}}'
 USDC_AS_B = f'{{address = "{USDC.lower()}", asset = "B"}}'
-STATIC = '[[oracle.assets]]\nasset = "A"\nsources = [{kind = "static", usd = "1,00"}]\n'
 RECEIVER = '[[alerting.receivers]]\nname = "a"\n'
+STATIC = '[[oracle.assets]]\nasset = "A"\nsources = [{{kind = "static", usd = "{}"}}]\n'
+MAIL_TO = 'channel = "email"\ntarget = '
+SENDER = '[alerting.smtp]\nhost = "h"\nsender = '
 
 
 def refusal(tmp_path: Path, text: str) -> str:
@@ -69,13 +71,21 @@ def load(tmp_path: Path, text: str) -> Config:
         ("chains.0.vaults.0 (chain 1): not an address: 0x12;", f'{CHAIN}vaults = ["0x12"]\n'),
         ("chains.0.tokens.0.asset (token eth): not an", f'{CHAIN}tokens = [{{address="{USDC}", asset="eth"}}]\n'),
         ("chains.0.vaults.0 (chain 1): not an address: 0xacac… (66", f'{CHAIN}vaults = ["0x{"ac" * 32}"]\n'),
-        ("oracle.assets.0.sources.0.static.usd (asset A): not an amount", f"{CHAIN}{STATIC}"),
+        ("oracle.assets.0.sources.0.static.usd (asset A): not an amount", f"{CHAIN}{STATIC.format('1,00')}"),
         ("the file: two [[chains]]", CHAIN * 2),
         ("the file: chain 1: nothing prices asset ETH", f'{CHAIN}tokens = [{{address="{USDC}", asset="ETH"}}]\n'),
+        ("oracle.assets.0.heartbeat_seconds", f"{CHAIN}{STATIC.format(1)}heartbeat_seconds = 29\n"),
+        ("oracle.assets.0.jump_bps", f"{CHAIN}{STATIC.format(1)}jump_bps = 0\n"),
+        ("oracle.poll_seconds", f"{CHAIN}[oracle]\npoll_seconds = 15.1\n"),
+        ("oracle.assets.0.sources.0.static.usd (asset A): not a price", f'{CHAIN}{STATIC.format("0.00000000")}'),
+        ("oracle.assets.0.sources.0.static.usd (asset A): not a price", f'{CHAIN}{STATIC.format("9" * 40)}'),
         ("risk: limits must fall", f"{CHAIN}[risk]\nscore_bps = [5000, 3000, -5]\n"),
         ("risk: limits must fall", f"{CHAIN}[risk]\nscore_bps = [3000, 5000, 10]\n"),
         ("alerting.receivers.0 (receiver a): a webhook", f'{CHAIN}{RECEIVER}channel="webhook"\ntarget="http://"\nsecret="s"'),
         ("the file: an e-mail receiver needs", f'{CHAIN}{RECEIVER}channel="email"\ntarget="a@b.example"'),
+        ("alerting.receivers.0 (receiver a): an e-mail receiver", f'{CHAIN}{RECEIVER}{MAIL_TO}"a:b@c.example"'),
+        ("alerting.smtp.sender: write an address", f'{CHAIN}{SENDER}"Fusion Prime"'),
+        ("alerting.smtp.sender: write an address", f'{CHAIN}{SENDER}"A <a@b.example>\\nBcc: c@d.example"'),
     ],
 )  # fmt: skip
 def test_the_wrong_key_is_named(tmp_path: Path, key: str, text: str) -> None:

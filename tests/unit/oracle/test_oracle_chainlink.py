@@ -33,6 +33,8 @@ NOW = 1_800_000_000
 ROUND = ("uint80", "int256", "uint256", "uint256", "uint80")
 FEED = ChainlinkSource(ChainId(1), Address(b"\xaa" * 20), 8, "ETH / USD", heartbeat=3600.0, slack=60.0)
 
+EIGHT, NAME = encode(["uint8"], [8]), encode(["string"], ["ETH / USD"])
+
 
 def payload(answer: int = 2000 * 10**8, updated_at: int = NOW - 10, round_id: int = (7 << 64) | 3) -> bytes:
     return encode(ROUND, (round_id, answer, updated_at, updated_at, round_id))
@@ -131,6 +133,13 @@ def test_an_answer_too_small_for_our_scale_is_no_price() -> None:
     assert "not a positive price" in rejection(payload(answer=10**10 - 1), fine)
 
 
+def test_an_answer_beyond_any_price_is_none() -> None:
+    # It would overflow what stores it, and the poller would fail over it for as long as the feed says so.
+    assert "more than any price" in rejection(payload(answer=2**255 - 1))
+    assert "more than any price" in rejection(payload(answer=10**30 + 1))
+    assert isinstance(read_round(FEED, payload(answer=10**30), float(NOW), skew=60.0), Reading)
+
+
 def test_a_round_without_a_time_is_not_complete() -> None:
     assert "not complete" in rejection(payload(updated_at=0))
 
@@ -177,7 +186,15 @@ def test_an_unanswered_question_is_no_mismatch() -> None:
     assert judge_identity(FEED, [good, failed]) is failed
 
 
+@pytest.mark.parametrize("answers", [(b"", b""), (b"", NAME), (EIGHT, b"")])
+def test_an_empty_answer_is_no_mismatch(answers: tuple[bytes, bytes]) -> None:
+    """A node that lags behind the feed's deployment answers 0x; a refusal would last until the next restart."""
+    found = judge_identity(FEED, answers)
+    assert isinstance(found, CallFailed)
+    assert "No contract answers at chainlink:1:0x" in str(found)
+
+
 def test_something_that_is_no_feed_is_a_mismatch() -> None:
-    found = judge_identity(FEED, [b"", b""])
+    found = judge_identity(FEED, [encode(["uint256"], [10**18]), NAME])
     assert isinstance(found, FeedMismatch)
     assert "no Chainlink feed" in str(found)

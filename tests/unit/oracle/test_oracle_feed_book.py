@@ -31,8 +31,12 @@ def settings(**sources: tuple[Source, ...]) -> OracleSettings:
     return OracleSettings(feeds, poll_interval=2.0)
 
 
-def reading(source: ChainlinkSource, usd: int, at: float = T0) -> Reading:
-    return Reading(source.name, source.independence, usd, int(at), at, source.heartbeat + source.slack, 1, "")
+def reading(
+    source: ChainlinkSource, usd: int, at: float = T0, *, round_id: int = 1, observed_at: int | None = None
+) -> Reading:
+    """Read at `at`; observed then too unless told otherwise."""
+    observed = int(at) if observed_at is None else observed_at
+    return Reading(source.name, source.independence, usd, observed, at, source.heartbeat + source.slack, round_id, "")
 
 
 def publish(book: FeedBook, now: float, head: int = 0) -> tuple[Publication, ...]:
@@ -105,6 +109,43 @@ def test_a_bad_answer_is_not_papered_over_by_an_earlier_good_one() -> None:
     assert book.troubles(T0 + 2) == (f"ETH is stale; {A.name}: answer 0 is not a positive price",)
 
 
+def test_a_lagging_endpoint_does_not_bring_an_older_round_back() -> None:
+    #  T0 round 501   +2 round 500 of 25 minutes ago: 501 stands   ...   +31 dark   |   +33 round 502
+    book = FeedBook(settings(ETH=(A,)), ())
+    book.record(reading(A, 1000, T0, round_id=501, observed_at=T0 - 10))
+    publish(book, T0)
+    for later in range(2, 31, 2):
+        book.record(reading(A, 1100, T0 + later, round_id=500, observed_at=T0 - 1500))
+        assert book.due(1, T0 + later) == ()
+    assert book.troubles(T0 + 30) == (f"ETH: {A.name} does not answer: it went back to round 500",)
+    assert (book.statistics()[0].readings, book.statistics()[0].rejections) == (1, 15)
+    (stale,) = publish(book, T0 + 31, head=1)
+    assert (stale.price.status, stale.price.usd) == (PriceStatus.STALE, 1000)
+    book.record(reading(A, 1001, T0 + 33, round_id=502))
+    assert [each.price.usd for each in publish(book, T0 + 33, head=2)] == [1001]
+
+
+def test_a_source_that_stays_at_an_older_round_is_believed_at_last() -> None:
+    book = FeedBook(settings(ETH=(A,)), ())
+    book.record(reading(A, 1000, T0, round_id=9, observed_at=T0))
+    for later in (2, 1800, 3662):  # 3,660 s after the first of them, a later round would have been due
+        book.record(reading(A, 1100, T0 + later, round_id=8, observed_at=T0 - 1))
+        assert book.statistics()[0].observed_at == T0
+    book.record(reading(A, 1100, T0 + 3663, round_id=8, observed_at=T0 - 1))
+    assert book.statistics()[0].observed_at == T0 - 1
+
+
+@pytest.mark.parametrize(
+    ("round_id", "observed_at"), [(6, T0), (6, T0 - 5), (5, T0), (4, T0 + 1), (5, T0 + 1)],
+    ids=["next", "next phase, older", "the same", "another feed behind the proxy", "the same, renewed"],
+)  # fmt: skip
+def test_what_is_not_earlier_by_number_and_time_is_taken(round_id: int, observed_at: int) -> None:
+    book = FeedBook(settings(ETH=(A,)), ())
+    book.record(reading(A, 1000, T0, round_id=5, observed_at=T0))
+    book.record(reading(A, 1001, T0 + 2, round_id=round_id, observed_at=observed_at))
+    assert [each.price.usd for each in publish(book, T0 + 2)] == [1001]
+
+
 MISMATCH = FeedMismatch("It answers decimals() = '18'.", "It is another feed.", "Correct it.")
 
 
@@ -137,16 +178,37 @@ def test_static_sources_are_always_fresh() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**12), st.integers(-5000, 5000)), max_size=20))
-def test_time_of_publication_never_goes_back_and_numbers_have_no_gap(steps: list[tuple[int, int]]) -> None:
+def test_published_time_goes_back_only_from_a_wrong_clock_and_numbers_have_no_gap(
+    steps: list[tuple[int, int]],
+) -> None:
     book = FeedBook(settings(ETH=(A,)), ())
     seen: list[Price] = []
     for usd, offset in steps:
         now = T0 + offset
         book.record(reading(A, usd, now))
-        seen.extend(each.price for each in publish(book, now, head=len(seen)))
+        for each in publish(book, now, head=len(seen)):
+            published_at = each.price.published_at
+            assert now <= published_at <= now + 60
+            assert not seen or published_at >= seen[-1].published_at or seen[-1].published_at > now + 60
+            seen.append(each.price)
     assert [each.seq for each in seen] == list(range(1, len(seen) + 1))
-    times = [each.published_at for each in seen]
-    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_clock_that_was_a_year_ahead_once_leaves_no_trace(restarted: bool) -> None:
+    #  T0, T0 | both at T0 + 1 year | the clock is right again: both at once at T0 + 2, by the clock
+    feeds = settings(ETH=(A,), USDC=(StaticSource(10**8),))
+    book = FeedBook(feeds, ())
+    book.record(reading(A, 100))
+    publish(book, T0)
+    wrong = publish(book, T0 + 365 * 86_400, head=2)
+    assert [each.price.published_at for each in wrong] == [T0 + 365 * 86_400] * 2
+    if restarted:
+        book = FeedBook(feeds, [each.price for each in wrong])
+    book.record(reading(A, 100, T0 + 2))
+    right = publish(book, T0 + 2, head=4)
+    assert [(each.price.asset, each.price.published_at) for each in right] == [(ETH, T0 + 2), ("USDC", T0 + 2)]
+    assert publish(book, T0 + 4, head=6) == ()
 
 
 def test_sources_are_counted() -> None:

@@ -55,6 +55,7 @@ class FakeChains:
     feeds: dict[Address, FakeFeed]
     down: set[ChainId] = field(default_factory=set)
     hanging: set[ChainId] = field(default_factory=set)
+    without_code: set[ChainId] = field(default_factory=set)
     batches: list[tuple[ChainId, int]] = field(default_factory=list)
 
     async def __call__(self, chain: ChainId, calls: Sequence[Call]) -> Sequence[bytes | CallFailed]:
@@ -64,6 +65,8 @@ class FakeChains:
         await trio.lowlevel.checkpoint()
         if chain in self.down:
             raise DOWN
+        if chain in self.without_code:
+            return [b""] * len(calls)
         return [self.feeds[to].answer(data) if to in self.feeds else DOWN for to, data in calls]
 
 
@@ -182,29 +185,45 @@ async def test_a_fall_is_published_at_the_next_poll_and_a_tremor_is_not(mock_clo
     async with running(chains, {"ETH": [source(1)]}) as stage:
         chains.feeds[address(1)].usd = 1995  # 25 bps
         await pass_time(mock_clock, 2)
+        chains.feeds[address(1)].usd = 1500
+        await pass_time(mock_clock, 2)
+        assert stage.seen() == [("ETH", 2000, "live"), ("ETH", 1500, "live")]
+
+
+async def test_a_crash_is_published_at_once_and_confirmed_within_half_a_minute(mock_clock: MockClock) -> None:
+    # 2,000 | 1,000, which one feed alone tells: suspect at the next poll | it stands by it: live 30 s later
+    chains = FakeChains({address(1): FakeFeed(2000)})
+    async with running(chains, {"ETH": [source(1)]}) as stage:
         chains.feeds[address(1)].usd = 1000
         await pass_time(mock_clock, 2)
-        assert stage.seen() == [("ETH", 2000, "live"), ("ETH", 1000, "live")]
+        assert stage.seen() == [("ETH", 2000, "live"), ("ETH", 1000, "suspect")]
+        assert stage.level() is HealthLevel.DEGRADED
+        assert stage.context.health.reason == "ETH is suspect: it lies between 1000 and 2000 USD"
+        await pass_time(mock_clock, 29)
+        assert stage.seen()[2:] == []
+        await pass_time(mock_clock, 2)
+        assert stage.seen()[2:] == [("ETH", 1000, "live")]
+        assert stage.level() is HealthLevel.OK
 
 
 async def test_readings_conflate_while_a_commit_is_under_way(mock_clock: MockClock) -> None:
     chains, store = FakeChains({address(1): FakeFeed(2000)}), FakeStore()
     async with running(chains, {"ETH": [source(1)]}, store) as stage:
         store.held = trio.Event()
-        for usd in (1900, 1700, 1400, 1000):
+        for usd in (1900, 1800, 1700, 1600):
             chains.feeds[address(1)].usd = usd
             await pass_time(mock_clock, 2)
         store.held.set()
         await wait_all_tasks_blocked()
-        assert [usd for _, usd, _ in stage.seen()] == [2000, 1900, 1000], "1700 and 1400 were overtaken"
+        assert [usd for _, usd, _ in stage.seen()] == [2000, 1900, 1600], "1800 and 1700 were overtaken"
 
 
 async def test_a_hanging_chain_delays_no_other(mock_clock: MockClock) -> None:
     chains = FakeChains({address(1): FakeFeed(2000), address(2): FakeFeed(1)}, hanging={TEN})
     async with running(chains, {"ETH": [source(1)], "USDC": [source(2, TEN)]}) as stage:
-        chains.feeds[address(1)].usd = 1000
+        chains.feeds[address(1)].usd = 1500
         await pass_time(mock_clock, 2)
-        assert stage.seen() == [("ETH", 2000, "live"), ("ETH", 1000, "live")]
+        assert stage.seen() == [("ETH", 2000, "live"), ("ETH", 1500, "live")]
         assert stage.level() is HealthLevel.DEGRADED
         assert "USDC has no price yet" in stage.context.health.reason
 
@@ -259,6 +278,17 @@ async def test_a_feed_proves_itself_late_when_its_node_was_down_at_the_start(moc
         await pass_time(mock_clock, 2)
         assert chains.batches == [(ONE, 3), (ONE, 3)]
         assert stage.seen() == [("ETH", 2000, "live")]
+
+
+async def test_a_feed_proves_itself_late_when_its_node_had_not_seen_it_yet(mock_clock: MockClock) -> None:
+    chains = FakeChains({address(1): FakeFeed(2000)}, without_code={ONE})
+    async with running(chains, {"ETH": [source(1)]}) as stage:
+        assert stage.seen() == []
+        assert "No contract answers at" in stage.context.health.reason
+        chains.without_code.clear()
+        await pass_time(mock_clock, 2)
+        assert stage.seen() == [("ETH", 2000, "live")]
+        assert stage.level() is HealthLevel.OK
 
 
 async def test_a_restart_goes_on_from_the_committed_prices(mock_clock: MockClock) -> None:

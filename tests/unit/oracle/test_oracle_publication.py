@@ -40,7 +40,8 @@ def test_a_move_of_exactly_the_threshold_counts(after: int, expected: Reason | N
 
 
 def test_the_heartbeat_is_kept() -> None:
-    for later, expected in ((0, None), (59, None), (60, Reason.HEARTBEAT), (61, Reason.HEARTBEAT)):
+    beat = Reason.HEARTBEAT
+    for later, expected in ((0, None), (59, None), (60, beat), (61, beat), (-60, None), (-61, beat)):
         assert reason_to_publish(FEED, figure(10_000), published(10_000), T0 + later) is expected
 
 

@@ -94,13 +94,14 @@ class JournalWriter:
 
 
 class Desk:
-    """A monitor and what it has said so far."""
+    """A monitor and what it has said so far; `now` is the clock's time when a block is folded."""
 
     def __init__(self, settings: RiskSettings | None = None, started_at: int = 0) -> None:
         settings = settings or RiskSettings(TOKENS)
         self.portfolio = Portfolio(TOKENS, (ONE, TWO))
         self.monitor = MarginMonitor(settings, self.portfolio, {}, started_at)
         self.events: list[MarginEvent] = []
+        self.now = GENESIS
 
     def conclude(self, case: Case | None) -> list[MarginEvent]:
         """The events of one case, in the order in which they are committed."""
@@ -117,7 +118,7 @@ class Desk:
         return self.conclude(self.monitor.price(price))
 
     def fold(self, *entries: JournalEntry) -> list[MarginEvent]:
-        return [event for entry in entries for event in self.conclude(self.monitor.entry(entry))]
+        return [event for entry in entries for event in self.conclude(self.monitor.entry(entry, self.now))]
 
 
 def opened_market(desk: Desk, writer: JournalWriter, eth: float = 2_000.0) -> None:

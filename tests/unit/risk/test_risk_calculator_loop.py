@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 import trio
 import trio.testing
 
-from actors.risk_calculator import MarginOf, RiskCalculator, Sources
+from actors.risk_calculator import UNCOMMITTED_SECONDS, MarginOf, RiskCalculator, Sources
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange
 from fusion_daemon.domain.identifiers import ChainId
-from fusion_daemon.domain.journal import JournalEntry, journal_stream
-from fusion_daemon.domain.margin import MARGIN_STREAM, Cause, MarginEvent
+from fusion_daemon.domain.journal import JournalEntry, Side, journal_stream
+from fusion_daemon.domain.margin import MARGIN_STREAM, Cause, ChainInput, MarginEvent
 from fusion_daemon.domain.price import PRICE_STREAM, Price
+from fusion_daemon.risk.history import STEADY_SECONDS
 from fusion_daemon.risk.margin import RAY
 from fusion_daemon.risk.report import AccountMargin
-from fusion_daemon.risk.settings import RiskSettings
-from fusion_daemon.risk.snapshot import Snapshot
+from fusion_daemon.risk.settings import Limits, RiskSettings
+from fusion_daemon.risk.snapshot import Position, RegisterValue, Snapshot
 from fusion_daemon.runtime import ActorContext, Bell, Mailbox, MailboxPolicy, TargetDied, Topic, TrioClock
 from fusion_daemon.store import Claim, Commit, Reader, Store, Write
 from tests.unit.risk.margin_scene import (
@@ -29,23 +30,32 @@ from tests.unit.risk.margin_scene import (
     ONE,
     TOKENS,
     USD,
+    USDC,
+    VAULT,
+    WETH,
     JournalWriter,
     accrual,
     borrow,
     deposit,
     listed,
     name,
+    owner,
     usd,
 )
 
 A_YEAR = 365 * 86_400
 
 
-class FakeStore(Store):
-    """Remembers commits; everything starts at 0."""
+NOTHING = Snapshot([], [], {}, [], [], 0, [], {}, {}, RiskSettings(TOKENS).fingerprint)
 
-    def __init__(self) -> None:
+
+class FakeStore(Store):
+    """Remembers commits; everything starts at 0 unless the test says where it starts."""
+
+    def __init__(self, snapshot: Snapshot = NOTHING, positions: Mapping[str, int] | None = None) -> None:
         self.committed: list[Commit] = []
+        self._snapshot = snapshot
+        self._positions = positions or {}
 
     async def commit(self, commit: Commit) -> None:
         await trio.lowlevel.checkpoint()
@@ -53,16 +63,18 @@ class FakeStore(Store):
 
     async def claim(self, owner: str, *, produces: Sequence[str] = (), consumes: Sequence[str] = ()) -> Claim:
         await trio.lowlevel.checkpoint()
-        return Claim(owner, 1, dict.fromkeys(produces, 0), dict.fromkeys(consumes, 0))
+        positions = dict.fromkeys(consumes, 0) | dict(self._positions)
+        return Claim(owner, 1, dict.fromkeys(produces, 0), positions)
 
     async def read(self, query: object, *args: object, timeout: float = 30.0) -> Snapshot:  # type: ignore[override]
         await trio.lowlevel.checkpoint()
-        return Snapshot([], [], {}, [], [], 0, [], {}, {}, RiskSettings(TOKENS).fingerprint)
+        return self._snapshot
 
 
 @dataclass
 class Stage:
     store: FakeStore = field(default_factory=FakeStore)
+    settings: RiskSettings = field(default_factory=lambda: RiskSettings(TOKENS))
     prices: Topic[Price] = field(default_factory=lambda: Topic(PRICE_STREAM, 10_000))
     accounts: Topic[AccountChange] = field(default_factory=lambda: Topic(ACCOUNT_STREAM, 100))
     journal: Topic[JournalEntry] = field(default_factory=lambda: Topic(journal_stream(ONE), 10_000))
@@ -77,6 +89,10 @@ class Stage:
         async def nothing(_after: int, _limit: int) -> Sequence[object]:
             raise AssertionError("the buffers are large enough here")
 
+        async def entries(after: int, limit: int) -> Sequence[JournalEntry]:
+            await trio.lowlevel.checkpoint()
+            return self.chain.entries[after : after + limit]
+
         async def no_entries(_r: Reader, _c: ChainId, _a: int, _l: int) -> Sequence[JournalEntry]:
             return ()
 
@@ -90,15 +106,14 @@ class Stage:
             self.accounts,
             nothing,  # type: ignore[arg-type]
             {ONE: self.journal},
-            {ONE: nothing},  # type: ignore[dict-item]
+            {ONE: entries},
             no_entries,
         )
         context = ActorContext(
             "risk_calculator", TrioClock(GENESIS + 100.0), on_started=lambda: task_status.started(context)
         )
-        await RiskCalculator(self.store, RiskSettings(TOKENS), sources, self.margin, Bell(), self.requests, accept).run(
-            context
-        )
+        calculator = RiskCalculator(self.store, self.settings, sources, self.margin, Bell(), self.requests, accept)
+        await calculator.run(context)
 
     def lend(self, scaled: int, rate: int = 0) -> None:
         """Two prices, a listing, and account 1 with 1 WETH and a debt."""
@@ -180,5 +195,69 @@ async def test_what_has_no_price_is_said(autojump_clock: trio.testing.MockClock)
         assert stage.told == []
         stage.prices.publish(1, [usd(1, ETH, 2_000.0), usd(2, USD, 1.0)])
         await trio.testing.wait_all_tasks_blocked()
+        assert context.health.reason == ""
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_changed_limit_is_not_applied_to_what_the_backlog_has_overtaken(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """1(listing) <- 2(1 WETH; owes 1,000: health 1.60)  the cursor  <- 3(repays 500: health 3.20)  the head.
+
+    Between two lives the operator raises the limit to 1.75. In the state that is, nobody is below it."""
+    chain = JournalWriter()
+    listing = (*listed(), accrual(RAY, 0, GENESIS, 2))
+    chain.apply(1, *listing)
+    chain.apply(2, deposit(1, ETHER), borrow(1, 1_000 * DOLLAR))
+    repaid = chain.apply(3, borrow(1, -500 * DOLLAR))
+    held = [
+        Position(ONE, VAULT, owner(1), WETH, Side.COLLATERAL, ETHER),
+        Position(ONE, VAULT, owner(1), USDC, Side.DEBT, 500 * DOLLAR),
+    ]
+    stream = journal_stream(ONE)
+    snapshot = Snapshot(
+        positions=held,
+        registers=[RegisterValue(ONE, 1, value) for value in listing],
+        backlog={ONE: [repaid]},
+        places=[ChainInput(ONE, 2, 2)],
+        prices=[usd(1, ETH, 2_000.0), usd(2, USD, 1.0)],
+        price_seq=2,
+        records=[],
+        standings={},
+        heads={PRICE_STREAM: 2, stream: 3},
+        fingerprint="of another configuration",
+    )
+    strict = RiskSettings(TOKENS, health=Limits(17_500, 16_500, 16_100))
+    stage = Stage(FakeStore(snapshot, {PRICE_STREAM: 2, stream: 2}), strict, chain=chain)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        await trio.testing.wait_all_tasks_blocked()
+        assert stage.told == []
+        (saved,) = [commit for commit in stage.store.committed if commit.proof is not None]
+        assert saved.advances[0].after == 3
+        nursery.cancel_scope.cancel()
+
+
+async def test_history_is_judged_once_when_the_chain_stands_and_its_cursor_waits_for_that(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A chain added late: its two blocks are a day older than the prices, and none comes after them."""
+    stage = Stage()
+    day = 86_400
+    prices = [usd(seq, asset, dollars, GENESIS + 90) for seq, asset, dollars in ((1, ETH, 1_000.0), (2, USD, 1.0))]
+    for number, changes in ((1, (*listed(), accrual(RAY, 0, GENESIS, 2))), (2, (deposit(1, ETHER), borrow(1, 10**9)))):
+        stage.chain.apply(number - day // 12, *changes)
+    async with trio.open_nursery() as nursery:
+        context = await nursery.start(stage.run)
+        stage.prices.publish(1, prices)
+        await trio.testing.wait_all_tasks_blocked()
+        stage.journal.publish(1, stage.chain.entries)
+        await trio.sleep(STEADY_SECONDS - 1)
+        assert stage.told == []
+        assert stage.positions == {PRICE_STREAM: 2}
+        assert "chain 1 is being read up to block" in context.health.reason
+        await trio.sleep(2 * UNCOMMITTED_SECONDS)
+        assert [(event.after.name, event.past) for event in stage.told] == [("LIQUIDATION", False)]
+        assert stage.positions == {PRICE_STREAM: 2, journal_stream(ONE): 2}
         assert context.health.reason == ""
         nursery.cancel_scope.cancel()

@@ -7,11 +7,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fusion_daemon.domain.account import AccountRecord
 from fusion_daemon.domain.identifiers import AccountId
 from fusion_daemon.domain.margin import Cause, MarginInputs, MarginKind, MarginState
-from fusion_daemon.domain.price import PriceStatus
-from fusion_daemon.risk.episodes import RESUMABLE_BLOCKS, UNKNOWN, Assessment, Driver, transition
-from fusion_daemon.risk.margin import Totals, figures, rule_of
+from fusion_daemon.risk.episodes import RESUMABLE_BLOCKS, UNKNOWN, Assessment, Driver, Place, Retracted, transition
+from fusion_daemon.risk.margin import RAY, Totals, figures, rule_of
 from fusion_daemon.risk.settings import RiskSettings
 from tests.unit.risk.margin_scene import (
     DOLLAR,
@@ -22,10 +22,13 @@ from tests.unit.risk.margin_scene import (
     TWO,
     Desk,
     JournalWriter,
+    accrual,
     borrow,
     deposit,
+    listed,
     name,
     opened_market,
+    owner,
     told,
     usd,
 )
@@ -152,7 +155,7 @@ def test_another_chain_does_not_reinstate() -> None:
     taken = borrow(7, 1_400 * DOLLAR)
     desk.fold(chain.apply(3, taken))
     desk.fold(chain.retract(3, taken), chain.apply(3, fork="b"))
-    elsewhere = Driver(Cause.CHAIN, GENESIS, past=False, block=(TWO, 4))
+    elsewhere = Driver(Cause.CHAIN, GENESIS, past=False, place=Place(TWO, 4))
     assert other.chain != ONE
     standing = desk.monitor.standings[name(7)]
     step = transition(name(7), standing, _assessment(MarginState.WARNING), elsewhere, INPUTS)
@@ -160,16 +163,72 @@ def test_another_chain_does_not_reinstate() -> None:
     assert step[1].kind is MarginKind.OPENED
 
 
-def test_a_doubtful_price_says_so_with_an_interval() -> None:
+def test_a_customer_who_repays_in_the_new_branch_has_cured_and_not_been_corrected() -> None:
+    """2 <- 3(borrow); a price opens the call; 4a(empty) is replaced by 4b(repays 900); much later a new loan."""
     desk, chain = scene()
     desk.fold(chain.apply(3, borrow(7, 1_000 * DOLLAR)))
-    (event,) = desk.price(usd(3, ETH, 1_500.0, status=PriceStatus.SUSPECT))
-    assert not event.confirmed
-    assert event.figures.health_factor == 12 * 10**17
-    assert (event.health_low, event.health_high) == (108 * 10**16, 132 * 10**16)
-    (event,) = desk.price(usd(4, ETH, 1_200.0))
-    assert event.confirmed
-    assert event.health_low == event.health_high == event.figures.health_factor
+    desk.price(usd(3, ETH, 1_300.0))
+    desk.fold(chain.apply(4))
+    desk.fold(chain.retract(4), chain.apply(4, borrow(7, -900 * DOLLAR), fork="b"))
+    desk.fold(chain.apply(5, borrow(7, 1_000 * DOLLAR), fork="b"))
+    assert told(desk.events) == [
+        ("opened", "MARGIN_CALL", 1, 1),
+        ("resolved", "HEALTHY", 1, 2),
+        ("opened", "LIQUIDATION", 2, 1),
+    ]
+    assert [event.cause for event in desk.events] == [Cause.PRICE, Cause.REORG, Cause.CHAIN]
+
+
+def test_only_a_reorg_that_reaches_the_cause_corrects() -> None:
+    """3(borrow) is the cause; 4a becomes 4b, which holds a deposit: it stands. Then 3 goes: it does not."""
+    desk, chain = scene()
+    taken = borrow(7, 1_400 * DOLLAR)
+    desk.fold(chain.apply(3, taken))
+    desk.fold(chain.apply(4))
+    desk.fold(chain.retract(4), chain.apply(4, deposit(7, ETHER // 4), fork="b"))
+    desk.fold(
+        chain.retract(4, deposit(7, ETHER // 4), fork="b"), chain.retract(3, taken), chain.apply(3, fork="c")
+    )
+    assert told(desk.events) == [
+        ("opened", "MARGIN_CALL", 1, 1),
+        ("improved", "WARNING", 1, 2),
+        ("corrected", "HEALTHY", 1, 3),
+    ]
+
+
+def test_a_cause_that_a_reorg_took_along_is_followed() -> None:
+    """3a(borrow), then 3b <- 4b(borrow) in one reorg: nothing is said. Then 4b alone goes: that corrects."""
+    desk, chain = scene()
+    taken = borrow(7, 1_400 * DOLLAR)
+    desk.fold(chain.apply(3, taken))
+    desk.fold(chain.retract(3, taken), chain.apply(3, fork="b", settles=False), chain.apply(4, taken, fork="b"))
+    assert list(desk.monitor.unsaved) == [name(7)]
+    desk.fold(chain.retract(4, taken, fork="b"), chain.apply(4, fork="c"))
+    assert told(desk.events) == [("opened", "MARGIN_CALL", 1, 1), ("corrected", "HEALTHY", 1, 2)]
+
+
+def test_what_two_chains_withdrew_comes_back_on_both_in_one_episode() -> None:
+    """ONE: 3a(borrow) goes and is back in 4. TWO: 2a(borrow) goes and is back in 3. One account, one episode."""
+    desk, one = scene()
+    two = JournalWriter(TWO)
+    both = AccountRecord(AccountId("acme"), "", "", ((ONE, owner(7)), (TWO, owner(7))), ())
+    desk.conclude(desk.monitor.registration(both, GENESIS))
+    desk.fold(two.apply(1, *listed(), accrual(RAY, 0, GENESIS, 2)))
+    here, there = borrow(7, 1_100 * DOLLAR), borrow(7, 1_100 * DOLLAR)
+    desk.fold(one.apply(3, here))
+    desk.fold(two.apply(2, there))
+    desk.fold(two.retract(2, there), two.apply(2, fork="b"))
+    desk.fold(one.retract(3, here), one.apply(3, fork="b"))
+    desk.fold(two.apply(3, there, fork="b"))
+    desk.fold(one.apply(4, here, fork="b"))
+    assert told(desk.events) == [
+        ("opened", "WARNING", 1, 1),
+        ("worsened", "LIQUIDATION", 1, 2),
+        ("corrected", "WARNING", 1, 3),
+        ("corrected", "HEALTHY", 1, 4),
+        ("reinstated", "WARNING", 1, 5),
+        ("reinstated", "LIQUIDATION", 1, 6),
+    ]
 
 
 def test_what_lies_before_the_start_is_past() -> None:
@@ -185,15 +244,22 @@ def test_what_lies_before_the_start_is_past() -> None:
 RULE = rule_of(RiskSettings({}))
 INPUTS = MarginInputs(1, (), "", GENESIS)
 CHAIN_DRIVERS = st.builds(
-    lambda chain, block: Driver(Cause.CHAIN, GENESIS, past=False, block=(chain, block)),
+    lambda chain, block: Driver(Cause.CHAIN, GENESIS, past=False, place=Place(chain, block)),
     st.sampled_from((ONE, TWO)),
     st.integers(1, 200),
 )
 REORG_DRIVERS = st.builds(
-    lambda chain, block, tip: Driver(Cause.REORG, GENESIS, past=False, block=(chain, block), retracted_tip=tip),
+    lambda chain, block, lowest, depth: Driver(
+        Cause.REORG,
+        GENESIS,
+        past=False,
+        place=Place(chain, block),
+        retracted=Retracted(chain, lowest, lowest + depth),
+    ),
     st.sampled_from((ONE, TWO)),
     st.integers(1, 200),
     st.integers(1, 200),
+    st.integers(0, 20),
 )
 OTHERS = st.sampled_from(
     [Driver(cause, GENESIS, past=False) for cause in (Cause.PRICE, Cause.INTEREST, Cause.CONFIGURATION)]

@@ -14,12 +14,12 @@ from fusion_daemon.domain.identifiers import AccountId, Address
 from fusion_daemon.domain.margin import Cause, MarginEvent, MarginState
 from fusion_daemon.risk import monitor as monitor_module
 from fusion_daemon.risk import screen as screen_module
-from fusion_daemon.risk.margin import RAY, decide
+from fusion_daemon.risk.margin import RAY
 from fusion_daemon.risk.monitor import MarginMonitor
 from fusion_daemon.risk.report import report
 from fusion_daemon.risk.screen import Screen
 from fusion_daemon.risk.settings import Limits, RiskSettings
-from fusion_daemon.risk.valuation import totals
+from fusion_daemon.risk.valuation import judge, valuation_of
 from tests.unit.risk.margin_scene import (
     DOLLAR,
     ETH,
@@ -55,19 +55,21 @@ def screened(monkeypatch: pytest.MonkeyPatch) -> None:
 AMOUNT = st.one_of(st.integers(0, 40), st.integers(0, 10**6), st.integers(0, 10**25))
 LEGS = st.tuples(AMOUNT, AMOUNT, AMOUNT, AMOUNT, st.sampled_from((0, 1, 10**9, 10**15)))
 """WETH and USDC held, WETH and USDC owed, credit line."""
+PRICED = st.one_of(st.tuples(st.integers(1, 10**13), st.integers(1, 10**13)), st.none())
+"""The two ends of an interval, or no price."""
 
 
 @settings(deadline=None)
 @given(
     st.lists(LEGS, min_size=1, max_size=12),
-    st.lists(st.tuples(st.integers(1, 10**13), st.integers(1, 10**10)), min_size=1, max_size=4),
+    st.lists(st.tuples(PRICED, PRICED), min_size=1, max_size=4),
     st.sampled_from(((0, 0), (6, 6), (18, 6))),
     st.integers(0, 10**20),
     st.data(),
 )
 def test_the_screen_names_everybody_whose_state_would_change(
     held: list[tuple[int, int, int, int, int]],
-    ticks: list[tuple[int, int]],
+    ticks: list[tuple[tuple[int, int] | None, tuple[int, int] | None]],
     decimals: tuple[int, int],
     rate: int,
     data: st.DataObject,
@@ -92,18 +94,18 @@ def test_the_screen_names_everybody_whose_state_would_change(
     desk.fold(chain.apply(1, weth, usdc, accrual(RAY, rate, GENESIS, 2), *changes))
     screen = Screen(desk.monitor.rule)
     for seq, (eth, dollar) in enumerate(ticks):
-        for asset, units in ((ETH, eth), (USD, dollar)):
-            price = usd(2 * seq + 1, asset, 1.0)
-            desk.portfolio.set_price(type(price)(price.seq, asset, units, units, units, price.status, 0, 0))
+        for asset, interval in ((ETH, eth), (USD, dollar)):
+            if interval is not None:
+                low, high = sorted(interval)
+                price = replace(usd(2 * seq + 1, asset, 1.0), usd=low, usd_low=low, usd_high=high)
+                desk.portfolio.set_price(price)
         at = GENESIS + data.draw(st.integers(0, 10**6))
         screen.refresh(desk.portfolio, desk.portfolio.accounts(), desk.monitor.standings)
-        found = {account for block in screen.candidates(desk.portfolio, at) for account in block}
+        found = {account for block in screen.candidates(desk.portfolio, at, patient=False) for account in block}
         changed = []
         for account in desk.portfolio.accounts():
-            sums = totals(desk.portfolio, account, at)
-            assert sums is not None
             before = desk.monitor.state(account)
-            if decide(sums, before, desk.monitor.rule) is not before:
+            if judge(valuation_of(desk.portfolio, account, at), before, desk.monitor.rule) is not before:
                 changed.append(account)
         assert set(changed) <= found
         desk.monitor.decide(changed, desk.monitor.interest(at).driver)
@@ -234,7 +236,7 @@ def test_a_credit_line_is_shown_and_moves_nobody() -> None:
     opened_market(desk, chain)
     desk.fold(chain.apply(2, deposit(1, ETHER), borrow(1, 1_400 * DOLLAR)))
     before = report(desk.monitor, name(1), GENESIS)
-    case = desk.monitor.entry(chain.apply(3, credit(1, 9_000 * 10**8), credit(2, 5 * 10**8, 1)))
+    case = desk.monitor.entry(chain.apply(3, credit(1, 9_000 * 10**8), credit(2, 5 * 10**8, 1)), GENESIS)
     assert case is not None
     assert not any(desk.monitor.blocks(case))
     after = report(desk.monitor, name(1), GENESIS)

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from fusion_daemon.domain.account import AccountRecord
 from fusion_daemon.domain.identifiers import AccountId, unregistered
-from fusion_daemon.domain.journal import BalanceChange, Change, JournalEntry, Op, Side
+from fusion_daemon.domain.journal import BalanceChange, Change, JournalEntry, Op, Side, journal_stream
 from fusion_daemon.domain.margin import ChainInput
 from fusion_daemon.risk.margin import RAY
 from fusion_daemon.risk.portfolio import Portfolio
-from fusion_daemon.risk.registers import History, JournalMismatch
+from fusion_daemon.risk.registers import KEPT, History, JournalMismatch
 from fusion_daemon.risk.snapshot import Position, RegisterValue, Snapshot, restore
-from fusion_daemon.risk.valuation import totals, value_at
+from fusion_daemon.risk.valuation import valuation_of, value_at
 from tests.unit.risk.margin_scene import (
     DOLLAR,
     ETH,
@@ -190,6 +190,39 @@ def test_a_trimmed_history_keeps_the_newest_values() -> None:
     assert history.last == 3_999
 
 
+def test_a_reorg_deeper_than_what_is_kept_restarts_once_and_not_for_ever() -> None:
+    """1 <- 2 … 2070, an accrual each, none final; then 1,100 of them are retracted and 971b comes.
+
+    The life that was there when it happened has forgotten too much: it ends. The next one reads from the
+    store what is canonical, unwinds to the cursor, and folds the whole reorg."""
+    chain, depth, top = JournalWriter(), KEPT + 76, 2_070
+    accruals = {number: accrual(RAY + number, 0, GENESIS + 12 * number) for number in range(2, top + 1)}
+    listing = (*listed(), accrual(RAY, 0, GENESIS, 2))
+    before = [chain.apply(1, *listing), *(chain.apply(number, value) for number, value in accruals.items())]
+    reorg = [chain.retract(number, accruals[number]) for number in range(top, top - depth, -1)]
+    reorg.append(chain.apply(top - depth + 1, accrual(3 * RAY, 0, GENESIS), fork="b"))
+    with pytest.raises(JournalMismatch):
+        fold([*before, *reorg])
+    kept = [(1, value) for value in listing] + [(number, accruals[number]) for number in range(2, top - depth + 1)]
+    registers = [RegisterValue(ONE, number, value) for number, value in kept]
+    registers.append(RegisterValue(ONE, top - depth + 1, accrual(3 * RAY, 0, GENESIS)))
+    heads = {journal_stream(ONE): len(chain.entries)}
+    place = ChainInput(ONE, len(before), top)
+    snapshot = Snapshot([], registers, {ONE: reorg}, [place], [], 0, [], {}, heads, None)
+    restored = Portfolio(TOKENS, (ONE, TWO))
+    for _ in restore(snapshot, restored):
+        pass
+    index = restored.market(ONE, VAULT, USDC).index
+    assert index.last == accruals[top]
+    for entry in reorg:
+        restored.fold(entry)
+    assert index.last == accrual(3 * RAY, 0, GENESIS)
+    # Past the head of the start it forgets again what no reorg should reach.
+    for number in range(top, top + 2_000):
+        restored.fold(chain.apply(number, accrual(RAY + number, 0, GENESIS)))
+    assert len(index._values) <= 2 * KEPT
+
+
 def test_an_accrual_as_foretold_touches_nobody_and_a_surprise_touches_the_market() -> None:
     chain = JournalWriter()
     portfolio = fold([chain.apply(0, *listed(), accrual(RAY, 10**18, GENESIS, 2)), chain.apply(1, borrow(1, DOLLAR))])
@@ -210,10 +243,9 @@ def test_addresses_on_several_chains_are_one_account() -> None:
     record = AccountRecord(both, "ACME", "main", ((ONE, owner(1)), (TWO, owner(2))), ())
     touched = portfolio.register(record)
     assert list(touched.accounts) == [unregistered(ONE, owner(1)), both, unregistered(TWO, owner(2))]
-    sums = totals(portfolio, both, GENESIS)
-    assert sums is not None
+    sums = valuation_of(portfolio, both, GENESIS).sums
     assert (sums.collateral, sums.debt, portfolio.credit(both)) == (6_000 * 10**8, 1_000 * 10**8, 55)
-    assert totals(portfolio, unregistered(ONE, owner(1)), GENESIS).collateral == 0  # type: ignore[union-attr]
+    assert valuation_of(portfolio, unregistered(ONE, owner(1)), GENESIS).sums.collateral == 0
     # The second address is given up: it is on its own again.
     touched = portfolio.register(AccountRecord(both, "ACME", "main", ((ONE, owner(1)),), ()))
     assert list(touched.accounts) == [both, unregistered(TWO, owner(2))]
@@ -221,19 +253,22 @@ def test_addresses_on_several_chains_are_one_account() -> None:
     assert not portfolio.register(AccountRecord(both, "ACME", "renamed", ((ONE, owner(1)),), ())).accounts
 
 
-def test_what_has_no_value_decides_nothing_except_collateral_nobody_named() -> None:
+def test_what_has_no_value_counts_as_nothing_and_is_named() -> None:
     stranger = type(WETH)(b"\x99" * 20)
     portfolio = Portfolio(TOKENS, (ONE,))
     chain = JournalWriter()
     portfolio.fold(chain.apply(1, *listed(), deposit(1, ETHER), deposit(1, 5, stranger), borrow(1, DOLLAR)))
     portfolio.set_price(usd(1, USD, 1.0))
-    assert totals(portfolio, name(1), GENESIS) is None  # ETH was never priced
+    found = valuation_of(portfolio, name(1), GENESIS)  # ETH was never priced
+    assert (found.sums.collateral, found.sums.debt) == (0, 10**8)
+    assert ([leg.market.asset for leg in found.unpriced], found.owes_unpriced) == ([ETH], False)
     portfolio.set_price(usd(2, ETH, 2_000.0))
-    sums = totals(portfolio, name(1), GENESIS)
-    assert sums is not None
-    assert sums.collateral == 2_000 * 10**8  # the stranger's token is worth nothing here
+    found = valuation_of(portfolio, name(1), GENESIS)
+    assert found.sums.collateral == 2_000 * 10**8
+    assert found.unpriced == ()  # the stranger's token is worth nothing here
     portfolio.fold(chain.apply(2, borrow(1, 5, stranger)))
-    assert totals(portfolio, name(1), GENESIS) is None  # but owing it is not nothing
+    found = valuation_of(portfolio, name(1), GENESIS)
+    assert ([leg.market.token for leg in found.unpriced], found.owes_unpriced) == ([stranger], True)
     assert [market.token for market in portfolio.unvalued()] == [stranger]
 
 
