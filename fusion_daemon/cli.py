@@ -1,7 +1,7 @@
 """The `fusion-daemon` command. Imports lazily: `--help` must not pay for what it does not use.
 
-Exit codes: 0 ok, 1 failed, 2 usage, 3 degraded, 4 an actor would not stop, 78 configuration (systemd does not
-restart), 130 interrupted.
+Exit codes: 0 ok, 1 failed, 2 usage, 3 degraded, 4 an actor would not stop, 5 a standby, 78 configuration or schema
+(systemd does not restart), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 DEGRADED = 3
+STANDBY = 5
 CONFIGURATION = 78
 
 ConfigOption = Annotated[
@@ -100,7 +101,8 @@ def migrate(config: ConfigOption = None) -> None:
 
 @app.command()
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Ask the running daemon how every component is. Exit code 3 when one is degraded or not ready."""
+    """Ask the running daemon how every component is. Exit code 3 when one is degraded or not ready, 5 for a standby
+    that could take over."""
     with _failures() as redactor:
         loaded = _load(config, redactor)
         from fusion_daemon.status import print_status, read_status
@@ -108,7 +110,17 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         answer = read_status(loaded)
         print_status(answer, as_json=as_json)
         if not answer.well:
-            raise typer.Exit(DEGRADED)
+            raise typer.Exit(STANDBY if answer.stands_by else DEGRADED)
+
+
+@app.command()
+def takeover(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Tell the standby of this configuration to take the lease now, whoever holds it; audited."""
+    with _failures() as redactor:
+        loaded = _load(config, redactor)
+        from fusion_daemon.status import take_over, takeover_text
+
+        typer.echo(takeover_text(take_over(loaded), as_json=as_json))
 
 
 @app.command()
@@ -178,8 +190,9 @@ def _failures_in(error: Exception) -> Sequence[Failure]:
 def _exit_code(failure: Failure) -> int:
     from fusion_daemon.config import ConfigurationInvalid, SecretMissing
     from fusion_daemon.http.principals import PrincipalsInvalid, TokenInvalid
+    from fusion_daemon.store import MigrationRefused
 
-    needs_a_person = ConfigurationInvalid | SecretMissing | PrincipalsInvalid | TokenInvalid
+    needs_a_person = ConfigurationInvalid | SecretMissing | PrincipalsInvalid | TokenInvalid | MigrationRefused
     return CONFIGURATION if isinstance(failure, needs_a_person) else FAILED
 
 

@@ -127,7 +127,7 @@ class Section(BaseModel):
 
 class Daemon(Section):
     instance: Name = "fusion-prime"
-    """Names this daemon in its own log lines."""
+    """Names this daemon in its own log lines and as the holder of the lease: give a standby a name of its own."""
     state_directory: Path = Path("/var/lib/fusion-prime")
     """Holds the embedded Postgres. Under systemd the StateDirectory."""
 
@@ -137,6 +137,9 @@ class Database(Section):
     """An external Postgres, without a password. Absent: the embedded one."""
     password: Name | None = None
     """The name of the secret that holds the external Postgres' password."""
+    lease_seconds: float = Field(default=10.0, ge=2.0)
+    """A daemon that has renewed nothing for this long, by the database's clock, may be replaced by a standby. A dead
+    one is replaced at once."""
 
     @model_validator(mode="after")
     def _someone_logs_in(self) -> Database:

@@ -1,7 +1,7 @@
 """The daemon's life: from a configuration to a supervision tree that runs until it is told to stop.
 
 Whatever ends it, the order is the same: the listeners of HTTP close, the tree stops in reverse order, then
-the pool, the lock, the asyncio thread and the embedded Postgres.
+the pool, the lease, the asyncio thread and the embedded Postgres.
 """
 
 from __future__ import annotations
@@ -21,20 +21,23 @@ import trio
 from fusion_daemon.aio import Aio, open_aio
 from fusion_daemon.composition import House, build_house
 from fusion_daemon.config import Config, SecretFiles, secret_names
+from fusion_daemon.config_hash import configuration_hash
 from fusion_daemon.database import running_database
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.feeds import ChainCalls
 from fusion_daemon.http.admin_routes import Beat, Component, actor_routes, health_routes
 from fusion_daemon.http.metrics import Metrics, metrics_route
 from fusion_daemon.http.principals import Principals
+from fusion_daemon.http.route import Routes
 from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.serving import serving
 from fusion_daemon.logs import Redactor, configure_logging
-from fusion_daemon.metric_sources import add_sources
+from fusion_daemon.metric_sources import add_house_sources, add_process_sources
 from fusion_daemon.operation import ActorOperations, components_of
 from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog, stalled
 from fusion_daemon.settings import admin_http, chain_settings, check_signing_keys, metrics_http, principal_settings
-from fusion_daemon.store import InstanceLock, Store, migrate, open_store, single_instance
+from fusion_daemon.standby import Announcer, lease_component, lease_routes, stand_by
+from fusion_daemon.store import Candidacy, Candidate, Lease, Store, migrate, open_candidacy, open_store
 
 SWITCH_INTERVAL = 0.0005
 """Seconds: with the default of 5 ms an API flood would delay trio's loop."""
@@ -78,46 +81,70 @@ def migrate_database(config: Config) -> list[str]:
 
 async def _live(config: Config, secret: SecretFiles) -> None:
     log = structlog.get_logger("daemon").bind(instance=config.daemon.instance)
-    notifier = Notifier.from_environment(os.environ, os.getpid())
-    clock = SystemClock()
-    chains = [chain_settings(chain, secret) for chain in config.chains]
+    announcer = Announcer(Notifier.from_environment(os.environ, os.getpid()), log)
+    mine = Candidate(config.daemon.instance, configuration_hash(config), config.database.lease_seconds)
     async with running_database(config, secret) as dsn, open_aio() as aio:
-        async with single_instance(aio, dsn) as lock:
-            await aio.call(migrate, dsn, timeout=MIGRATION_TIMEOUT)
-            async with open_store(aio, dsn) as store, ChainCalls(aio, chains) as calls:
-                house = build_house(config, secret, clock, aio, store, calls)
-                await house.registry.open()
-                tree = Supervisor("root", house.tree, clock=clock, random=Random())  # noqa: S311 - jitter
-                admin = _admin(config, secret, aio, house, tree, log)
-                metrics = _metrics(config, aio, store, house, tree, admin, log)
-                async with (
-                    serving(aio, admin, HTTP_STOP_TIMEOUT) as bound,
-                    serving(aio, metrics, HTTP_STOP_TIMEOUT) as scraped,
-                ):
-                    log.info("listening", admin=bound.port, socket=str(bound.socket), metrics=scraped.port)
-                    await _supervise(tree, aio, lock, notifier, log)
+        async with open_candidacy(aio, dsn, mine, announcer) as candidacy, open_store(aio, dsn) as store:
+            async with ChainCalls(aio, [chain_settings(chain, secret) for chain in config.chains]) as calls:
+                await _stand_by_and_run(config, secret, aio, candidacy, store, calls, announcer)
     log.info("stopped")
+
+
+async def _stand_by_and_run(
+    config: Config,
+    secret: SecretFiles,
+    aio: Aio,
+    candidacy: Candidacy,
+    store: Store,
+    calls: ChainCalls,
+    announcer: Announcer,
+) -> None:
+    """The house is built before the lease is won: what remains of a takeover is to start its actors."""
+    clock, log = SystemClock(), announcer.log
+    house = build_house(config, secret, clock, aio, store, calls)
+    tree = Supervisor("root", house.tree, clock=clock, random=Random())  # noqa: S311 - jitter
+    duty = lease_routes(candidacy, aio, house.audit, config.daemon.instance)
+    admin = _admin(config, secret, aio, candidacy, duty, log)
+    metrics = Metrics(partial(_source_failed, log))
+    add_process_sources(metrics, aio, store, admin, lambda: candidacy.standing)
+    scraper = AdminServer(metrics_http(config), [metrics_route(metrics)], Principals((), os.getuid()), log)
+    async with serving(aio, admin, HTTP_STOP_TIMEOUT) as bound, serving(aio, scraper, HTTP_STOP_TIMEOUT) as scraped:
+        log.info("listening", admin=bound.port, socket=str(bound.socket), metrics=scraped.port)
+        lease = await stand_by(candidacy, announcer, partial(_stuck_loops, aio))
+        if lease is None:
+            return
+        store.carry(lease)
+        await house.registry.open()
+        add_house_sources(metrics, house, tree)
+        admin.serve([*_routes(aio, candidacy, house, tree), *duty])
+        await _supervise(tree, aio, lease, announcer)
 
 
 async def _supervise(
     tree: Supervisor,
     aio: Aio,
-    lock: InstanceLock,
-    notifier: Notifier,
-    log: structlog.typing.FilteringBoundLogger,
+    lease: Lease,
+    announcer: Announcer,
 ) -> None:
     """The tree, until a signal stops it, or until something ends without which nothing may go on."""
+    notifier, log = announcer.notifier, announcer.log
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, tree, notifier, log)
+        nursery.start_soon(_end_with_loop, aio)
+        nursery.start_soon(_end_with_lease, lease)
+        if announcer.stood_by.is_set():  # the service manager was told READY long since
+            nursery.start_soon(_feed_watchdog, tree, aio, notifier)
         await nursery.start(partial(_run_tree, tree, nursery.cancel_scope))
         notifier.ready("running")
         log.info("ready")
-        if notifier.watchdog_seconds is not None:
-            held_back = partial(_reasons_to_starve, tree, aio)
-            nursery.start_soon(feed_watchdog, notifier, held_back, notifier.watchdog_seconds / 3)
-        nursery.start_soon(_end_with_loop, aio)
-        nursery.start_soon(_end_with_lock, lock)
+        if not announcer.stood_by.is_set():
+            nursery.start_soon(_feed_watchdog, tree, aio, notifier)
     _end_with_zombies(tree.report, log)
+
+
+async def _feed_watchdog(tree: Supervisor, aio: Aio, notifier: Notifier) -> None:
+    if notifier.watchdog_seconds is not None:
+        await feed_watchdog(notifier, partial(_reasons_to_starve, tree, aio), notifier.watchdog_seconds / 3)
 
 
 def _end_with_zombies(report: StopReport, log: structlog.typing.FilteringBoundLogger) -> None:
@@ -158,19 +185,22 @@ async def _end_with_loop(aio: Aio) -> None:
     )
 
 
-async def _end_with_lock(lock: InstanceLock) -> None:
-    await lock.lost.wait()
+async def _end_with_lease(lease: Lease) -> None:
+    await lease.lost.wait()
     raise TakenOver(
-        "Another daemon has taken this database.",
-        "Two must not write the same streams, so this one ends.",
-        "Find the other one; run one daemon per database.",
+        f"Another daemon has taken over this database; term {lease.term} of the lease is over.",
+        "Nothing that this one would still write takes effect, so it ends.",
+        "Nothing, if that was wanted; started again, this daemon stands by.",
     )
 
 
 def _reasons_to_starve(tree: Supervisor, aio: Aio) -> Sequence[str]:
-    reasons = [f"{found.name}: {found.reason}" for found in stalled(tree.tree())]
-    reasons += [f"{beat.name} loop: no beat for {beat.age:.1f} s" for beat in _beats(aio) if beat.age > beat.limit]
+    reasons = [*_stuck_loops(aio), *(f"{found.name}: {found.reason}" for found in stalled(tree.tree()))]
     return reasons + [f"{zombie.name}: would not stop" for zombie in tree.zombies()]
+
+
+def _stuck_loops(aio: Aio) -> Sequence[str]:
+    return [f"{beat.name} loop: no beat for {beat.age:.1f} s" for beat in _beats(aio) if beat.age > beat.limit]
 
 
 def _beats(aio: Aio) -> Sequence[Beat]:
@@ -185,38 +215,31 @@ def _admin(
     config: Config,
     secret: SecretFiles,
     aio: Aio,
-    house: House,
-    tree: Supervisor,
+    candidacy: Candidacy,
+    duty: Routes,
     log: structlog.typing.FilteringBoundLogger,
 ) -> AdminServer:
+    """The admin port of a daemon that does not hold the lease yet: how it is, and the operator's word."""
     settings = [principal_settings(each, secret) for each in config.http.principals]
     principals = Principals(settings, own_uid=os.getuid())
+    health = health_routes(lambda: _beats(aio), lambda: [lease_component(candidacy.standing, serving=False)])
+    return AdminServer(admin_http(config), [*health, *duty], principals, log)
+
+
+def _routes(aio: Aio, candidacy: Candidacy, house: House, tree: Supervisor) -> Routes:
+    """All that the holder serves."""
     started = time.time()
 
     def components() -> Sequence[Component]:
-        return components_of(tree, aio, started)
+        return [lease_component(candidacy.standing, serving=True), *components_of(tree, aio, started)]
 
     operations = ActorOperations(tree, aio)
-    routes = [
+    return [
         *health_routes(lambda: _beats(aio), components),
         *actor_routes(operations.actors, operations, house.audit),
         *house.routes,
     ]
-    return AdminServer(admin_http(config), routes, principals, log)
 
 
-def _metrics(
-    config: Config,
-    aio: Aio,
-    store: Store,
-    house: House,
-    tree: Supervisor,
-    admin: AdminServer,
-    log: structlog.typing.FilteringBoundLogger,
-) -> AdminServer:
-    def failed(source: str, error: BaseException) -> None:
-        log.error("metrics_source_failed", source=source, exc_info=error)
-
-    metrics = Metrics(failed)
-    add_sources(metrics, aio, store, house, tree, admin)
-    return AdminServer(metrics_http(config), [metrics_route(metrics)], Principals((), os.getuid()), log)
+def _source_failed(log: structlog.typing.FilteringBoundLogger, source: str, error: BaseException) -> None:
+    log.error("metrics_source_failed", source=source, exc_info=error)

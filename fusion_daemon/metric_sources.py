@@ -29,20 +29,29 @@ from fusion_daemon.http.metrics import (
 from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.server_metrics import http_families
 from fusion_daemon.runtime import HealthLevel, MailboxStatistics, Reason, Supervisor
-from fusion_daemon.store import Store
+from fusion_daemon.standby import lease_families
+from fusion_daemon.store import LeaseStanding, Store
 
 
-def add_sources(metrics: Metrics, aio: Aio, store: Store, house: House, tree: Supervisor, admin: AdminServer) -> None:
+def add_process_sources(
+    metrics: Metrics, aio: Aio, store: Store, admin: AdminServer, lease: Callable[[], LeaseStanding]
+) -> None:
+    """What every daemon tells, also one that stands by."""
     metrics.add("build", _build)
     metrics.add("aio", lambda: _aio(aio))
     metrics.add("store", lambda: _store(store))
+    metrics.add("lease", lambda: lease_families(lease()))
+    metrics.add("http", lambda: http_families({"admin": admin.statistics()}))
+
+
+def add_house_sources(metrics: Metrics, house: House, tree: Supervisor) -> None:
+    """What a daemon tells once its actors run: at rest they would look like stopped ones."""
     metrics.add("actors", lambda: _actors(tree))
     metrics.add("topics", lambda: _topics(house))
     metrics.add("mailboxes", lambda: _mailboxes(house))
     metrics.add("chains", lambda: _chains(house))
     metrics.add("oracle", lambda: _oracle(house))
     metrics.add("alerting", lambda: _alerting(house))
-    metrics.add("http", lambda: http_families({"admin": admin.statistics()}))
 
 
 def _gauge(name: str, text: str, samples: Sequence[Sample], labels: tuple[str, ...] = ()) -> Family:

@@ -1,4 +1,4 @@
-"""`fusion-daemon status`: ask the running daemon over its admin port."""
+"""`fusion-daemon status` and `takeover`: ask the running daemon over its admin port, or tell it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from fusion_daemon.domain.failure import Failure
 from fusion_daemon.settings import admin_http
 
 _TIMEOUT = 5.0
+TAKEOVER_PATIENCE = 30.0
 _LIMPING = frozenset({"degraded", "paused", "stopped"})
 """Up, but not doing its work as it should; that an operator paused it does not make it well."""
 
@@ -44,6 +46,55 @@ class Readiness(msgspec.Struct, frozen=True):
         """Ready, and no component is limping: a chain whose endpoints are down leaves the daemon ready for the rest."""
         return self.ready and not any(each.state in _LIMPING for each in self.components)
 
+    @property
+    def stands_by(self) -> bool:
+        """Another daemon holds the lease, and this one could take over now."""
+        return any((each.name, each.state) == ("lease", "standby") for each in self.components)
+
+    @property
+    def title(self) -> str:
+        if self.stands_by:
+            return "standby"
+        return "ready" if self.well else "ready, but DEGRADED" if self.ready else "NOT READY"
+
+
+class Takeover(msgspec.Struct, frozen=True):
+    instance: str
+    term: int
+
+
+class TakeoverRefused(Failure):
+    """The daemon did not take the lease."""
+
+
+def take_over(config: Config) -> Takeover:
+    """Tell the standby that this configuration describes to take the lease now; over the unix socket, where the
+    caller's user id says who asks. Blocks. Raises DaemonNotReached, TakeoverRefused."""
+    path = admin_http(config).socket
+    assert path is not None  # every daemon has one
+    connection = _UnixConnection(path, TAKEOVER_PATIENCE)
+    try:
+        connection.request("POST", "/v1/lease/takeover", b"{}", {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status == HTTPStatus.OK:
+            return msgspec.json.decode(body, type=Takeover)
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+        raise _not_reached(str(path), error) from error
+    finally:
+        connection.close()
+    raise TakeoverRefused(
+        f"The daemon did not take over ({answer.status}: {body.decode(errors='replace')[:300]}).",
+        "Whoever held the lease may hold it still.",
+        "See `fusion-daemon status`, and the daemon's log.",
+    )
+
+
+def takeover_text(done: Takeover, *, as_json: bool) -> str:
+    if as_json:
+        return msgspec.json.encode(done).decode()
+    return f"{done.instance} holds the lease (term {done.term})."
+
 
 def read_status(config: Config) -> Readiness:
     """Over TCP, or over the unix socket when the configuration lets the system choose the port (0). Blocks;
@@ -53,32 +104,36 @@ def read_status(config: Config) -> Readiness:
         connection.request("GET", "/-/ready")
         return msgspec.json.decode(connection.getresponse().read(), type=Readiness)
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
-        raise DaemonNotReached(
-            f"Nothing that speaks our protocol answers on {where} ({type(error).__name__}).",
-            "The daemon is not running, or listens elsewhere.",
-            "See `systemctl status fusion-daemon`, and [http] port in the configuration.",
-        ) from error
+        raise _not_reached(where, error) from error
     finally:
         connection.close()
+
+
+def _not_reached(where: str, error: Exception) -> DaemonNotReached:
+    return DaemonNotReached(
+        f"Nothing that speaks our protocol answers on {where} ({type(error).__name__}).",
+        "The daemon is not running, or listens elsewhere.",
+        "See `systemctl status fusion-daemon`, and [http] port in the configuration.",
+    )
 
 
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT)
+    def __init__(self, path: Path, patience: float) -> None:
+        super().__init__("localhost", timeout=patience)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(_TIMEOUT)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
 
 
 def _door(config: Config) -> tuple[str, http.client.HTTPConnection]:
     settings = admin_http(config)
     if config.http.port == 0 and settings.socket is not None:
-        return str(settings.socket), _UnixConnection(settings.socket)
+        return str(settings.socket), _UnixConnection(settings.socket, _TIMEOUT)
     where = f"{config.http.host}:{config.http.port}"
     return where, http.client.HTTPConnection(config.http.host, config.http.port, timeout=_TIMEOUT)
 
@@ -98,11 +153,11 @@ def print_status(status: Readiness, *, as_json: bool) -> None:
 def status_lines(status: Readiness, width: int | None) -> Iterator[tuple[str, str]]:
     """Lines and their styles. Nothing is ever cut: reasons are folded at `width`, or whole on one line when it is
     None, for `grep`; and no word is split, so that a URL can be copied."""
-    yield "NOT READY" if not status.ready else "ready" if status.well else "ready, but DEGRADED", "bold"
+    yield status.title, "bold"
     names = max((len(each.name) for each in status.components), default=0)
     states = max((len(each.state) for each in status.components), default=0)
     for each in status.components:
-        style = "red" if not each.ready else "yellow" if each.state in _LIMPING else ""
+        style = "red" if not (each.ready or status.stands_by) else "yellow" if each.state in _LIMPING else ""
         since = each.since.astimezone(UTC)
         restarts = f", {each.restarts} restart{'s' * (each.restarts != 1)}" if each.restarts else ""
         yield f"  {each.name:<{names}}  {each.state:<{states}}  since {since:%Y-%m-%d %H:%M:%SZ}{restarts}", style

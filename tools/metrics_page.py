@@ -25,9 +25,9 @@ from fusion_daemon.http.metrics import AnyFamily, HistogramFamily, Metrics
 from fusion_daemon.http.principals import Principals
 from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.settings import HttpSettings
-from fusion_daemon.metric_sources import add_sources
+from fusion_daemon.metric_sources import add_house_sources, add_process_sources
 from fusion_daemon.runtime import Supervisor, SupervisorSpec, SystemClock
-from fusion_daemon.store import Store
+from fusion_daemon.store import LeaseRole, LeaseStanding, Store
 from fusion_daemon.store.pool import Pool
 
 if TYPE_CHECKING:
@@ -97,8 +97,10 @@ async def _collect(config: Config) -> Sequence[AnyFamily]:
         tree = Supervisor("root", house.tree, clock=SystemClock(), random=Random(0))  # noqa: S311 - jitter
         log = structlog.get_logger("metrics_page")
         admin = AdminServer(HttpSettings(), house.routes, Principals((), os.getuid()), log)
+        standing = LeaseStanding(LeaseRole.ACTIVE, 0.0, 1, "fusion-prime", 0.0, False, None)
         metrics = _Families(_broken)
-        add_sources(metrics, aio, store, house, tree, admin)
+        add_process_sources(metrics, aio, store, admin, lambda: standing)
+        add_house_sources(metrics, house, tree)
         return metrics.families()
 
 

@@ -55,6 +55,15 @@ class DaemonChild:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
+    def wait(self) -> int:
+        """Until it ends by itself; the exit code."""
+        return 0 if self._process is None else self._process.wait()
+
+    def send(self, signum: signal.Signals) -> None:
+        """To a daemon that has been started."""
+        if self._process is not None:
+            self._process.send_signal(signum)
+
     def ends_within(self, seconds: float) -> bool:
         """Wait for it to end by itself, at most that long."""
         if self._process is None:

@@ -56,10 +56,8 @@ class AdminServer:
     def __init__(self, settings: HttpSettings, routes: Routes, principals: Principals, log: Log) -> None:
         """Raises ValueError for a table in which two routes collide, and for one that a network
         listener may not serve."""
-        if settings.network and any(route.role is not None or route.method != "GET" for route in routes):
-            raise ValueError("a network listener serves only reads without a role")
         self._settings = settings
-        self._router = Router(routes)
+        self._router = _router(settings, routes)
         self._principals = principals
         self._guard = Guard(principals, None if settings.network else frozenset())
         self._log = log
@@ -101,6 +99,10 @@ class AdminServer:
         if self._socket is not None:
             remove_unix(*self._socket)
             self._socket = None
+
+    def serve(self, routes: Routes) -> None:
+        """From any thread: the next request meets this table. Raises ValueError as `__init__`."""
+        self._router = _router(self._settings, routes)
 
     def statistics(self) -> HttpStatistics:
         """From any thread."""
@@ -199,6 +201,12 @@ class AdminServer:
         response = response_of(problem.reply(request_id), request_id)
         response.force_close()
         return response
+
+
+def _router(settings: HttpSettings, routes: Routes) -> Router:
+    if settings.network and any(route.role is not None or route.method != "GET" for route in routes):
+        raise ValueError("a network listener serves only reads without a role")
+    return Router(routes)
 
 
 def _broken() -> Problem:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fusion_daemon.store.binaries import BinariesMissing, NoServerAccount
+from fusion_daemon.store.candidacy import Candidacy, LeaseRole, LeaseStanding, open_candidacy
 from fusion_daemon.store.cluster import ClusterRefused, StateDirectoryLocked, StateDirectoryUnreachable
-from fusion_daemon.store.commits import Fenced, WriteConflict
+from fusion_daemon.store.commits import Fenced, Superseded, WriteConflict
 from fusion_daemon.store.connect import StoreRefused, StoreUnavailable
 from fusion_daemon.store.embedded import (
     EmbeddedPostgres,
@@ -14,7 +15,7 @@ from fusion_daemon.store.embedded import (
     embedded_postgres,
     running_postgres,
 )
-from fusion_daemon.store.instance import AlreadyRunning, InstanceLock, single_instance
+from fusion_daemon.store.lease import Candidate, Lease, LeaseNotEnded, Taken
 from fusion_daemon.store.migrate import (
     Migration,
     MigrationFailed,
@@ -47,9 +48,10 @@ from fusion_daemon.store.writes import (
 
 __all__ = [
     "Advance",
-    "AlreadyRunning",
     "Append",
     "BinariesMissing",
+    "Candidacy",
+    "Candidate",
     "Claim",
     "ClusterRefused",
     "Commit",
@@ -58,7 +60,10 @@ __all__ = [
     "Execute",
     "ExecuteMany",
     "Fenced",
-    "InstanceLock",
+    "Lease",
+    "LeaseNotEnded",
+    "LeaseRole",
+    "LeaseStanding",
     "Migration",
     "MigrationFailed",
     "MigrationLocked",
@@ -79,13 +84,15 @@ __all__ = [
     "StoreRefused",
     "StoreStatistics",
     "StoreUnavailable",
+    "Superseded",
+    "Taken",
     "UnexpectedColumn",
     "Write",
     "WriteConflict",
     "embedded_postgres",
     "migrate",
+    "open_candidacy",
     "open_store",
     "running_postgres",
     "schema_state",
-    "single_instance",
 ]

@@ -5,6 +5,9 @@ INVARIANTS
   still on its way when its witness is read therefore makes the reader wait: the answer is final.
 * Whether a stream's or a cursor's commit happened is answered only under the epoch it carried. Once
   another actor has claimed the stream, the one who asks is fenced, whatever became of its commit.
+* Before all of it stands the lease: a transaction that writes is let in only under the newest term (the pool's
+  BEGIN asks `hold_lease`). Epochs fence actors against each other; the term fences a whole daemon, whose actors
+  would otherwise draw newer epochs than their successors' when they are restarted.
 * Work that has only a `proof` holds an advisory lock of its own in place of the row locks.
 """
 
@@ -44,6 +47,10 @@ _LOCK = "SELECT pg_advisory_xact_lock($1)"
 
 class Fenced(Failure):
     """Another writer or consumer took over: this one is a zombie and must end."""
+
+
+class Superseded(Fenced):
+    """Another daemon has begun a newer term of the lease: this one writes nothing any more and must end."""
 
 
 class WriteConflict(Failure):

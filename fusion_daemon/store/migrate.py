@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 import asyncpg
@@ -73,6 +74,12 @@ def shipped_migrations() -> list[Migration]:
     """The files of this program, in order of their numbers."""
     folder = files("fusion_daemon.store") / "migrations"
     return read_migrations([(entry.name, entry.read_text("utf-8")) for entry in folder.iterdir()])
+
+
+@cache
+def _shipped() -> Sequence[Migration]:
+    """Read once: a standby compares them with the database's at every look."""
+    return shipped_migrations()
 
 
 def read_migrations(named: Sequence[tuple[str, str]]) -> list[Migration]:
@@ -144,11 +151,16 @@ async def schema_state(dsn: str) -> SchemaState:
     """asyncio side. What is applied and what is missing; changes nothing. Raises as `migrate`."""
     connection = await connect(dsn, purpose="schema state")
     try:
-        known = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
-        applied = await _applied(connection) if known else []
+        return await schema_of(connection)
     finally:
         connection.terminate()
-    return SchemaState(tuple(applied), tuple(pending(applied, shipped_migrations())))
+
+
+async def schema_of(connection: asyncpg.Connection[asyncpg.Record]) -> SchemaState:
+    """asyncio side. As `schema_state`, on a connection that is there. Raises `MigrationRefused`."""
+    known = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
+    applied = await _applied(connection) if known else []
+    return SchemaState(tuple(applied), tuple(pending(applied, _shipped())))
 
 
 async def _lock(connection: asyncpg.Connection[asyncpg.Record]) -> None:

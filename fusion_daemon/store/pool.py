@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
 
+from fusion_daemon.store.commits import Superseded
 from fusion_daemon.store.connect import (
     COMMAND_TIMEOUT,
     CONNECT_TIMEOUT,
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-READ_WRITE = "BEGIN"
+TERM_OVER = "FP001"
+"""SQLSTATE of `hold_lease`."""
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 CLEAN_UP = 2.0
@@ -69,6 +71,13 @@ class Pool:
         self._connections = connections
         self.retries = 0
         self.last_error = ""
+        self.read_write = "BEGIN"
+        """How a transaction that writes begins."""
+
+    def carry(self, term: int) -> None:
+        """From now on whatever writes is let in only while this term of the lease is the newest."""
+        # Both in one message, so that the fence costs no round trip.
+        self.read_write = f"BEGIN; SELECT hold_lease({term:d})"
 
     @property
     def size(self) -> int:
@@ -185,9 +194,10 @@ async def open_pool(dsn: str, *, purpose: str, size: int, patience: float) -> Po
 
 
 async def in_transaction(session: Session, begin: str, work: Callable[[Session], Awaitable[T]]) -> T:
-    """An error before COMMIT is sent means that nothing happened; one after it is `OutcomeUnknown`."""
+    """An error before COMMIT is sent means that nothing happened; one after it is `OutcomeUnknown`. Raises
+    `Superseded` when the lease's term is over."""
     try:
-        await session.execute(begin)
+        await _begin(session, begin)
         result = await work(session)
     except BaseException:
         await _roll_back(session)
@@ -213,6 +223,19 @@ def closed(session: Session) -> bool:
 def give_up(session: Session) -> None:
     if not closed(session):
         session.terminate()
+
+
+async def _begin(session: Session, begin: str) -> None:
+    try:
+        await session.execute(begin)
+    except asyncpg.PostgresError as error:
+        if error.sqlstate != TERM_OVER:
+            raise
+        raise Superseded(
+            "Another daemon has taken over this database.",
+            "This one's term is over: its write was refused and nothing changed.",
+            "Nothing, if a takeover was wanted; this daemon ends, and may be started again as the standby.",
+        ) from error
 
 
 async def _roll_back(session: Session) -> None:

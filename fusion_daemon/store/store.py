@@ -18,9 +18,10 @@ import trio
 from typing_extensions import TypeVarTuple
 
 from fusion_daemon.aio import Aio
-from fusion_daemon.store.commits import Fenced, WriteConflict, check, happened, perform
+from fusion_daemon.store.commits import Fenced, Superseded, WriteConflict, check, happened, perform
 from fusion_daemon.store.connect import SessionLost, describe, refused_by_database, unavailable
-from fusion_daemon.store.pool import READ_WRITE, SNAPSHOT, OutcomeUnknown, Pool, open_pool
+from fusion_daemon.store.lease import Lease
+from fusion_daemon.store.pool import SNAPSHOT, OutcomeUnknown, Pool, open_pool
 from fusion_daemon.store.rows import Row
 from fusion_daemon.store.writes import Commit, SqlValue
 
@@ -106,11 +107,19 @@ class Store:
         self._actors = actors
         self._http = http
         self._patience = patience
+        self._lease: Lease | None = None
         self._commits = 0
         self._commit_seconds = 0.0
         self._unknown = 0
         self._fenced = 0
         self._conflicts = 0
+
+    def carry(self, lease: Lease) -> None:
+        """trio side. From now on every transaction that writes is let in only under this lease's term; when one is
+        refused, every method that writes raises `Superseded` (a `Fenced`) and `lease.lost` is set."""
+        self._lease = lease
+        self._actors.carry(lease.term)
+        self._http.carry(lease.term)
 
     async def commit(self, commit: Commit) -> None:
         """trio side. All of `commit` in one transaction, exactly once, through restarts of the database.
@@ -120,7 +129,7 @@ class Store:
         for a statement that is wrong. Cancelled, it may have happened.
         """
         check(commit)
-        await self._aio.call(self._commit, commit, timeout=self._patience + MARGIN)
+        await self._write(partial(self._commit, commit), self._patience)
 
     async def read(self, query: Callable[[Reader, *Ts], Awaitable[T]], *args: *Ts, timeout: float = 30.0) -> T:
         """trio side. `query` in one read-only snapshot (REPEATABLE READ); it is run again when the
@@ -137,8 +146,7 @@ class Store:
         `work` claims must carry an epoch or a term, by which a restarted actor takes it back. Cancelled,
         it may have happened.
         """
-        run = partial(_transact, self._actors, work, args, timeout)
-        return await self._aio.call(run, timeout=timeout + MARGIN)
+        return await self._write(partial(_transact, self._actors, work, args, timeout), timeout)
 
     async def claim(self, owner: str, *, produces: Sequence[str] = (), consumes: Sequence[str] = ()) -> Claim:
         """trio side. Makes `owner` the only writer of `produces` and the only mover of its cursors in
@@ -146,8 +154,7 @@ class Store:
         predecessor that is on its way. Raises `StoreUnavailable`. Cancelled, it may have happened, which
         fences predecessors and harms no one else."""
         names = sorted(set(produces)), sorted(set(consumes))
-        run = partial(_claim, self._actors, owner, *names, self._patience)
-        return await self._aio.call(run, timeout=self._patience + MARGIN)
+        return await self._write(partial(_claim, self._actors, owner, *names, self._patience), self._patience)
 
     async def query(self, query: Callable[[Reader, *Ts], Awaitable[T]], *args: *Ts) -> T:
         """asyncio side, for HTTP handlers. As `read`, on connections of its own."""
@@ -164,6 +171,15 @@ class Store:
             actors=_pool_statistics(self._actors),
             http=_pool_statistics(self._http),
         )
+
+    async def _write(self, work: Callable[[], Awaitable[T]], patience: float) -> T:
+        """Everything that writes passes here."""
+        try:
+            return await self._aio.call(work, timeout=patience + MARGIN)
+        except Superseded:
+            if self._lease is not None:
+                self._lease.lost.set()
+            raise
 
     async def _commit(self, commit: Commit) -> None:
         begun = perf_counter()
@@ -198,13 +214,13 @@ class _Attempts:
 
     async def next(self) -> None:
         if self._lost is not None:
-            if await self._pool.repeatable(READ_WRITE, self._happened):
+            if await self._pool.repeatable(self._pool.read_write, self._happened):
                 return
             lost, self._lost = self._lost, None
             if refused_by_database(lost):
                 raise lost  # at COMMIT: a deferred constraint, for example
         try:
-            await self._pool.transaction(READ_WRITE, self._perform)
+            await self._pool.transaction(self._pool.read_write, self._perform)
         except OutcomeUnknown as unknown:
             self.unknown_outcomes += 1
             self._lost = unknown.cause
@@ -246,7 +262,7 @@ async def _transact(pool: Pool, work: Callable[[Reader, *Ts], Awaitable[T]], arg
 
     async def once() -> T:
         try:
-            return await pool.transaction(READ_WRITE, run)
+            return await pool.transaction(pool.read_write, run)
         except OutcomeUnknown as unknown:
             raise unavailable("did not say whether a transaction was committed") from unknown
 
@@ -267,7 +283,7 @@ async def _claim(pool: Pool, owner: str, produces: Sequence[str], consumes: Sequ
         )
 
     # A second claim after a lost answer is a newer epoch, nothing worse.
-    return await pool.patiently(lambda: pool.repeatable(READ_WRITE, take), patience)
+    return await pool.patiently(lambda: pool.repeatable(pool.read_write, take), patience)
 
 
 _CLAIM_STREAMS = """

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fusion_daemon.cli import CONFIGURATION, DEGRADED, FAILED
+from fusion_daemon.cli import CONFIGURATION, DEGRADED, FAILED, STANDBY
 from fusion_daemon.demo.anvil import anvil
 from fusion_daemon.demo.child import free_port
 from tests.integration.cli.processes import INTERRUPTED, descendants, interrupt, left_of, run, started, until
@@ -209,18 +209,23 @@ def test_status_of_a_stranger_on_the_port_says_so(open_directory: Path) -> None:
     assert "Nothing that speaks our protocol" in done.stderr
 
 
-def test_a_second_daemon_on_the_same_database_is_turned_away(
+def test_a_second_daemon_on_the_same_database_stands_by_until_the_first_ends(
     open_directory: Path, postgres_dsn: str, node: str
 ) -> None:
     first = config_for(open_directory, node, postgres_dsn)
-    with daemon(first) as process:
-        other = open_directory / "other"
-        other.mkdir(mode=0o755)
-        second = run("run", "--config", config_for(other, node, postgres_dsn))
-        assert second.returncode == FAILED
-        assert "Another fusion-daemon works on this database" in second.stderr
-        assert "Traceback" not in second.stderr
-        assert process.poll() is None, "the first one does not notice"
+    other = open_directory / "other"
+    other.mkdir(mode=0o755)
+    second = config_for(other, node, postgres_dsn)
+    with daemon(first) as process, daemon(second, wait="lease"):
+        until(lambda: run("status", "--config", second).returncode == STANDBY, "the second stands by")
+        table = run("status", "--config", second).stdout
+        assert table.startswith("standby")
+        assert "holds the lease (term 1)" in " ".join(table.split())
+        assert run("status", "--config", first).returncode == 0, "the first one does not notice"
+        process.terminate()
+        assert process.wait(STOP_SECONDS) == 0
+        until(lambda: run("status", "--config", second).returncode == 0, "the second is active")
+        assert run("takeover", "--config", second).stdout == "fusion-prime holds the lease (term 2).\n"
 
 
 def test_a_taken_port_is_named(open_directory: Path, postgres_dsn: str, node: str) -> None:

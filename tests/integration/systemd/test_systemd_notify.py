@@ -130,6 +130,30 @@ def test_a_whole_life_is_told(directory: Path, manager: Manager, postgres_dsn: s
         assert "READY=1" not in rest
 
 
+def test_a_standby_is_ready_and_alive_and_says_what_it_is(
+    directory: Path, manager: Manager, postgres_dsn: str
+) -> None:
+    active = Path(tempfile.mkdtemp(prefix="fp-active-", dir=directory))
+    active.chmod(0o755)
+    ignored = Manager(active / "notify")
+    try:
+        with daemon(active, ignored, postgres_dsn) as first:
+            ignored.receive_until("READY=1")
+            with daemon(directory, manager, postgres_dsn) as second:
+                ready = manager.receive_until("READY=1")[-1]
+                assert "STATUS=standby of fusion-prime" in ready
+                for _ in range(2):
+                    assert manager.receive() == ["WATCHDOG=1"]
+                first.kill()
+                promoted = manager.receive_until("STATUS=running")
+                assert "WATCHDOG=1" in promoted[0] or "READY=1" in promoted[0]
+                second.send_signal(signal.SIGTERM)
+                manager.receive_until("STOPPING=1")
+                assert second.wait(PATIENCE) == 0
+    finally:
+        ignored.close()
+
+
 def test_a_daemon_that_stands_still_does_not_feed_the_watchdog(
     directory: Path, manager: Manager, postgres_dsn: str
 ) -> None:

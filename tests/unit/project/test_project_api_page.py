@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from random import Random
+from typing import cast
 
 import pytest
 import trio
@@ -17,6 +18,8 @@ from fusion_daemon.http.admin_routes import actor_routes, health_routes
 from fusion_daemon.http.route import Route
 from fusion_daemon.operation import ActorOperations
 from fusion_daemon.runtime import Supervisor, SystemClock
+from fusion_daemon.standby import lease_routes
+from fusion_daemon.store import Candidacy
 from tools.metrics_page import unstarted_house
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,7 +43,8 @@ def served() -> list[Route]:
         async with unstarted_house(load_config(ROOT / "config.toml")) as (aio, _, house):
             operations = ActorOperations(Supervisor("root", house.tree, clock=SystemClock(), random=Random(0)), aio)
             management = health_routes(lambda: (), lambda: ())
-            return [*management, *actor_routes(operations.actors, operations, house.audit), *house.routes]
+            lease = lease_routes(cast("Candidacy", None), aio, house.audit, "fusion-prime")
+            return [*management, *actor_routes(operations.actors, operations, house.audit), *house.routes, *lease]
 
     return trio.run(table)
 
