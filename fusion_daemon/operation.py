@@ -19,7 +19,7 @@ class ActorNotReady(Failure):
 
 def components_of(tree: Supervisor, aio: Aio, started: float) -> Sequence[Component]:
     """The asyncio thread, every actor, and each branch that does not run: until it does, its actors are not there to
-    say that they are not ready. From any thread: the tree's children never change."""
+    say that they are not ready. From any thread: the tree's rosters are made to be read so."""
     dead = aio.statistics().dead
     door = Component("aio", not dead, "dead" if dead else "running", started, "restart the daemon" if dead else None)
     shown = (each for each in tree.tree() if not each.is_supervisor or each.state is not ActorState.RUNNING)
