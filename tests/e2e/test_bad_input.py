@@ -243,5 +243,5 @@ def _price(stage: Stage, asset: str) -> object:
         _, answer = stage.daemon.get("/v1/prices")
     except OSError:
         return None
-    rows = answer["prices"] if isinstance(answer, dict) else []
+    rows = answer.get("prices", ()) if isinstance(answer, dict) else ()
     return next((row["usd"] for row in rows if row["asset"] == asset), None)
