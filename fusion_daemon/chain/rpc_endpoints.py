@@ -1,15 +1,16 @@
 """The endpoints of one chain: which of them is asked, and what an answer, a refusal or a silence does to it.
 
-They are used one at a time: a fault moves on to the next. None is used before it has proved its chain id, and it
+They are used one at a time: a fault moves on to the next, and one that limits our rate is left alone for as long as
+it asks, while the others are used. None is used before it has proved its chain id, and it
 proves it again after every fault. Asyncio side.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import aiohttp
 import msgspec
@@ -24,7 +25,7 @@ from fusion_daemon.chain.rpc_errors import (
     rate_limited,
     wrong_chain,
 )
-from fusion_daemon.chain.rpc_wire import TEXTS, A, Call, WireError, encode_batch, in_order, number_of
+from fusion_daemon.chain.rpc_wire import TEXTS, A, Call, WireError, encode_batch, in_order, number_of, retry_after_of
 from fusion_daemon.chain.settings import ChainSettings
 
 _TOO_MANY = frozenset({-32005, 429, 42903})
@@ -50,6 +51,8 @@ class Endpoint:
     proved: bool
     """Its chain id was seen since the last fault."""
     statistics: EndpointStatistics
+    not_before: float = 0.0
+    """It asked to be left alone until then, in seconds of the loop's clock."""
 
 
 class Endpoints:
@@ -75,10 +78,17 @@ class Endpoints:
         return self._all[number]
 
     def choose(self, avoid: int | None) -> Endpoint:
-        """The current endpoint; the next one if the current one is to be avoided."""
+        """The current endpoint; the next one if the current one is to be avoided or asked to be left alone. Raises
+        RateLimited while all of them did."""
         if avoid == self._current:
             self._rotate()
-        return self._all[self._current]
+        now = asyncio.get_running_loop().time()
+        order = [*self._all[self._current :], *self._all[: self._current]]
+        chosen = min(order, key=lambda endpoint: max(endpoint.not_before, now))  # the first of those that are free
+        if chosen.not_before > now:
+            raise rate_limited(chosen.url, chosen.not_before - now)
+        self._current = chosen.number
+        return chosen
 
     async def prove(self, endpoint: Endpoint) -> None:
         if endpoint.proved:
@@ -132,12 +142,16 @@ class Endpoints:
             # The text of the error may hold the URL with its key: the type says enough.
             raise self.fault(endpoint, f"did not answer ({type(error).__name__})") from error
         endpoint.statistics.octets += len(answer)
-        return response.status, _retry_after(response.headers.get("Retry-After")), answer
+        return response.status, retry_after_of(response.headers.get("Retry-After"), time.time()), answer
 
     def _limited(self, endpoint: Endpoint, retry_after: float | None) -> RpcFailure:
         endpoint.statistics.limits += 1
+        now = asyncio.get_running_loop().time()
+        endpoint.not_before = now + (retry_after or 0.0)
         self._rotate()
-        return rate_limited(endpoint.url, retry_after)
+        # Only while nobody else may be asked does the chain wait as long as it was told.
+        wait = min(each.not_before for each in self._all) - now
+        return rate_limited(endpoint.url, wait if wait > 0 else None)
 
     def _rotate(self) -> None:
         self._current = (self._current + 1) % len(self._all)
@@ -156,16 +170,3 @@ def _is_limit(error: WireError) -> bool:
     if classify(error.code, error.message) is not None:
         return False
     return error.code in _TOO_MANY or any(word in error.message.lower() for word in _TOO_MANY_WORDS)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """RFC 9110: seconds or an HTTP date; None when absent or unreadable."""
-    if value is None:
-        return None
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None  # not a date either: our own backoff decides
-    return max(0.0, (at - datetime.now(UTC)).total_seconds()) if at.tzinfo is not None else None

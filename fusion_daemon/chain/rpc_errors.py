@@ -59,7 +59,7 @@ class BlockUnknown(RpcFailure):
 @dataclass(eq=False)
 class RateLimited(RpcFailure):
     retry_after: float | None = None
-    """Seconds that the provider asked for."""
+    """Seconds until an endpoint may be asked again; None: there is one already."""
 
 
 @dataclass(eq=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import msgspec
@@ -14,6 +16,9 @@ _EMPTY_TRIE = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b42
 """Receipts root of a block without receipts, hence without logs."""
 
 _LARGEST_NUMBER = 2**63 - 1
+
+LONGEST_RETRY_AFTER = 300.0
+"""Seconds: a provider that asks for more is asked again by then, since a chain must not stand still on its word."""
 
 Param = str | bool | dict[str, "Param"] | list["Param"]
 Call = tuple[str, list[Param]]
@@ -131,6 +136,22 @@ def number_of(text: str) -> int:
     if not 0 <= number <= _LARGEST_NUMBER:
         raise ValueError(f"a quantity out of range: {text[:80]!r}")
     return number
+
+
+def retry_after_of(text: str | None, now: float) -> float | None:
+    """Seconds to wait, from delta-seconds or an HTTP date (RFC 9110, 10.2.3), at most LONGEST_RETRY_AFTER; None when
+    absent or unreadable. `now` in unix seconds."""
+    if text is None:
+        return None
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:12]), LONGEST_RETRY_AFTER)
+    try:
+        moment = parsedate_to_datetime(text)
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, OverflowError):
+        return None  # not a date either, or none of this world: our own backoff decides
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)
 
 
 def header_of(wire: WireHeader) -> Header:

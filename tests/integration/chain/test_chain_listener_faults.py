@@ -208,6 +208,21 @@ async def test_rate_limit_slows_down_and_is_told(listening: Listening, node: Fak
     await check(listening, node)
 
 
+async def test_a_limit_of_one_endpoint_does_not_silence_the_chain(
+    listening: Listening, node: FakeNode, second_node: FakeNode
+) -> None:
+    """The first asks to be left alone for an hour: it is, and the second is asked at once."""
+    tip = mine_history(node)
+    second_node.blocks, second_node.head, second_node.finality = node.blocks, node.head, node.finality
+    node.faults.limits, node.faults.retry_after = 1, "3600"
+    async with listening.live(node.url, second_node.url) as life:
+        await life.until_tip(tip)
+        await life.until_request(second_node, 5)
+        first, _second = life.listener.statistics().endpoints
+        assert (first.requests, first.limits) == (1, 1)
+    await check(listening, node)
+
+
 async def test_hung_socket_ends_at_its_deadline(listening: Listening, node: FakeNode) -> None:
     tip = mine_history(node)
     node.faults.hangs = 1

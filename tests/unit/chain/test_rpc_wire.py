@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fusion_daemon.chain.rpc_errors import endpoint_name, wrong_chain
 from fusion_daemon.chain.rpc_wire import (
     HEADERS,
+    LONGEST_RETRY_AFTER,
     HeaderAnswer,
     TextAnswer,
     WireError,
@@ -18,9 +23,12 @@ from fusion_daemon.chain.rpc_wire import (
     in_order,
     log_reader,
     number_of,
+    retry_after_of,
 )
 from tests.faults.fake_node import FakeNode
 from tests.unit.chain.vault_logs import ALICE, WETH, deposited
+
+NOW = 1_700_000_000.0
 
 
 def wire_log(**changes: object) -> WireLog:
@@ -95,3 +103,33 @@ def test_a_url_is_shown_without_credentials(url: str) -> None:
     failure = wrong_chain(url, 1, 5)
     assert "planted" not in str(failure)
     assert (failure.expected, failure.found) == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (None, None),
+        ("0", 0),
+        (" 7 ", 7),
+        ("3600", LONGEST_RETRY_AFTER),
+        ("9" * 400, LONGEST_RETRY_AFTER),
+        (formatdate(NOW + 90, usegmt=True), 90),
+        (formatdate(NOW - 90, usegmt=True), 0),
+        (formatdate(NOW + 10**9, usegmt=True), LONGEST_RETRY_AFTER),
+        ("²", None),
+        ("-5", None),
+        ("soon", None),
+        ("", None),
+        (f"Fri, 31 Dec {'9' * 20} 00:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_bounded(text: str | None, seconds: float | None) -> None:
+    assert retry_after_of(text, NOW) == seconds
+
+
+@given(
+    st.text(max_size=60) | st.from_regex(r"[A-Z][a-z]{2}, \d{1,30} [A-Z][a-z]{2} \d{1,30} \d\d:\d\d:\d\d .{0,30}")
+)
+def test_a_strange_retry_after_is_never_fatal(text: str) -> None:
+    wait = retry_after_of(text, NOW)
+    assert wait is None or 0 <= wait <= LONGEST_RETRY_AFTER
