@@ -7,8 +7,9 @@ up from far behind and following the head are the same code: spans of blocks, on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar, TypeVarTuple
 
 import trio
 
@@ -22,7 +23,7 @@ from fusion_daemon.chain.reorg import common_ancestor, parting, probes
 from fusion_daemon.chain.repository import latch, load_changes, load_view, propose_start_block
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
-from fusion_daemon.chain.rpc_errors import RangeRefused, RateLimited, RpcFailure, WrongChain
+from fusion_daemon.chain.rpc_errors import EndpointFault, RangeRefused, RateLimited, RpcFailure, WrongChain
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_headers, check_span
 from fusion_daemon.domain.failure import Failure
@@ -30,6 +31,9 @@ from fusion_daemon.domain.identifiers import Hash32, hex_of
 from fusion_daemon.domain.journal import BlockRef, Change, JournalEntry, journal_stream
 from fusion_daemon.runtime import Actor, ActorContext, Topic
 from fusion_daemon.store import Store, WriteConflict
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _STORE_SECONDS = 30.0
 _DOOR_SECONDS = 5.0
@@ -94,6 +98,7 @@ class ChainListener(Actor):
         self._latched = False
         self._avoid: int | None = None
         # Set by `run` before anything else reads them.
+        self._context: ActorContext
         self._epoch: int
         self._view: ChainView
         self._rpc: ChainRpc
@@ -103,6 +108,7 @@ class ChainListener(Actor):
         return replace(self._statistics)
 
     async def run(self, context: ActorContext) -> None:
+        self._context = context
         stream = journal_stream(self._settings.chain)
         claim = await self._store.claim(self.name, produces=(stream,))
         self._epoch = claim.epoch
@@ -162,7 +168,7 @@ class ChainListener(Actor):
             if not self._latched:
                 context.unhealthy(str(failure))
             return self._settings.poll.longest
-        except (RpcFailure, Inconsistent, AioTimeout) as failure:
+        except (RpcFailure, Inconsistent) as failure:
             self._polling = self._polling.failed()
             self._statistics.faults += 1
             return self._failed(context, failure, None)
@@ -182,7 +188,7 @@ class ChainListener(Actor):
         """Bring the stored chain to an endpoint's head. True: the stored chain was proved to be on the
         node's.
         """
-        head = await self._ask_head()
+        head = await self._ask(self._rpc.fetch_head, self._avoid)
         view = self._view
         self._statistics.head = head.header.number
         if head.header.number >= view.next_number:
@@ -232,8 +238,8 @@ class ChainListener(Actor):
         async with send:
             try:
                 while view.next_number <= head.header.number:
+                    self._avoid = head.endpoint  # until its answer came and is checked
                     span = await self._read_span(head, finality, view.next_number, head.header.number)
-                    self._avoid = head.endpoint  # while its word is not checked
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
                     self._avoid = None
                     stored = await self._stored_changes(view, (), span)
@@ -257,7 +263,7 @@ class ChainListener(Actor):
             most = min(self._size.blocks, _LONGEST_BY_HASH) if by_hash else self._size.blocks
             last = min(first + most - 1, until if by_hash else min(final, until))
             try:
-                span = await self._call_span(head.endpoint, first, last, by_hash)
+                span = await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash)
             except RangeRefused as refused:
                 self._size = self._size.after_refusal(refused.first, refused.last, refused.refusal)
                 self._statistics.splits += 1
@@ -272,7 +278,7 @@ class ChainListener(Actor):
         view = self._view
         tip = view.tip
         assert tip is not None
-        self._avoid = head.endpoint  # while its word is not checked
+        self._avoid = head.endpoint  # until its answers came and are checked
         until = min(head.header.number, tip.number)
         ancestor = await self._ancestor(head, until)
         first = view.start if ancestor is None else ancestor.number + 1
@@ -311,7 +317,7 @@ class ChainListener(Actor):
         view = self._view
         lowest = view.blocks[0]
         for first, last in probes(lowest.number, until):
-            headers = await self._call_headers(head.endpoint, first, last)
+            headers = await self._ask(self._rpc.fetch_headers, head.endpoint, first, last)
             check_headers(headers, first)
             ancestor = common_ancestor(view.blocks, headers)
             if ancestor is not None:
@@ -367,18 +373,19 @@ class ChainListener(Actor):
             await self._store.commit(latch(self._settings.chain, self._epoch, str(violated)))
             self._latched = True
 
-    async def _ask_head(self) -> Head:
-        return await self._aio.call(self._rpc.fetch_head, self._avoid, timeout=self._patience)
-
-    async def _call_span(self, endpoint: int, first: int, last: int, by_hash: bool) -> Span:
-        return await self._aio.call(self._rpc.fetch_span, endpoint, first, last, by_hash, timeout=self._patience)
-
-    async def _call_headers(self, endpoint: int, first: int, last: int) -> tuple[Header, ...]:
-        return await self._aio.call(self._rpc.fetch_headers, endpoint, first, last, timeout=self._patience)
-
-    @property
-    def _patience(self) -> float:
-        return self._settings.request_timeout * _REQUESTS_PER_CROSSING
+    async def _ask(self, question: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
+        """One crossing to the nodes. Every answer is progress, so that a long reorg is not taken for a stuck actor."""
+        patience = self._settings.request_timeout * _REQUESTS_PER_CROSSING
+        try:
+            answer = await self._aio.call(question, *args, timeout=patience)
+        except AioTimeout as late:
+            raise EndpointFault(
+                f"An endpoint of chain {self._settings.chain} did not answer within {late.seconds:g} s.",
+                "Nothing of what was asked is stored; the listener asks again, another endpoint if there is one.",
+                "If it lasts, check the provider's status page and the network.",
+            ) from late
+        self._context.beat()
+        return answer
 
     async def _rest(self, context: ActorContext, seconds: float) -> None:
         """Sleep in slices that beat: an idle chain is not a stuck one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import trio
@@ -254,4 +255,24 @@ async def test_a_backend_that_lags_below_finality_is_not_a_rewritten_chain(
         assert row.optional_text("latched") is None
         node.before_answer, node.faults.lag = None, 0
         await life.until_tip(tip.hash)
+    await check(listening, node)
+
+
+async def test_every_answer_in_a_long_reorg_is_a_sign_of_life(listening: Listening, node: FakeNode) -> None:
+    """``0 <- 1 <- 2a … 31a`` becomes ``1 <- 2b … 31b``, read block by block: nothing is committed until all of it is
+    there, and the actor is not stuck meanwhile."""
+    node.final_number = 0
+    one = node.mine()
+    for _ in range(30):
+        node.mine(deposited(ALICE, WETH, 1))
+    beats: dict[str, int] = {}
+    async with listening.live(node.url, settings=replace(listening.settings(), longest_span=1)) as life:
+        await life.until_tip(node.head.hash)
+        node.switch(one)
+        for _ in range(30):
+            node.mine(deposited(ALICE, WETH, 2))
+        node.before_answer = lambda calls: beats.update({str(calls[0]["params"]): life.context.beats})
+        await life.until_tip(node.head.hash)
+        node.before_answer = None
+    assert beats["['0x1f', False]"] - beats["['0x2', False]"] >= 29
     await check(listening, node)
