@@ -7,7 +7,7 @@ up from far behind and following the head are the same code: spans of blocks, on
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar, TypeVarTuple
 
@@ -16,11 +16,11 @@ import trio
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.events import EventTable
-from fusion_daemon.chain.journal import ChainView, Finality, Plan, finality_of, plan_extend, plan_reorg
+from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.polling import Polling
 from fusion_daemon.chain.ranges import BlockTooDense, RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, parting, probes
-from fusion_daemon.chain.repository import latch, load_changes, load_view, propose_start_block
+from fusion_daemon.chain.repository import latch, load_logs, load_view, propose_start_block
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.chain.rpc_errors import EndpointFault, RangeRefused, RateLimited, RpcFailure, WrongChain
@@ -28,7 +28,7 @@ from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_headers, check_span
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Hash32, hex_of
-from fusion_daemon.domain.journal import BlockRef, Change, JournalEntry, journal_stream
+from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
 from fusion_daemon.runtime import Actor, ActorContext, Topic
 from fusion_daemon.store import Store, WriteConflict
 
@@ -242,7 +242,7 @@ class ChainListener(Actor):
                     span = await self._read_span(head, finality, view.next_number, head.header.number)
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
                     self._avoid = None
-                    stored = await self._stored_changes(view, (), span)
+                    stored = await self._stored_logs(view, (), span)
                     plan = plan_extend(view, self._epoch, self._table, finality, span, stored)
                     await send.send((plan, span))
                     view = plan.view
@@ -297,7 +297,7 @@ class ChainListener(Actor):
             return  # the node came back to our chain while it was asked: the next step sees
         first = branch.headers[0].number
         lost = [block.hash for block in view.blocks if block.number >= first]
-        stored = await self._stored_changes(view, lost, branch)
+        stored = await self._stored_logs(view, lost, branch)
         plan = plan_reorg(view, self._epoch, self._table, finality, ancestor, branch, stored)
         await self._commit(context, plan, branch)
         self._statistics.reorgs += 1
@@ -341,14 +341,12 @@ class ChainListener(Actor):
             first = span.headers[-1].number + 1
         return Span(tuple(headers), tuple(logs))
 
-    async def _stored_changes(
-        self, view: ChainView, lost: Sequence[Hash32], span: Span
-    ) -> Mapping[Hash32, tuple[Change, ...]]:
-        """Changes of the stored blocks that a plan touches: those lost and those that come back."""
+    async def _stored_logs(self, view: ChainView, lost: Sequence[Hash32], span: Span) -> StoredLogs:
+        """Of the stored blocks that a plan touches: those lost and those that come back."""
         wanted = [*lost, *(header.hash for header in span.headers if header.hash in view.orphans)]
         if not wanted:
             return {}
-        return await self._store.read(load_changes, self._table, view.chain, wanted)
+        return await self._store.read(load_logs, self._table, view.chain, wanted)
 
     async def _commit(self, context: ActorContext, plan: Plan, span: Span) -> None:
         await self._store.commit(plan.commit)
