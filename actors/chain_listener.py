@@ -17,7 +17,7 @@ from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
-from fusion_daemon.chain.polling import Polling
+from fusion_daemon.chain.polling import Polling, Stillness
 from fusion_daemon.chain.ranges import BlockTooDense, RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, parting, probes
 from fusion_daemon.chain.repository import latch, load_logs, load_view, propose_start_block
@@ -93,6 +93,7 @@ class ChainListener(Actor):
         self._topic = topic
         self._table = table
         self._polling = Polling(settings.poll)
+        self._stillness = Stillness()
         self._size: RangeSize = first_size(settings.longest_span, settings.logs_per_answer)
         self._statistics = ListenerStatistics()
         self._latched = False
@@ -152,7 +153,8 @@ class ChainListener(Actor):
         if self._view.tip is None:  # the start may still be moved
             self._view = await self._stored_view(context, self._view.seq)
         try:
-            verified = await self._follow(context)
+            head = await self._ask(self._rpc.fetch_head, self._avoid)
+            verified = await self._follow(context, head)
         except WriteConflict:
             if self._view.tip is not None:
                 raise
@@ -173,10 +175,27 @@ class ChainListener(Actor):
             self._statistics.faults += 1
             return self._failed(context, failure, None)
         self._polling = self._polling.succeeded()
-        if verified:  # hash for hash; a head that says nothing about the stored chain proves nothing
-            self._latched = False
-            context.healthy()
+        self._judge(context, head, verified)
         return self._polling.interval(self._view.blocks)
+
+    def _judge(self, context: ActorContext, head: Head, verified: bool) -> None:
+        """The chain's health after a look. `verified`: hash for hash; a head that says nothing about the stored chain
+        proves nothing."""
+        if verified:
+            self._latched = False
+        now = context.clock.monotonic()
+        still = self._stillness = self._stillness.looked(self._view.blocks, now, self._settings.poll.stillness)
+        if still.looks:
+            self._avoid = head.endpoint
+        if self._latched:
+            return
+        if still.looks >= len(self._settings.rpc_urls):
+            context.degraded(
+                f"Chain {self._settings.chain} shows no new block for {now - still.since:.0f} s at any endpoint. What"
+                " happens on it is not seen. Check its status, and its RPC endpoints against another source."
+            )
+        elif verified:
+            context.healthy()
 
     def _failed(self, context: ActorContext, failure: Exception, asked: float | None) -> float:
         context.log.warning("chain_read_failed", chain=self._settings.chain, reason=str(failure))
@@ -184,11 +203,10 @@ class ChainListener(Actor):
             context.degraded(str(failure))
         return self._polling.backoff(asked)
 
-    async def _follow(self, context: ActorContext) -> bool:
+    async def _follow(self, context: ActorContext, head: Head) -> bool:
         """Bring the stored chain to an endpoint's head. True: the stored chain was proved to be on the
         node's.
         """
-        head = await self._ask(self._rpc.fetch_head, self._avoid)
         view = self._view
         self._statistics.head = head.header.number
         if head.header.number >= view.next_number:
