@@ -19,7 +19,7 @@ from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.polling import Polling, Stillness
 from fusion_daemon.chain.ranges import BlockTooDense, RangeSize, first_size
-from fusion_daemon.chain.reorg import common_ancestor, parting, probes
+from fusion_daemon.chain.reorg import FinalityViolated, common_ancestor, finality_violated, parting, probes
 from fusion_daemon.chain.repository import latch, load_logs, load_view, propose_start_block
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
@@ -40,16 +40,14 @@ _DOOR_SECONDS = 5.0
 _BEAT_SECONDS = 5.0
 _REQUESTS_PER_CROSSING = 4
 """A crossing may take this many request timeouts, since it makes several requests."""
+_YOUNG_BLOCKS = 32
+"""Below the head: a node may not find their logs yet, also on a chain whose blocks are final at once."""
 _LONGEST_BY_HASH = 100
 """Blocks: those asked by hash may each need their receipts, and have to come within one crossing."""
 
 
 _Ahead = tuple[Plan, Span] | Failure | AioTimeout
 """What is handed from reading to committing."""
-
-
-class FinalityViolated(Failure):
-    """The node's chain lacks a block that the chain had called final."""
 
 
 @dataclass(slots=True)
@@ -273,13 +271,13 @@ class ChainListener(Actor):
         await self._commit(context, *ahead)
 
     async def _read_span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
-        """The next span from `first`; it ends at `until` at most. Blocks that are not final are asked for
-        their logs by hash, final ones by range."""
-        final = finality.finalized
-        by_hash = first > final
+        """The next span from `first`; it ends at `until` at most. Blocks that are not final or still young are asked
+        for their logs by hash, the others by range."""
+        old = min(finality.finalized, finality.head - _YOUNG_BLOCKS)
+        by_hash = first > old
         while True:
             most = min(self._size.blocks, _LONGEST_BY_HASH) if by_hash else self._size.blocks
-            last = min(first + most - 1, until if by_hash else min(final, until))
+            last = min(first + most - 1, until if by_hash else min(old, until))
             try:
                 span = await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash)
             except RangeRefused as refused:
@@ -342,22 +340,19 @@ class ChainListener(Actor):
                 return ancestor
         if not view.rooted:
             return None
-        raise FinalityViolated(
-            f"Chain {view.chain} replaced block {lowest.number} ({hex_of(lowest.hash)}), which it had called final.",
-            "The listener stops here: what is stored stays as it is and nothing new is read.",
-            "Check the RPC endpoint against another source. It goes on by itself once that block is back; if"
-            " the chain really rewrote its history, start with an empty database.",
-        )
+        raise finality_violated(view.chain, lowest)
 
     async def _read_branch(self, head: Head, finality: Finality, first: int, until: int) -> Span:
         headers: list[Header] = []
         logs: list[Log] = []
+        repaired = 0
         while first <= until:
             span = await self._read_span(head, finality, first, until)
             headers += span.headers
             logs += span.logs
+            repaired += span.repaired
             first = span.headers[-1].number + 1
-        return Span(tuple(headers), tuple(logs))
+        return Span(tuple(headers), tuple(logs), repaired)
 
     async def _stored_logs(self, view: ChainView, lost: Sequence[Hash32], span: Span) -> StoredLogs:
         """Of the stored blocks that a plan touches: those lost and those that come back."""

@@ -127,7 +127,7 @@ async def test_a_young_block_without_its_receipts_is_not_stored(
     node.faults.no_block_receipts = no_block_receipts
     async with listening.live(node.url) as life:
         assert "does not have all receipts of block 1" in await life.until_health("DEGRADED")
-        assert [entry.block.number for entry in await listening.entries()] == [0]
+        assert await listening.entries() == ()
         node.faults.unindexed = node.faults.without_receipts = 0
         await life.until_tip(tip.hash)
     await check(listening, node)
