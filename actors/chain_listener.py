@@ -7,7 +7,7 @@ up from far behind and following the head are the same code: spans of blocks, on
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar, TypeVarTuple
 
@@ -16,19 +16,19 @@ import trio
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.events import EventTable
-from fusion_daemon.chain.journal import ChainView, Finality, Plan, finality_of, plan_extend, plan_reorg
-from fusion_daemon.chain.polling import Polling
+from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
+from fusion_daemon.chain.polling import Polling, Stillness
 from fusion_daemon.chain.ranges import BlockTooDense, RangeSize, first_size
-from fusion_daemon.chain.reorg import common_ancestor, parting, probes
-from fusion_daemon.chain.repository import latch, load_changes, load_view, propose_start_block
+from fusion_daemon.chain.reorg import FinalityViolated, common_ancestor, finality_violated, parting, probes
+from fusion_daemon.chain.repository import latch, load_logs, load_view, propose_start_block
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
-from fusion_daemon.chain.rpc_errors import RangeRefused, RateLimited, RpcFailure, WrongChain
+from fusion_daemon.chain.rpc_errors import EndpointFault, RangeRefused, RateLimited, RpcFailure, WrongChain
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_headers, check_span
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Hash32, hex_of
-from fusion_daemon.domain.journal import BlockRef, Change, JournalEntry, journal_stream
+from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
 from fusion_daemon.runtime import Actor, ActorContext, Topic
 from fusion_daemon.store import Store, WriteConflict
 
@@ -40,16 +40,14 @@ _DOOR_SECONDS = 5.0
 _BEAT_SECONDS = 5.0
 _REQUESTS_PER_CROSSING = 4
 """A crossing may take this many request timeouts, since it makes several requests."""
+_YOUNG_BLOCKS = 32
+"""Below the head: a node may not find their logs yet, also on a chain whose blocks are final at once."""
 _LONGEST_BY_HASH = 100
 """Blocks: those asked by hash may each need their receipts, and have to come within one crossing."""
 
 
 _Ahead = tuple[Plan, Span] | Failure | AioTimeout
 """What is handed from reading to committing."""
-
-
-class FinalityViolated(Failure):
-    """The node's chain lacks a block that the chain had called final."""
 
 
 @dataclass(slots=True)
@@ -93,12 +91,13 @@ class ChainListener(Actor):
         self._topic = topic
         self._table = table
         self._polling = Polling(settings.poll)
+        self._stillness = Stillness()
         self._size: RangeSize = first_size(settings.longest_span, settings.logs_per_answer)
         self._statistics = ListenerStatistics()
         self._latched = False
         self._avoid: int | None = None
         # Set by `run` before anything else reads them.
-        self._beat: Callable[[], None]
+        self._context: ActorContext
         self._epoch: int
         self._view: ChainView
         self._rpc: ChainRpc
@@ -108,7 +107,7 @@ class ChainListener(Actor):
         return replace(self._statistics)
 
     async def run(self, context: ActorContext) -> None:
-        self._beat = context.beat
+        self._context = context
         stream = journal_stream(self._settings.chain)
         claim = await self._store.claim(self.name, produces=(stream,))
         self._epoch = claim.epoch
@@ -152,7 +151,8 @@ class ChainListener(Actor):
         if self._view.tip is None:  # the start may still be moved
             self._view = await self._stored_view(context, self._view.seq)
         try:
-            verified = await self._follow(context)
+            head = await self._ask(self._rpc.fetch_head, self._avoid)
+            verified = await self._follow(context, head)
         except WriteConflict:
             if self._view.tip is not None:
                 raise
@@ -168,15 +168,32 @@ class ChainListener(Actor):
             if not self._latched:
                 context.unhealthy(str(failure))
             return self._settings.poll.longest
-        except (RpcFailure, Inconsistent, AioTimeout) as failure:
+        except (RpcFailure, Inconsistent) as failure:
             self._polling = self._polling.failed()
             self._statistics.faults += 1
             return self._failed(context, failure, None)
         self._polling = self._polling.succeeded()
-        if verified:  # hash for hash; a head that says nothing about the stored chain proves nothing
-            self._latched = False
-            context.healthy()
+        self._judge(context, head, verified)
         return self._polling.interval(self._view.blocks)
+
+    def _judge(self, context: ActorContext, head: Head, verified: bool) -> None:
+        """The chain's health after a look. `verified`: hash for hash; a head that says nothing about the stored chain
+        proves nothing."""
+        if verified:
+            self._latched = False
+        now = context.clock.monotonic()
+        still = self._stillness = self._stillness.looked(self._view.blocks, now, self._settings.poll.stillness)
+        if still.looks:
+            self._avoid = head.endpoint
+        if self._latched:
+            return
+        if still.looks >= len(self._settings.rpc_urls):
+            context.degraded(
+                f"Chain {self._settings.chain} shows no new block for {now - still.since:.0f} s at any endpoint. What"
+                " happens on it is not seen. Check its status, and its RPC endpoints against another source."
+            )
+        elif verified:
+            context.healthy()
 
     def _failed(self, context: ActorContext, failure: Exception, asked: float | None) -> float:
         context.log.warning("chain_read_failed", chain=self._settings.chain, reason=str(failure))
@@ -184,11 +201,10 @@ class ChainListener(Actor):
             context.degraded(str(failure))
         return self._polling.backoff(asked)
 
-    async def _follow(self, context: ActorContext) -> bool:
+    async def _follow(self, context: ActorContext, head: Head) -> bool:
         """Bring the stored chain to an endpoint's head. True: the stored chain was proved to be on the
         node's.
         """
-        head = await self._ask_head()
         view = self._view
         self._statistics.head = head.header.number
         if head.header.number >= view.next_number:
@@ -238,11 +254,11 @@ class ChainListener(Actor):
         async with send:
             try:
                 while view.next_number <= head.header.number:
+                    self._avoid = head.endpoint  # until its answer came and is checked
                     span = await self._read_span(head, finality, view.next_number, head.header.number)
-                    self._avoid = head.endpoint  # while its word is not checked
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
                     self._avoid = None
-                    stored = await self._stored_changes(view, (), span)
+                    stored = await self._stored_logs(view, (), span)
                     plan = plan_extend(view, self._epoch, self._table, finality, span, stored)
                     await send.send((plan, span))
                     view = plan.view
@@ -255,15 +271,15 @@ class ChainListener(Actor):
         await self._commit(context, *ahead)
 
     async def _read_span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
-        """The next span from `first`; it ends at `until` at most. Blocks that are not final are asked for
-        their logs by hash, final ones by range."""
-        final = finality.finalized
-        by_hash = first > final
+        """The next span from `first`; it ends at `until` at most. Blocks that are not final or still young are asked
+        for their logs by hash, the others by range."""
+        old = min(finality.finalized, finality.head - _YOUNG_BLOCKS)
+        by_hash = first > old
         while True:
             most = min(self._size.blocks, _LONGEST_BY_HASH) if by_hash else self._size.blocks
-            last = min(first + most - 1, until if by_hash else min(final, until))
+            last = min(first + most - 1, until if by_hash else min(old, until))
             try:
-                span = await self._call_span(head.endpoint, first, last, by_hash)
+                span = await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash)
             except RangeRefused as refused:
                 self._size = self._size.after_refusal(refused.first, refused.last, refused.refusal)
                 self._statistics.splits += 1
@@ -278,7 +294,7 @@ class ChainListener(Actor):
         view = self._view
         tip = view.tip
         assert tip is not None
-        self._avoid = head.endpoint  # while its word is not checked
+        self._avoid = head.endpoint  # until its answers came and are checked
         until = min(head.header.number, tip.number)
         ancestor = await self._ancestor(head, until)
         first = view.start if ancestor is None else ancestor.number + 1
@@ -297,7 +313,7 @@ class ChainListener(Actor):
             return  # the node came back to our chain while it was asked: the next step sees
         first = branch.headers[0].number
         lost = [block.hash for block in view.blocks if block.number >= first]
-        stored = await self._stored_changes(view, lost, branch)
+        stored = await self._stored_logs(view, lost, branch)
         plan = plan_reorg(view, self._epoch, self._table, finality, ancestor, branch, stored)
         await self._commit(context, plan, branch)
         self._statistics.reorgs += 1
@@ -317,38 +333,33 @@ class ChainListener(Actor):
         view = self._view
         lowest = view.blocks[0]
         for first, last in probes(lowest.number, until):
-            headers = await self._call_headers(head.endpoint, first, last)
+            headers = await self._ask(self._rpc.fetch_headers, head.endpoint, first, last)
             check_headers(headers, first)
             ancestor = common_ancestor(view.blocks, headers)
             if ancestor is not None:
                 return ancestor
         if not view.rooted:
             return None
-        raise FinalityViolated(
-            f"Chain {view.chain} replaced block {lowest.number} ({hex_of(lowest.hash)}), which it had called final.",
-            "The listener stops here: what is stored stays as it is and nothing new is read.",
-            "Check the RPC endpoint against another source. It goes on by itself once that block is back; if"
-            " the chain really rewrote its history, start with an empty database.",
-        )
+        raise finality_violated(view.chain, lowest)
 
     async def _read_branch(self, head: Head, finality: Finality, first: int, until: int) -> Span:
         headers: list[Header] = []
         logs: list[Log] = []
+        repaired = 0
         while first <= until:
             span = await self._read_span(head, finality, first, until)
             headers += span.headers
             logs += span.logs
+            repaired += span.repaired
             first = span.headers[-1].number + 1
-        return Span(tuple(headers), tuple(logs))
+        return Span(tuple(headers), tuple(logs), repaired)
 
-    async def _stored_changes(
-        self, view: ChainView, lost: Sequence[Hash32], span: Span
-    ) -> Mapping[Hash32, tuple[Change, ...]]:
-        """Changes of the stored blocks that a plan touches: those lost and those that come back."""
+    async def _stored_logs(self, view: ChainView, lost: Sequence[Hash32], span: Span) -> StoredLogs:
+        """Of the stored blocks that a plan touches: those lost and those that come back."""
         wanted = [*lost, *(header.hash for header in span.headers if header.hash in view.orphans)]
         if not wanted:
             return {}
-        return await self._store.read(load_changes, self._table, view.chain, wanted)
+        return await self._store.read(load_logs, self._table, view.chain, wanted)
 
     async def _commit(self, context: ActorContext, plan: Plan, span: Span) -> None:
         await self._store.commit(plan.commit)
@@ -373,20 +384,18 @@ class ChainListener(Actor):
             await self._store.commit(latch(self._settings.chain, self._epoch, str(violated)))
             self._latched = True
 
-    async def _ask_head(self) -> Head:
-        return await self._ask(self._rpc.fetch_head, self._avoid)
-
-    async def _call_span(self, endpoint: int, first: int, last: int, by_hash: bool) -> Span:
-        return await self._ask(self._rpc.fetch_span, endpoint, first, last, by_hash)
-
-    async def _call_headers(self, endpoint: int, first: int, last: int) -> tuple[Header, ...]:
-        return await self._ask(self._rpc.fetch_headers, endpoint, first, last)
-
     async def _ask(self, question: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
-        """An answer is progress: a long reorg is many of them before its one commit."""
+        """One crossing to the nodes. Every answer is progress, so that a long reorg is not taken for a stuck actor."""
         patience = self._settings.request_timeout * _REQUESTS_PER_CROSSING
-        answer = await self._aio.call(question, *args, timeout=patience)
-        self._beat()
+        try:
+            answer = await self._aio.call(question, *args, timeout=patience)
+        except AioTimeout as late:
+            raise EndpointFault(
+                f"An endpoint of chain {self._settings.chain} did not answer within {late.seconds:g} s.",
+                "Nothing of what was asked is stored; the listener asks again, another endpoint if there is one.",
+                "If it lasts, check the provider's status page and the network.",
+            ) from late
+        self._context.beat()
         return answer
 
     async def _rest(self, context: ActorContext, seconds: float) -> None:

@@ -4,13 +4,15 @@ INVARIANTS
 * Folding the journal (APPLY adds, RETRACT takes away) always yields the canonical chain, without a gap.
 * positions = the sum of the journal's balance changes; chain_registers = those of the canonical blocks.
 * A log row is written once and never changed: a block that was stored before (A -> B -> A) is applied again
-  with the changes of its *stored* logs, so what was published equals what is read back.
+  with the changes of its *stored* logs, and of those that another contract, read only since, emitted in it. A
+  row says since which entry it counts, so what was published equals what is read back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain as chained
 
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.events import Event, EventTable
@@ -45,6 +47,7 @@ _LOG_COLUMNS = (
     "data",
     "name",
     "args",
+    "since",
 )
 _REGISTER_COLUMNS = (
     "chain_id",
@@ -64,6 +67,8 @@ _REGISTER_COLUMNS = (
 )
 
 Row = tuple[SqlValue, ...]
+StoredLogs = Mapping[Hash32, Mapping[int, tuple[Change, ...]]]
+"""Of stored blocks: what each of their logs changed, by log index."""
 PositionKey = tuple[Address, Address, Address, Side]
 
 
@@ -144,9 +149,9 @@ def plan_extend(
     table: EventTable,
     finality: Finality,
     span: Span,
-    stored: Mapping[Hash32, tuple[Change, ...]],
+    stored: StoredLogs,
 ) -> Plan:
-    """`span` continues the tip. `stored`: the changes of its blocks that are among `view.orphans`."""
+    """`span` continues the tip. `stored`: the logs of its blocks that are among `view.orphans`."""
     return _plan(view, epoch, table, finality, (), span, stored)
 
 
@@ -157,10 +162,10 @@ def plan_reorg(
     finality: Finality,
     ancestor: BlockRef | None,
     branch: Span,
-    stored: Mapping[Hash32, tuple[Change, ...]],
+    stored: StoredLogs,
 ) -> Plan:
     """Retract from the tip down to the block above `ancestor` (None: everything), then apply `branch`, which
-    continues `ancestor`. `stored`: the changes of all retracted blocks and of the orphans in the branch."""
+    continues `ancestor`. `stored`: the logs of all retracted blocks and of the orphans in the branch."""
     kept = -1 if ancestor is None else ancestor.number
     lost = tuple(block for block in reversed(view.blocks) if block.number > kept)
     return _plan(view, epoch, table, finality, lost, branch, stored)
@@ -173,18 +178,17 @@ def _plan(
     finality: Finality,
     lost: tuple[BlockRef, ...],
     span: Span,
-    stored: Mapping[Hash32, tuple[Change, ...]],
+    stored: StoredLogs,
 ) -> Plan:
     returning = tuple(header.hash for header in span.headers if header.hash in view.orphans)
     fresh = [header for header in span.headers if header.hash not in view.orphans]
-    logs = [log for log in span.logs if log.block_hash not in view.orphans]
+    logs = [log for log in span.logs if log.log_index not in stored.get(log.block_hash, ())]
     events = [table.event(log.address, log.log_index, log.topics, log.data) for log in logs]
-    gained = {**stored, **_by_block(fresh, logs, events)}
-    entries = _entries(view, lost, span.headers, gained)
+    entries = _entries(view, lost, span.headers, _by_block(fresh, stored, logs, events))
     after = _after(view, finality, lost, span.headers, returning, entries)
     writes = [
         *_block_writes(view.chain, lost, returning, fresh),
-        *_log_writes(view.chain, logs, events),
+        *_log_writes(view.chain, logs, events, entries),
         *_position_writes(view.chain, entries),
         *_register_writes(view.chain, lost, entries),
         _state_write(after, finality),
@@ -195,12 +199,17 @@ def _plan(
 
 
 def _by_block(
-    headers: Iterable[Header], logs: Sequence[Log], events: Sequence[Event]
+    fresh: Iterable[Header], stored: StoredLogs, logs: Sequence[Log], events: Sequence[Event]
 ) -> dict[Hash32, tuple[Change, ...]]:
-    changes: dict[Hash32, list[Change]] = {header.hash: [] for header in headers}
+    """What each block changes, in log order."""
+    changes: dict[Hash32, dict[int, tuple[Change, ...]]] = {header.hash: {} for header in fresh}
+    changes.update((block, dict(held)) for block, held in stored.items())
     for log, event in zip(logs, events, strict=True):
-        changes[log.block_hash] += event.changes
-    return {block: tuple(found) for block, found in changes.items()}
+        changes[log.block_hash][log.log_index] = event.changes
+    return {
+        block: tuple(chained.from_iterable(found[index] for index in sorted(found)))
+        for block, found in changes.items()
+    }
 
 
 def _entries(
@@ -262,8 +271,11 @@ def _block_writes(
         )
 
 
-def _log_writes(chain: ChainId, logs: Sequence[Log], events: Sequence[Event]) -> Iterable[Write]:
+def _log_writes(
+    chain: ChainId, logs: Sequence[Log], events: Sequence[Event], entries: Iterable[JournalEntry]
+) -> Iterable[Write]:
     if logs:
+        applied = {entry.block.hash: entry.seq for entry in entries if entry.op is Op.APPLY}
         rows: list[Row] = [
             (
                 chain,
@@ -277,6 +289,7 @@ def _log_writes(chain: ChainId, logs: Sequence[Log], events: Sequence[Event]) ->
                 log.data,
                 event.name,
                 event.args,
+                applied[log.block_hash],
             )
             for log, event in zip(logs, events, strict=True)
         ]

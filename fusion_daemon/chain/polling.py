@@ -1,4 +1,5 @@
-"""When to ask again: adapted to the observed block time, slowed down by rate limits and faults."""
+"""When to ask again, adapted to the observed block time and slowed down by rate limits and faults; and when to ask
+somebody else, since the chain stands still."""
 
 from __future__ import annotations
 
@@ -6,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fusion_daemon.chain.settings import PollSettings
+from fusion_daemon.domain.identifiers import Hash32
 from fusion_daemon.domain.journal import BlockRef
 
 _POLLS_PER_BLOCK = 5
 _OBSERVED_BLOCKS = 16
 _LARGEST_BACKOFF = 60.0
+_MISSED_BLOCKS = 10
 
 
 def block_time(blocks: Sequence[BlockRef]) -> float | None:
@@ -56,3 +59,24 @@ class Polling:
         asked for (Retry-After) and never more than a minute unless it asked for more."""
         own = min(self.bounds.shortest * self.slowdown * 2.0 ** min(self.faults, 16), _LARGEST_BACKOFF)
         return own if asked is None else max(own, asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Stillness:
+    """How long the stored tip has been the same. An endpoint that is frozen exactly there looks sound: what it says
+    is true, and nothing follows from it."""
+
+    tip: Hash32 | None = None
+    since: float = 0.0
+    """Of the monotonic clock, in seconds."""
+    looks: int = 0
+    """So many looks found nothing new since the pause is longer than the chain's own."""
+
+    def looked(self, blocks: Sequence[BlockRef], now: float, shortest: float) -> Stillness:
+        """After a look, with the stored blocks up to the tip. Longer than ten block times, and than `shortest`
+        seconds, is no ordinary pause."""
+        tip = blocks[-1].hash if blocks else None
+        if tip is None or tip != self.tip:
+            return Stillness(tip, now)
+        usual = max(shortest, _MISSED_BLOCKS * (block_time(blocks) or 0.0))
+        return replace(self, looks=self.looks + 1) if now - self.since > usual else self

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fusion_daemon.chain.events import EventTable
-from fusion_daemon.chain.journal import ChainView
+from fusion_daemon.chain.journal import ChainView, StoredLogs
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef, Change, JournalEntry, Op, journal_stream
@@ -71,25 +71,12 @@ async def load_view(reader: Reader, chain: ChainId, seq: int) -> ChainView | Non
     )
 
 
-async def load_changes(
-    reader: Reader, table: EventTable, chain: ChainId, blocks: Iterable[Hash32]
-) -> Mapping[Hash32, tuple[Change, ...]]:
-    """What the stored logs of these blocks changed, decoded anew, in log order; every block has an entry."""
-    wanted = list(blocks)
-    found: dict[Hash32, list[Change]] = {block: [] for block in wanted}
-    rows = await reader.fetch(
-        "SELECT block_hash, log_index, address, data,"
-        " topics[1] AS topic0, topics[2] AS topic1, topics[3] AS topic2, topics[4] AS topic3"
-        " FROM chain_logs WHERE chain_id = $1 AND block_hash = ANY($2) AND topics[1] = ANY($3)"
-        " ORDER BY block_hash, log_index",
-        chain,
-        wanted,
-        list(table.changing),
-    )
-    for row in rows:
-        event = table.event(Address(row.octets("address")), row.integer("log_index"), _topics(row), row.octets("data"))
-        found[Hash32(row.octets("block_hash"))] += event.changes
-    return {block: tuple(changes) for block, changes in found.items()}
+async def load_logs(reader: Reader, table: EventTable, chain: ChainId, blocks: Iterable[Hash32]) -> StoredLogs:
+    """The stored logs of these blocks and what they changed, decoded anew; every block has an entry."""
+    found: dict[Hash32, dict[int, tuple[Change, ...]]] = {block: {} for block in blocks}
+    for row in await _log_rows(reader, chain, list(found), None):
+        found[Hash32(row.octets("block_hash"))][row.integer("log_index")] = _changes(table, row)
+    return found
 
 
 async def load_entries(
@@ -104,9 +91,10 @@ async def load_entries(
         after,
         limit,
     )
-    hashes = {Hash32(row.octets("block_hash")) for row in rows}
-    changes = await load_changes(reader, table, chain, hashes) if hashes else {}
-    return tuple(_entry(chain, row, changes) for row in rows)
+    logs: dict[Hash32, list[tuple[int, tuple[Change, ...]]]] = {Hash32(row.octets("block_hash")): [] for row in rows}
+    for row in await _log_rows(reader, chain, list(logs), table.changing) if logs else ():
+        logs[Hash32(row.octets("block_hash"))].append((row.integer("since"), _changes(table, row)))
+    return tuple(_entry(chain, row, logs) for row in rows)
 
 
 def journal_fill(
@@ -183,18 +171,35 @@ def latch(chain: ChainId, epoch: int, reason: str) -> Commit:
     )
 
 
-def _topics(row: Row) -> tuple[bytes, ...]:
+async def _log_rows(
+    reader: Reader, chain: ChainId, blocks: Sequence[Hash32], topics: Sequence[bytes] | None
+) -> list[Row]:
+    """In log order; only those with one of `topics` first, unless that is None."""
+    return await reader.fetch(
+        "SELECT block_hash, log_index, address, data, since,"
+        " topics[1] AS topic0, topics[2] AS topic1, topics[3] AS topic2, topics[4] AS topic3"
+        " FROM chain_logs WHERE chain_id = $1 AND block_hash = ANY($2)"
+        " AND ($3::bytea[] IS NULL OR topics[1] = ANY($3)) ORDER BY block_hash, log_index",
+        chain,
+        blocks,
+        topics,
+    )
+
+
+def _changes(table: EventTable, row: Row) -> tuple[Change, ...]:
     found = (row.optional_octets(f"topic{place}") for place in range(4))
-    return tuple(topic for topic in found if topic is not None)
+    topics = tuple(topic for topic in found if topic is not None)
+    return table.event(Address(row.octets("address")), row.integer("log_index"), topics, row.octets("data")).changes
 
 
-def _entry(chain: ChainId, row: Row, changes: Mapping[Hash32, tuple[Change, ...]]) -> JournalEntry:
-    block = Hash32(row.octets("block_hash"))
+def _entry(chain: ChainId, row: Row, logs: Mapping[Hash32, Sequence[tuple[int, tuple[Change, ...]]]]) -> JournalEntry:
+    """`logs`: since which entry each counts, and what it changed, in log order."""
+    seq, block = row.integer("seq"), Hash32(row.octets("block_hash"))
     return JournalEntry(
         chain,
-        row.integer("seq"),
+        seq,
         Op(row.text("op")),
         BlockRef(row.integer("block_number"), block, row.integer("timestamp")),
         row.boolean("settles"),
-        changes[block],
+        tuple(change for since, changes in logs[block] if since <= seq for change in changes),
     )

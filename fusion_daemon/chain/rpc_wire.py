@@ -16,8 +16,8 @@ _EMPTY_TRIE = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b42
 """Receipts root of a block without receipts, hence without logs."""
 
 _LARGEST_NUMBER = 2**63 - 1
-_LARGEST_PLACE = 2**31 - 1
-"""Of a log or a transaction in its block: what the store's columns hold."""
+_LARGEST_INDEX = 2**31 - 1
+"""Of a log or transaction in its block, as the store's column holds it."""
 
 LONGEST_RETRY_AFTER = 300.0
 """Seconds: a provider that asks for more is asked again by then, since a chain must not stand still on its word."""
@@ -131,7 +131,7 @@ def in_order(answers: Sequence[A], count: int) -> list[A]:
 
 
 def number_of(text: str) -> int:
-    """A hex quantity that fits the store. Raises ValueError."""
+    """A hex quantity that fits a bigint of the store. Raises ValueError."""
     if not text.startswith("0x"):
         raise ValueError(f"not a quantity: {text[:80]!r}")
     number = int(text, 16)
@@ -194,21 +194,18 @@ def log_reader() -> Callable[[WireLog], Log]:
             numbers[text] = found = number_of(text)
         return found
 
-    def place(text: str) -> int:
-        found = number(text)
-        if found > _LARGEST_PLACE:
-            raise ValueError(f"an index out of range: {text[:80]!r}")
-        return found
-
     def read(wire: WireLog) -> Log:
         if wire.removed or len(wire.topics) > 4:
             raise ValueError("a log that is removed or has too many topics")
+        log_index, transaction_index = number(wire.log_index), number(wire.transaction_index)
+        if log_index > _LARGEST_INDEX or transaction_index > _LARGEST_INDEX:
+            raise ValueError("a log with an index out of range")
         return Log(
             number(wire.block_number),
             Hash32(octets(wire.block_hash, 32)),
-            place(wire.log_index),
+            log_index,
             Hash32(octets(wire.transaction_hash, 32)),
-            place(wire.transaction_index),
+            transaction_index,
             Address(octets(wire.address, 20)),
             tuple([octets(topic, 32) for topic in wire.topics]),
             _octets(wire.data),

@@ -13,6 +13,8 @@ class PollSettings:
 
     shortest: float = 0.1
     longest: float = 4.0
+    stillness: float = 30.0
+    """So long without a new block, at least, is an ordinary pause of the chain."""
 
 
 @dataclass(frozen=True, slots=True)

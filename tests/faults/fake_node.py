@@ -116,6 +116,8 @@ class Faults:
     """So many requests are answered with HTTP 502 and HTML."""
     doubled_logs: bool = False
     """Every log comes twice."""
+    wild_index: bool = False
+    """Log indexes are beyond what any block can hold."""
     foreign_logs: bool = False
     """Logs name another block hash than the header."""
 
@@ -259,6 +261,8 @@ class FakeNode:
         logs = [log for log in block.wire_logs() if log["address"] in addresses]
         if self.faults.foreign_logs:
             logs = [log | {"blockHash": "0x" + bytes(32).hex()} for log in logs]
+        if self.faults.wild_index:
+            logs = [log | {"logIndex": hex(2**31)} for log in logs]
         return logs * 2 if self.faults.doubled_logs else logs
 
     def take_fault(self) -> str | None:

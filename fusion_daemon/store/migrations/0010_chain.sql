@@ -44,6 +44,7 @@ CREATE TABLE chain_logs (
     data              bytea   NOT NULL,
     name              text,             -- of the event; null when no ABI of ours knows its topic
     args              jsonb,            -- integers as decimal strings, octets as 0x hex; null = undecodable
+    since             bigint  NOT NULL, -- the journal entry that applied it first: those before lack it
     PRIMARY KEY (chain_id, block_hash, log_index)
 );
 

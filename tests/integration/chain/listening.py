@@ -56,6 +56,11 @@ class WatchedContext(ActorContext):
     def __init__(self, name: str, clock: Clock) -> None:
         super().__init__(name, clock)
         self.reported = trio.Event()
+        self.beats = 0
+
+    def beat(self) -> None:
+        super().beat()
+        self.beats += 1
 
     def _report(self, level: HealthLevel, reason: str) -> None:
         super()._report(level, reason)

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import trio
 from eth_utils.crypto import keccak
 
+from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import may_hold
 from fusion_daemon.domain.journal import journal_stream
 from fusion_daemon.store import Fenced
@@ -125,7 +127,7 @@ async def test_a_young_block_without_its_receipts_is_not_stored(
     node.faults.no_block_receipts = no_block_receipts
     async with listening.live(node.url) as life:
         assert "does not have all receipts of block 1" in await life.until_health("DEGRADED")
-        assert [entry.block.number for entry in await listening.entries()] == [0]
+        assert await listening.entries() == ()
         node.faults.unindexed = node.faults.without_receipts = 0
         await life.until_tip(tip.hash)
     await check(listening, node)
@@ -232,13 +234,19 @@ async def test_hung_socket_ends_at_its_deadline(listening: Listening, node: Fake
     await check(listening, node)
 
 
-@pytest.mark.parametrize("fault", ["doubled_logs", "foreign_logs"])
-async def test_contradictions_are_never_stored(listening: Listening, node: FakeNode, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("doubled_logs", "contradicted itself"),
+        ("foreign_logs", "contradicted itself"),
+        ("wild_index", "malformed log (a log with an index out of range)"),
+    ],
+)
+async def test_nonsense_is_never_stored(listening: Listening, node: FakeNode, fault: str, told: str) -> None:
     tip = mine_history(node)
     setattr(node.faults, fault, True)
     async with listening.live(node.url) as life:
-        reason = await life.until_health("DEGRADED")
-        assert "contradicted itself" in reason
+        assert told in await life.until_health("DEGRADED")
         assert await listening.entries() == ()
         setattr(node.faults, fault, False)
         await life.until_tip(tip)
@@ -253,6 +261,39 @@ async def test_the_next_endpoint_takes_over(listening: Listening, node: FakeNode
     async with listening.live(node.url, second_node.url) as life:
         await life.until_tip(tip)
     await check(listening, node)
+
+
+async def test_an_endpoint_that_froze_at_our_tip_is_left(
+    listening: Listening, node: FakeNode, second_node: FakeNode
+) -> None:
+    """The first fails once; the second takes over and stays at our tip for ever, which it truthfully says."""
+    node.finality = second_node.finality = 0
+    tip = node.mine()
+    second_node.blocks, second_node.head = dict(node.blocks), node.head
+    async with listening.live(node.url, second_node.url, settings=impatient(listening)) as life:
+        await life.until_tip(tip.hash)
+        node.faults.broken = 1
+        await life.until_request(second_node, 3)
+        tip = node.mine(deposited(ALICE, WETH, 5))
+        await life.until_tip(tip.hash)
+    await check(listening, node)
+
+
+async def test_a_chain_that_stands_still_everywhere_is_told(
+    listening: Listening, node: FakeNode, second_node: FakeNode
+) -> None:
+    node.finality = second_node.finality = 0
+    second_node.blocks, second_node.head = dict(node.blocks), node.head
+    async with listening.live(node.url, second_node.url, settings=impatient(listening)) as life:
+        assert "no new block" in await life.until_health("DEGRADED")
+        await life.until_tip(node.mine().hash)
+        await life.until_health("OK")
+    await check(listening, node)
+
+
+def impatient(listening: Listening) -> ChainSettings:
+    settings = listening.settings()
+    return replace(settings, poll=replace(settings.poll, stillness=0.2))
 
 
 async def test_wrong_chain_is_named_without_credentials(listening: Listening, node: FakeNode) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import trio
@@ -11,7 +12,18 @@ import trio
 from fusion_daemon.domain.journal import Op
 from tests.faults.fake_node import FakeBlock, FakeNode, Json
 from tests.integration.chain.listening import PATIENCE, Life, Listening, fold, folded_positions
-from tests.unit.chain.vault_logs import ALICE, BOB, USDC, WETH, borrowed, credit_set, deposited, index_updated
+from tests.unit.chain.vault_logs import (
+    ALICE,
+    BOB,
+    STRANGER,
+    USDC,
+    VAULT,
+    WETH,
+    borrowed,
+    credit_set,
+    deposited,
+    index_updated,
+)
 
 
 def hashes(node: FakeNode) -> list[bytes]:
@@ -255,3 +267,45 @@ async def test_a_backend_that_lags_below_finality_is_not_a_rewritten_chain(
         node.before_answer, node.faults.lag = None, 0
         await life.until_tip(tip.hash)
     await check(listening, node)
+
+
+async def test_every_answer_in_a_long_reorg_is_a_sign_of_life(listening: Listening, node: FakeNode) -> None:
+    """``0 <- 1 <- 2a … 31a`` becomes ``1 <- 2b … 31b``, read block by block: nothing is committed until all of it is
+    there, and the actor is not stuck meanwhile."""
+    node.final_number = 0
+    one = node.mine()
+    for _ in range(30):
+        node.mine(deposited(ALICE, WETH, 1))
+    beats: dict[str, int] = {}
+    async with listening.live(node.url, settings=replace(listening.settings(), longest_span=1)) as life:
+        await life.until_tip(node.head.hash)
+        node.switch(one)
+        for _ in range(30):
+            node.mine(deposited(ALICE, WETH, 2))
+        node.before_answer = lambda calls: beats.update({str(calls[0]["params"]): life.context.beats})
+        await life.until_tip(node.head.hash)
+        node.before_answer = None
+    assert beats["['0x1f', False]"] - beats["['0x2', False]"] >= 29
+    await check(listening, node)
+
+
+async def test_a_block_comes_back_after_another_vault_was_configured(listening: Listening, node: FakeNode) -> None:
+    """``1 <- 2a`` is read with one vault, replaced by 2b, and comes back when two are read: the second vault's logs
+    in it count from then on, and not for whoever still has to fold the entries before."""
+    node.final_number = 0
+    one = node.mine()
+    long = node.mine(deposited(BOB, WETH, 9, STRANGER), deposited(ALICE, WETH, 5), deposited(BOB, WETH, 1, STRANGER))
+    async with listening.live(node.url) as life:
+        await life.until_tip(long.hash)
+        node.switch(one)
+        await life.until_tip(node.mine().hash)
+    node.switch(long)
+    tip = node.mine()
+    settings = replace(listening.settings(), contracts=(VAULT, STRANGER))
+    async with listening.live(node.url, settings=settings) as life:
+        await life.until_tip(tip.hash)
+    await check(listening, node)
+    assert await listening.positions() == {
+        (VAULT, ALICE, WETH, "collateral"): 5,
+        (STRANGER, BOB, WETH, "collateral"): 10,
+    }

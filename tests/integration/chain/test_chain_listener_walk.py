@@ -39,7 +39,8 @@ LOGS = [
 
 def step(node: FakeNode, random: Random, seen: list[FakeBlock]) -> None:
     """Mine, or go back to a block that was once the head, or fork, never below what is final; sometimes finality
-    moves, anywhere up to the head; then one fault of those that pass."""
+    moves, anywhere up to the head; logs lag behind their blocks; then one fault of those that pass."""
+    node.faults.unindexed = random.choice([0, 0, 1, 3])
     final = node.ancestor(node.head, node.final_number or 0)
     match random.randrange(4):
         case 0:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from fusion_daemon.chain.events import load_event_table
-from fusion_daemon.chain.journal import ChainView, Finality, Plan, finality_of, plan_extend, plan_reorg
+from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.reorg import common_ancestor
 from fusion_daemon.domain.identifiers import ChainId, Hash32
-from fusion_daemon.domain.journal import BlockRef, Change, JournalEntry, Op
+from fusion_daemon.domain.journal import BlockRef, Change, CreditChange, JournalEntry, Op
 from fusion_daemon.store.writes import Copy, Execute, SqlValue
 from tests.faults.fake_node import FakeBlock, FakeLog, FakeNode
 from tests.unit.chain.chains import head, header, span
@@ -215,15 +215,14 @@ class Following(RuleBasedStateMachine):
         stored = self._stored(blocks, lost)
         self._commit(plan_reorg(self.view, 1, TABLE, finality, ancestor, span(blocks), stored))
 
-    def _stored(self, blocks: list[FakeBlock], lost: list[Hash32]) -> dict[Hash32, tuple[Change, ...]]:
+    def _stored(self, blocks: list[FakeBlock], lost: list[Hash32]) -> StoredLogs:
         wanted = lost + [Hash32(block.hash) for block in blocks if block.hash in self.view.orphans]
         return {
-            block: tuple(
-                change
-                for (owner, _), row in sorted(self.database.logs.items(), key=lambda item: str(item[0]))
+            block: {
+                row[2]: TABLE.event(row[6], row[2], row[7], row[8]).changes  # type: ignore[arg-type,misc]
+                for (owner, _), row in self.database.logs.items()
                 if owner == block
-                for change in TABLE.event(row[6], row[2], row[7], row[8]).changes  # type: ignore[arg-type]
-            )
+            }
             for block in wanted
         }
 
@@ -283,7 +282,7 @@ def test_only_the_last_entry_of_a_reorg_settles() -> None:
     node.switch(genesis)
     node.mine()
     node.mine(deposited(ALICE, WETH, 6))
-    stored = {block.hash: first.entries[block.number].changes for block in first.view.blocks}
+    stored = {block.hash: {0: first.entries[block.number].changes} for block in first.view.blocks}
     branch = span(node.canonical()[1:])
     plan = plan_reorg(first.view, 1, TABLE, finality, header(genesis).ref, branch, stored)
     assert [entry.settles for entry in first.entries] == [True, True, True]
@@ -294,6 +293,22 @@ def test_only_the_last_entry_of_a_reorg_settles() -> None:
         (Op.APPLY, 2, True),
     ]
     assert plan.entries[1].changes == first.entries[1].changes
+
+
+def test_a_returning_block_gains_the_logs_of_a_contract_that_is_read_only_now() -> None:
+    """``0 <- 1`` was stored and orphaned while its second log alone was read; 1 comes back with all three: the new
+    ones are stored and folded in log order, the old one is neither stored nor folded twice."""
+    node = FakeNode()
+    genesis = node.head
+    block = node.mine(credit_set(ALICE, 1), credit_set(ALICE, 2), credit_set(ALICE, 3))
+    held = TABLE.event(VAULT, 1, block.logs[1].topics, block.logs[1].data).changes
+    view = ChainView(CHAIN, 0, (header(genesis).ref,), {Hash32(block.hash): 1}, 0, True, 4)
+    stored = {Hash32(block.hash): {1: held}}
+    plan = plan_extend(view, 1, TABLE, Finality(1, None, 0, True), span([block]), stored)
+    [entry] = plan.entries
+    assert [change.limit for change in entry.changes if isinstance(change, CreditChange)] == [1, 2, 3]
+    [rows] = [write.rows for write in plan.commit.writes if isinstance(write, Copy) and write.table == "chain_logs"]
+    assert [(row[2], row[11]) for row in rows] == [(0, entry.seq), (2, entry.seq)]
 
 
 def test_undecodable_logs_are_counted_and_stored() -> None:

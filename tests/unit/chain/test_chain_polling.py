@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion_daemon.chain.polling import Polling, block_time
+from fusion_daemon.chain.polling import Polling, Stillness, block_time
 from fusion_daemon.chain.settings import PollSettings
 from fusion_daemon.domain.identifiers import Hash32
 from fusion_daemon.domain.journal import BlockRef
@@ -53,3 +53,19 @@ def test_a_rate_limit_slows_the_polling_itself() -> None:
     limited = Polling(BOUNDS).limited().limited()
     assert limited.interval(blocks(0, 5)) == 4.0
     assert limited.succeeded().interval(blocks(0, 5)) == 2.0
+
+
+def test_a_pause_beyond_the_chains_own_counts_the_looks() -> None:
+    """Blocks every 12 s: 120 s without one are ordinary; every 1 s: 30 s are."""
+    slow, fast = blocks(0, 12, 24), blocks(0, 1, 2)
+    for chain, pause in ((slow, 120.0), (fast, 30.0), (blocks(5), 30.0)):
+        begun = Stillness().looked(chain, 100.0, 30.0)
+        assert begun == begun.looked(chain, 100.0 + pause, 30.0)
+        once = begun.looked(chain, 100.5 + pause, 30.0)
+        assert (once.looks, once.looked(chain, 101.0 + pause, 30.0).looks) == (1, 2)
+        moved = [*chain, BlockRef(9, Hash32(b"\x09" * 32), 99)]
+        assert once.looked(moved, 102.0 + pause, 30.0) == Stillness(moved[-1].hash, 102.0 + pause, 0)
+
+
+def test_a_chain_of_which_nothing_is_stored_does_not_stand_still() -> None:
+    assert Stillness().looked([], 1_000.0, 30.0).looked([], 2_000.0, 30.0).looks == 0

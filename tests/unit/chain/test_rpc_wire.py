@@ -53,6 +53,8 @@ def test_a_log_keeps_every_octet() -> None:
         {"topics": ["0x" + "00" * 32] * 5},
         {"topics": ["0x00"]},
         {"logIndex": "7"},
+        {"logIndex": hex(2**31)},
+        {"transactionIndex": hex(2**31)},
         {"blockNumber": "-0x1"},
         {"logIndex": "0x80000000"},
         {"transactionIndex": "0x80000000"},

@@ -27,8 +27,9 @@ def event(signature: str, indexed: tuple[bytes, ...], *data: object, address: by
     return FakeLog(address, (keccak(text=signature), *map(word, indexed)), body)
 
 
-def deposited(owner: bytes, token: bytes, amount: int) -> FakeLog:
-    return event("CollateralDeposited(address,address,uint256,uint256)", (owner, token), amount, amount)
+def deposited(owner: bytes, token: bytes, amount: int, vault: bytes = VAULT) -> FakeLog:
+    signature = "CollateralDeposited(address,address,uint256,uint256)"
+    return event(signature, (owner, token), amount, amount, address=vault)
 
 
 def withdrawn(owner: bytes, token: bytes, amount: int) -> FakeLog:
