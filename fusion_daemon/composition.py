@@ -26,7 +26,7 @@ from fusion_daemon.chain.events import EventTable, load_event_table
 from fusion_daemon.chain.repository import journal_fill, load_entries
 from fusion_daemon.chain.routes import routes as chain_routes
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.config import Config, SecretFiles, SecretMissing
+from fusion_daemon.config import Config
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange, AccountRecord
 from fusion_daemon.domain.identifiers import AccountId, ChainId
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
@@ -49,6 +49,7 @@ from fusion_daemon.runtime import (
     SupervisorSpec,
     Topic,
 )
+from fusion_daemon.secret_files import SecretFiles, SecretMissing
 from fusion_daemon.settings import alerting_settings, chain_settings, oracle_settings, risk_settings
 from fusion_daemon.store import Reader, Store, Write
 

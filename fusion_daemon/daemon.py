@@ -20,7 +20,7 @@ import trio
 
 from fusion_daemon.aio import Aio, open_aio
 from fusion_daemon.composition import House, build_house
-from fusion_daemon.config import Config, SecretFiles, secret_names
+from fusion_daemon.config import Config
 from fusion_daemon.config_hash import configuration_hash
 from fusion_daemon.database import running_database
 from fusion_daemon.domain.failure import Failure
@@ -35,6 +35,7 @@ from fusion_daemon.logs import Redactor, configure_logging
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
 from fusion_daemon.operation import ActorOperations, components_of
 from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog, stalled
+from fusion_daemon.secret_files import SecretFiles, secret_names
 from fusion_daemon.settings import admin_http, chain_settings, check_signing_keys, metrics_http, principal_settings
 from fusion_daemon.standby import Announcer, lease_component, lease_routes, stand_by
 from fusion_daemon.store import Candidacy, Candidate, Lease, Store, migrate, open_candidacy, open_store

@@ -8,7 +8,7 @@ from decimal import Decimal
 from fusion_daemon.alerting.settings import AlertingSettings, Receiver, SmtpSecurity, SmtpSettings
 from fusion_daemon.alerting.signature import SecretInvalid, parse_secrets
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
-from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, ConfigurationInvalid, Principal, with_secrets
+from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, ConfigurationInvalid, Principal
 from fusion_daemon.domain.account import Channel
 from fusion_daemon.domain.identifiers import AssetId, ChainId, parse_address
 from fusion_daemon.domain.price import USD_SCALE
@@ -17,6 +17,7 @@ from fusion_daemon.http.route import Role
 from fusion_daemon.http.settings import HttpSettings, PrincipalSettings
 from fusion_daemon.oracle import settings as oracle
 from fusion_daemon.risk.settings import Limits, RiskSettings, price_lifetime
+from fusion_daemon.secret_files import with_secrets
 
 SecretOf = Callable[[str], str]
 

@@ -8,7 +8,18 @@ from dataclasses import replace
 from fusion_daemon.demo.stage import Stage
 from fusion_daemon.domain.identifiers import hex_of
 from tests.e2e.independent_fold import Book, Standing, Tick, Transition, fold
-from tests.e2e.witness import committed_ticks, delivery_ids, read_books, recorded_margin_events
+from tests.e2e.witness import (
+    book_positions,
+    chain_blocks,
+    chain_logs,
+    committed_ticks,
+    delivery_ids,
+    folded_journal,
+    read_books,
+    recorded_margin_events,
+    stored_logs,
+    stored_positions,
+)
 
 
 class Expectation:
@@ -48,6 +59,16 @@ class Expectation:
 
 def _owners(stage: Stage) -> dict[str, list[str]]:
     return {player.id: [hex_of(address) for address in player.addresses] for player in stage.players}
+
+
+def assert_nothing_lost_or_doubled(stage: Stage, expected: Expectation) -> None:
+    """Of a daemon that has caught up: logs, journal and positions are the nodes', margin events the expected ones, and
+    whoever had to hear of them did."""
+    assert stored_logs(stage) == chain_logs(stage)
+    assert folded_journal(stage) == chain_blocks(stage)
+    assert stored_positions(stage) == book_positions(read_books(stage))
+    assert recorded_transitions(stage) == expected.transitions
+    assert_everyone_was_told(stage)
 
 
 def recorded_transitions(stage: Stage) -> set[Transition]:

@@ -1,4 +1,5 @@
-"""Load under which daemons are killed: prices that move, debts that are repaid, a death at random moments."""
+"""Load under which daemons are killed: prices that move, debts that are repaid, a death at random moments. The pauses
+are the load's own: only time that passes has moments to choose from."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from fusion_daemon.demo.configuration import TOKEN_SECRET
 from fusion_daemon.demo.ledger import read
 from fusion_daemon.demo.stage import Stage
 from fusion_daemon.store import Reader
-from tests.e2e.witness import until
+from tests.looking import until
 
 
 @dataclass(slots=True)

@@ -28,8 +28,8 @@ from tests.e2e.witness import (
     folded_journal,
     heads_stored,
     stored_logs,
-    until,
 )
+from tests.looking import until
 
 CRASH = 1_500
 """ETH in USD."""

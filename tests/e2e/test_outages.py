@@ -17,7 +17,8 @@ from fusion_daemon.demo.stage import Stage
 from fusion_daemon.domain.price import USD_SCALE
 from tests.e2e.conftest import SOAK
 from tests.e2e.expectation import Expectation, assert_everyone_was_told, recorded_transitions
-from tests.e2e.witness import await_caught_up, until
+from tests.e2e.witness import await_caught_up
+from tests.looking import until
 
 OUTAGE = float(os.environ.get("FUSION_PRIME_TEST_OUTAGE", "20" if SOAK else "4"))
 """Seconds."""

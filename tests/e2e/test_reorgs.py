@@ -26,9 +26,9 @@ from tests.e2e.witness import (
     read_books,
     stored_logs,
     stored_positions,
-    until,
 )
 from tests.faults.fake_node import FakeBlock, FakeNode, serve
+from tests.looking import until
 from tests.unit.chain.vault_logs import ALICE, USDC, VAULT, WETH, asset_configured, borrowed, deposited, index_updated
 
 RAY = 10**27

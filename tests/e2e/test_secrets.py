@@ -30,7 +30,8 @@ from fusion_daemon.demo.receiver import Answer
 from fusion_daemon.demo.stage import Stage
 from fusion_daemon.domain.price import USD_SCALE
 from tests.e2e.talkative_node import talkative_node
-from tests.e2e.witness import await_caught_up, heads_stored, until
+from tests.e2e.witness import await_caught_up, heads_stored
+from tests.looking import until
 
 ROLE = "outsider"
 PASSWORD = "planted/pass@word%1"

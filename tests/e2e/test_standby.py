@@ -18,19 +18,10 @@ import pytest
 from fusion_daemon.demo.accounts import players
 from fusion_daemon.demo.stage import Stage
 from tests.e2e.conftest import SOAK
-from tests.e2e.expectation import Expectation, assert_everyone_was_told, recorded_transitions
+from tests.e2e.expectation import Expectation, assert_nothing_lost_or_doubled
 from tests.e2e.kills import prices_under_kills, repayments_under_kills
 from tests.e2e.pair import Pair, open_pair, terms
-from tests.e2e.witness import (
-    await_caught_up,
-    book_positions,
-    chain_blocks,
-    chain_logs,
-    folded_journal,
-    read_books,
-    stored_logs,
-    stored_positions,
-)
+from tests.e2e.witness import await_caught_up
 
 
 class Freezing:
@@ -84,14 +75,6 @@ def set_out(stage: Stage, pair: Pair) -> Expectation:
     return expected
 
 
-def assert_nothing_lost_or_doubled(stage: Stage, expected: Expectation) -> None:
-    assert stored_logs(stage) == chain_logs(stage)
-    assert folded_journal(stage) == chain_blocks(stage)
-    assert stored_positions(stage) == book_positions(read_books(stage))
-    assert recorded_transitions(stage) == expected.transitions
-    assert_everyone_was_told(stage)
-
-
 @pytest.mark.parametrize("pair", [LONG], indirect=True)
 def test_a_killed_daemon_is_replaced_at_once_and_nothing_is_lost(
     stage: Stage, pair: Pair, capsys: pytest.CaptureFixture[str]
@@ -107,7 +90,7 @@ def test_a_killed_daemon_is_replaced_at_once_and_nothing_is_lost(
     assert_nothing_lost_or_doubled(stage, expected)
     first, *others = terms(stage.dsn)
     assert first.taken == "free"
-    assert [term.taken for term in others] == ["ended"] * KILLS, "the session's end freed it, not the time"
+    assert [term.taken for term in others] == ["ended"] * KILLS, "the death freed it, not the time"
     assert all(term.waited_ms is not None and term.waited_ms < LONG * 1_000 for term in others)
     with capsys.disabled():
         seconds = sorted(pair.takeovers)

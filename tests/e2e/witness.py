@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eth_utils.crypto import keccak
@@ -14,6 +13,7 @@ from fusion_daemon.demo.stage import CHAIN_IDS, Stage
 from fusion_daemon.domain.identifiers import hex_of
 from fusion_daemon.store import Reader
 from tests.e2e.independent_fold import Book, Log, Tick, node_logs, read_book, rpc
+from tests.looking import until
 
 ABI: Sequence[Mapping[str, object]] = json.loads(
     (Path(__file__).parents[2] / "contracts/artifacts/CrossChainVault.json").read_text()
@@ -30,14 +30,6 @@ def await_caught_up(stage: Stage, patience: float = 60.0) -> None:
         f"caught up; see {stage.directory}/daemon.log",
         patience,
     )
-
-
-def until(holds: Callable[[], bool], what: str, patience: float = 30.0) -> None:
-    """Look again and again at a process that is not ours to instrument, up to a deadline."""
-    deadline = time.monotonic() + patience
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {patience:g} s: {what}"
-        time.sleep(0.03)
 
 
 def heads_stored(stage: Stage) -> bool:

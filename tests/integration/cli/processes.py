@@ -6,13 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE = 30.0
 INTERRUPTED = (130, -signal.SIGINT)
 """What a shell shows as 130. Python ends by the signal itself when it caught the interpreter inside an `exec`, as
 dataclasses use it, whoever has handled the exception since."""
@@ -94,13 +92,6 @@ def _read(entry: Path) -> tuple[int, Alive] | None:
     name, fields = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 2 :].split()
     # A zombie is nobody's work any more; whoever inherited it will reap it.
     return None if fields[0] == "Z" else (int(fields[1]), Alive(int(entry.name), fields[19], name))
-
-
-def until(holds: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
-    deadline = time.monotonic() + patience
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {patience:.0f} s: {what}"
-        time.sleep(0.02)
 
 
 def interrupt(process: subprocess.Popen[bytes]) -> None:

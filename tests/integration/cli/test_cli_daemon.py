@@ -17,7 +17,8 @@ import pytest
 from fusion_daemon.cli import CONFIGURATION, DEGRADED, FAILED, STANDBY
 from fusion_daemon.demo.anvil import anvil
 from fusion_daemon.demo.child import free_port
-from tests.integration.cli.processes import INTERRUPTED, descendants, interrupt, left_of, run, started, until
+from tests.integration.cli.processes import INTERRUPTED, descendants, interrupt, left_of, run, started
+from tests.looking import until
 
 STOP_SECONDS = 10.0
 CHAIN = 31337

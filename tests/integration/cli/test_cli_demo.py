@@ -15,7 +15,8 @@ from fusion_daemon.demo.command import ACCOUNTS
 from fusion_daemon.demo.epilogue import next_price
 from fusion_daemon.demo.scenario import AFTERMATH
 from fusion_daemon.domain.price import USD_SCALE
-from tests.integration.cli.processes import INTERRUPTED, Alive, descendants, interrupt, left_of, run, started, until
+from tests.integration.cli.processes import INTERRUPTED, Alive, descendants, interrupt, left_of, run, started
+from tests.looking import until
 
 WITHIN = 60.0
 CAST = {"postgres", "anvil", "python"}

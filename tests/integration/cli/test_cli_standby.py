@@ -15,8 +15,9 @@ import asyncpg
 import pytest
 
 from fusion_daemon.cli import CONFIGURATION, DEGRADED, FAILED, STANDBY
-from tests.integration.cli.processes import run, until
+from tests.integration.cli.processes import run
 from tests.integration.cli.test_cli_daemon import DEAD, STOP_SECONDS, config_for, daemon, event
+from tests.looking import until
 
 
 @pytest.fixture

@@ -6,20 +6,19 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fusion_daemon.demo.accounts import players
 from fusion_daemon.demo.stage import CHAIN_IDS, Stage, open_stage
+from tests.looking import until
 from tests.unit.http.test_http_metrics import check_exposition
 from tools.metrics_page import PAGE
 
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([^|]*) \|", re.MULTILINE)
-PATIENCE = 20.0
 PRICE = 1_500 * 10**8
 
 Scraped = dict[str, dict[str, float]]
@@ -62,13 +61,6 @@ def total(scraped: Scraped, family: str) -> float:
 
 def caught_up(scraped: Scraped) -> bool:
     return set(scraped["fusion_chain_behind_blocks"].values()) == {0.0}
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} s: {what}"
-        time.sleep(0.05)
 
 
 def documented() -> dict[str, tuple[str, set[str]]]:
