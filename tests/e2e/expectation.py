@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from fusion_daemon.demo.accounts import players
 from fusion_daemon.demo.stage import Stage
 from fusion_daemon.domain.identifiers import hex_of
 from tests.e2e.independent_fold import Book, Standing, Tick, Transition, fold
 from tests.e2e.witness import (
+    await_caught_up,
     book_positions,
     chain_blocks,
     chain_logs,
@@ -59,6 +61,19 @@ class Expectation:
 
 def _owners(stage: Stage) -> dict[str, list[str]]:
     return {player.id: [hex_of(address) for address in player.addresses] for player in stage.players}
+
+
+def set_out(stage: Stage, accounts: int) -> Expectation:
+    """So many accounts deposit and borrow; the second opinion after that. The daemon runs."""
+    cast = players(accounts)
+    stage.register(cast)
+    stage.deposit(cast)
+    await_caught_up(stage)
+    stage.borrow(cast)
+    await_caught_up(stage)
+    expected = Expectation(stage)
+    expected.positions_moved()
+    return expected
 
 
 def assert_nothing_lost_or_doubled(stage: Stage, expected: Expectation) -> None:

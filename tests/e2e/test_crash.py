@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import random
 
-from fusion_daemon.demo.accounts import players
 from fusion_daemon.demo.stage import Stage
-from tests.e2e.expectation import Expectation, assert_nothing_lost_or_doubled
+from tests.e2e.expectation import assert_nothing_lost_or_doubled, set_out
 from tests.e2e.kills import prices_under_kills, repayments_under_kills
 from tests.e2e.witness import await_caught_up
 
@@ -22,13 +21,7 @@ SEED = 20_261_124
 def test_no_kill_loses_or_doubles_anything(stage: Stage, kills: int) -> None:
     chance = random.Random(SEED)
     stage.daemon.start()
-    stage.register(players(ACCOUNTS))
-    stage.deposit(players(ACCOUNTS))
-    await_caught_up(stage)
-    stage.borrow(players(ACCOUNTS))
-    await_caught_up(stage)
-    expected = Expectation(stage)
-    expected.positions_moved()
+    expected = set_out(stage, ACCOUNTS)
     for round_number in range(2):
         prices_under_kills(stage, stage.daemon, chance, kills // 4, start=2_000 - 150 * round_number)
         await_caught_up(stage)

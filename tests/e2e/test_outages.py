@@ -11,12 +11,11 @@ import os
 import signal
 import time
 
-from fusion_daemon.demo.accounts import players
 from fusion_daemon.demo.scenario import move_price
 from fusion_daemon.demo.stage import Stage
 from fusion_daemon.domain.price import USD_SCALE
 from tests.e2e.conftest import SOAK
-from tests.e2e.expectation import Expectation, assert_everyone_was_told, recorded_transitions
+from tests.e2e.expectation import assert_everyone_was_told, recorded_transitions, set_out
 from tests.e2e.witness import await_caught_up
 from tests.looking import until
 
@@ -25,15 +24,8 @@ OUTAGE = float(os.environ.get("FUSION_PRIME_TEST_OUTAGE", "20" if SOAK else "4")
 
 
 def test_postgres_is_stopped_and_started_again_under_load(stage: Stage) -> None:
-    cast = players(40)
     stage.daemon.start()
-    stage.register(cast)
-    stage.deposit(cast)
-    await_caught_up(stage)
-    stage.borrow(cast)
-    await_caught_up(stage)
-    expected = Expectation(stage)
-    expected.positions_moved()
+    expected = set_out(stage, 40)
     before = stage.daemon.pid
     _fall(stage, 1_950, 1_700)
     _stop(stage)

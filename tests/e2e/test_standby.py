@@ -15,10 +15,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from fusion_daemon.demo.accounts import players
 from fusion_daemon.demo.stage import Stage
 from tests.e2e.conftest import SOAK
-from tests.e2e.expectation import Expectation, assert_nothing_lost_or_doubled
+from tests.e2e.expectation import assert_nothing_lost_or_doubled, set_out
 from tests.e2e.kills import prices_under_kills, repayments_under_kills
 from tests.e2e.pair import Pair, open_pair, terms
 from tests.e2e.witness import await_caught_up
@@ -62,25 +61,13 @@ def pair(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Pair]:
         opened.close()
 
 
-def set_out(stage: Stage, pair: Pair) -> Expectation:
-    pair.open()
-    cast = players(ACCOUNTS)
-    stage.register(cast)
-    stage.deposit(cast)
-    await_caught_up(stage)
-    stage.borrow(cast)
-    await_caught_up(stage)
-    expected = Expectation(stage)
-    expected.positions_moved()
-    return expected
-
-
 @pytest.mark.parametrize("pair", [LONG], indirect=True)
 def test_a_killed_daemon_is_replaced_at_once_and_nothing_is_lost(
     stage: Stage, pair: Pair, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(SEED)
-    expected = set_out(stage, pair)
+    pair.open()
+    expected = set_out(stage, ACCOUNTS)
     prices_under_kills(stage, pair, chance, KILLS - KILLS // 3, start=2_000)
     await_caught_up(stage)
     expected.prices_moved()
@@ -105,7 +92,8 @@ def test_a_killed_daemon_is_replaced_at_once_and_nothing_is_lost(
 @pytest.mark.parametrize("pair", [SHORT], indirect=True)
 def test_a_frozen_daemon_is_replaced_after_its_time_and_fenced_when_it_wakes(stage: Stage, pair: Pair) -> None:
     chance = random.Random(SEED)
-    expected = set_out(stage, pair)
+    pair.open()
+    expected = set_out(stage, ACCOUNTS)
     prices_under_kills(stage, Freezing(pair), chance, 1, start=2_000)
     await_caught_up(stage)
     expected.prices_moved()
