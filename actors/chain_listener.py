@@ -270,7 +270,7 @@ class ChainListener(Actor):
         except Unlinked as moved:
             raise Inconsistent(moved.happened, "The chain moved while it was read.", "Nothing.") from moved
         self._avoid = None
-        lost = [block.hash for block in view.blocks if block.number >= first]
+        lost = [block for block in view.blocks if block.number >= first]
         stored = await self._stored_changes(view, lost, branch)
         finality = finality_of(head, self._settings.finality_depth)
         plan = plan_reorg(view, self._epoch, self._table, finality, ancestor, branch, stored)
@@ -317,10 +317,10 @@ class ChainListener(Actor):
         return Span(tuple(headers), tuple(logs))
 
     async def _stored_changes(
-        self, view: ChainView, lost: Sequence[Hash32], span: Span
+        self, view: ChainView, lost: Sequence[BlockRef], span: Span
     ) -> Mapping[Hash32, tuple[Change, ...]]:
         """Changes of the stored blocks that a plan touches: those lost and those that come back."""
-        wanted = [*lost, *(header.hash for header in span.headers if header.hash in view.orphans)]
+        wanted = [*lost, *(header.ref for header in span.headers if header.hash in view.orphans)]
         if not wanted:
             return {}
         return await self._store.read(load_changes, self._table, view.chain, wanted)

@@ -152,7 +152,7 @@ class Chain(Section):
     """Blocks after which a block counts as final where the chain has no `finalized` tag."""
     poll_min_seconds: Seconds = 0.25
     poll_max_seconds: Seconds = 15.0
-    max_span: int = Field(default=2000, ge=1)
+    max_span: int = Field(default=2000, ge=1, le=100_000)
     """The most blocks asked for in one eth_getLogs."""
     request_timeout_seconds: Seconds = 10.0
 

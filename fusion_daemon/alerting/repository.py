@@ -131,12 +131,12 @@ async def claim_due(
 
 _INTERRUPTED = """
 WITH interrupted AS (
-    SELECT id, attempts, due_at AS claimed_at FROM deliveries
+    SELECT id, alert_number, attempts, due_at AS claimed_at FROM deliveries
     WHERE state = 'in_flight' AND claim_epoch < $1
     FOR UPDATE
 ), noted AS (
-    INSERT INTO delivery_attempts (delivery_id, attempt, started_at, finished_at, outcome, detail,
-    next_due_at) SELECT id, attempts, claimed_at, $2, 'interrupted', 'The daemon stopped before the answer
+    INSERT INTO delivery_attempts (delivery_id, alert_number, attempt, started_at, finished_at, outcome, detail,
+    next_due_at) SELECT id, alert_number, attempts, claimed_at, $2, 'interrupted', 'The daemon stopped before the answer
     was recorded; the receiver may have it.', $2 FROM interrupted ) UPDATE deliveries SET state = 'pending',
     due_at = $2 FROM interrupted WHERE deliveries.id = interrupted.id RETURNING deliveries.id
 """
