@@ -18,13 +18,14 @@ from fusion_daemon.alerting.signature import parse_secret
 from fusion_daemon.chain.rpc import verify_endpoints
 from fusion_daemon.chain.rpc_errors import endpoint_name
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.config import Chain, Config, Principal, Receiver, SecretFiles, secret_names
+from fusion_daemon.config import Chain, Config, Principal, Receiver
 from fusion_daemon.database import external_dsn
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.feeds import ChainCalls
 from fusion_daemon.logs import Redactor
 from fusion_daemon.oracle.calls import check_feeds
+from fusion_daemon.secret_files import SecretFiles, secret_names
 from fusion_daemon.settings import (
     alerting_settings,
     chain_settings,

@@ -106,7 +106,8 @@ def demo(
 
 def _load(path: Path | None, redactor: Redactor) -> Config:
     """The configuration; from here on its secrets are masked in what is printed. Raises ConfigurationInvalid."""
-    from fusion_daemon.config import known_secrets, load_config
+    from fusion_daemon.config import load_config
+    from fusion_daemon.secret_files import known_secrets
 
     config = load_config(path)
     redactor.register(known_secrets(config))
@@ -148,8 +149,9 @@ def _failures_in(error: Exception) -> Sequence[Failure]:
 
 
 def _exit_code(failure: Failure) -> int:
-    from fusion_daemon.config import ConfigurationInvalid, SecretMissing
+    from fusion_daemon.config import ConfigurationInvalid
     from fusion_daemon.http.principals import PrincipalsInvalid, TokenInvalid
+    from fusion_daemon.secret_files import SecretMissing
 
     needs_a_person = ConfigurationInvalid | SecretMissing | PrincipalsInvalid | TokenInvalid
     return CONFIGURATION if isinstance(failure, needs_a_person) else FAILED

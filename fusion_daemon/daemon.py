@@ -20,7 +20,7 @@ import trio
 
 from fusion_daemon.aio import Aio, open_aio
 from fusion_daemon.composition import House, build_house
-from fusion_daemon.config import Config, SecretFiles, secret_names
+from fusion_daemon.config import Config
 from fusion_daemon.database import running_database
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.feeds import ChainCalls
@@ -33,6 +33,7 @@ from fusion_daemon.logs import Redactor, configure_logging
 from fusion_daemon.metric_sources import add_sources
 from fusion_daemon.operation import ActorOperations, components_of
 from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog, stalled
+from fusion_daemon.secret_files import SecretFiles, secret_names
 from fusion_daemon.settings import admin_http, chain_settings, metrics_http, principal_settings
 from fusion_daemon.store import InstanceLock, Store, migrate, open_store, single_instance
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener, ListenerStatistics
 from actors.oracle_poller import OraclePoller
+from actors.retention_keeper import RetentionKeeper
 from fusion_daemon.aio import Aio
 from fusion_daemon.aio_statistics import BUCKETS
 from fusion_daemon.alerting.retry import DeliveryState, Verdict
@@ -41,6 +42,7 @@ def add_sources(metrics: Metrics, aio: Aio, store: Store, house: House, tree: Su
     metrics.add("chains", lambda: _chains(house))
     metrics.add("oracle", lambda: _oracle(house))
     metrics.add("alerting", lambda: _alerting(house))
+    metrics.add("retention", lambda: _retention(house))
     metrics.add("http", lambda: http_families({"admin": admin.statistics()}))
 
 
@@ -346,4 +348,26 @@ def _alerting(house: House) -> Iterable[AnyFamily]:
         "fusion_delivery_overdue_seconds",
         "For how long the oldest due delivery has waited.",
         [Sample(seen.overdue_seconds)],
+    )
+
+
+_PARTITIONED = ("chain_blocks", "chain_journal", "chain_logs", "deliveries", "delivery_attempts", "prices")
+
+
+def _retention(house: House) -> Iterable[AnyFamily]:
+    keeper = house.alive.get("retention_keeper")
+    if not isinstance(keeper, RetentionKeeper):
+        return
+    seen = keeper.statistics()
+    yield _counter(
+        "fusion_retention_dropped_partitions_total",
+        "Partitions dropped because the configuration keeps them no longer.",
+        [Sample(seen.dropped.get(table, 0), (table,)) for table in _PARTITIONED],
+        ("table",),
+    )
+    yield _counter(
+        "fusion_retention_put_off_total", "Drops left for later: the table was in use.", [Sample(seen.put_off)]
+    )
+    yield _gauge(
+        "fusion_retention_held", "1 while nothing is dropped because the wall clock jumped.", [Sample(seen.held)]
     )

@@ -45,8 +45,8 @@ ON CONFLICT (id) DO NOTHING
 """
 
 INSERT_DELIVERIES = """
-INSERT INTO deliveries (id, alert_id, alert_number, receiver, channel, target, destination, secret_name, severity, state,
-                        created_at, due_at)
+INSERT INTO deliveries (id, alert_id, alert_number, receiver, channel, target, destination, secret_name,
+                        severity, state, created_at, due_at)
 SELECT given.id, alerts.id, alerts.number, given.receiver, given.channel, given.target, given.destination,
        given.secret_name, alerts.severity, 'pending', $8, $8
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
