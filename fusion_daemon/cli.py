@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from fusion_daemon.cli_db import ConfigOption, JsonOption, data_commands
+
 if TYPE_CHECKING:
     from fusion_daemon.config import Config
     from fusion_daemon.domain.failure import Failure
@@ -21,12 +23,6 @@ if TYPE_CHECKING:
 FAILED = 1
 DEGRADED = 3
 CONFIGURATION = 78
-
-ConfigOption = Annotated[
-    Optional[Path],  # noqa: UP045 - typer reads the annotation at run time
-    typer.Option("--config", "-c", help="The configuration file, TOML.", show_default=False),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 app = typer.Typer(
     help="Fusion Prime: cross-chain treasury and settlement as one daemon.",
@@ -51,7 +47,8 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Validate the configuration and try every connection; print each finding with its cure."""
     with _failures() as redactor:
         loaded = _load(config, redactor)
-        from fusion_daemon.check import check_everything, print_findings
+        from fusion_daemon.check import check_everything
+        from fusion_daemon.findings import print_findings
 
         findings = check_everything(loaded, redactor)
         print_findings(findings, as_json=as_json)
@@ -102,6 +99,15 @@ def demo(
         typer.echo(json.dumps(report, indent=None if as_json else 2))
         if failed(report):
             raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _loaded(path: Path | None) -> Iterator[Config]:
+    with _failures() as redactor:
+        yield _load(path, redactor)
+
+
+app.add_typer(data_commands(_loaded), name="db")
 
 
 def _load(path: Path | None, redactor: Redactor) -> Config:

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from fusion_daemon.config import Config
 from fusion_daemon.store import embedded_postgres
+from fusion_daemon.store.cluster import dsn_of_running
 
 
 def external_dsn(config: Config, secret: Callable[[str], str]) -> str | None:
@@ -19,6 +20,17 @@ def external_dsn(config: Config, secret: Callable[[str], str]) -> str | None:
     user, _, place = url.netloc.rpartition("@")
     password = quote(secret(config.database.password), safe="")
     return urlunsplit(url._replace(netloc=f"{user}:{password}@{place}"))
+
+
+@asynccontextmanager
+async def reachable_database(config: Config, secret: Callable[[str], str]) -> AsyncIterator[str]:
+    """trio side: as `running_database`, and the embedded server of a daemon that runs serves as well."""
+    dsn = dsn_of_running(config.daemon.state_directory) if config.database.dsn is None else None
+    if dsn is not None:
+        yield dsn
+        return
+    async with running_database(config, secret) as dsn:
+        yield dsn
 
 
 @asynccontextmanager
