@@ -32,7 +32,7 @@ WHERE position > coalesce(head, 0) ORDER BY consumer, stream
 """
 
 _CHAIN = """
-SELECT tip_number, (SELECT min(number) FROM chain_blocks WHERE chain_id = $1) AS lowest,
+SELECT tip_number, coalesce(tip_number, start_block) AS newest, (SELECT min(number) FROM chain_blocks WHERE chain_id = $1) AS lowest,
        (SELECT count(*) FROM chain_blocks WHERE chain_id = $1 AND canonical) AS canonical,
        tip_number IS NULL OR EXISTS (
          SELECT FROM chain_blocks WHERE chain_id = $1 AND hash = tip_hash AND number = tip_number AND canonical
@@ -75,7 +75,7 @@ async def verify_database(dsn: str) -> list[Finding]:
         findings.append(await _cursors(reader))
         table = load_event_table()
         for row in await reader.fetch("SELECT chain_id FROM chain_state ORDER BY chain_id"):
-            findings += await _chain(reader, table, ChainId(row.integer("chain_id")))
+            findings += await _chain(reader, table, ChainId(row.integer("chain_id")), partitions)
         findings += await _alerts(reader, partitions)
     return findings
 
@@ -91,9 +91,7 @@ async def _streams(reader: Reader, partitions: Sequence[Partition]) -> AsyncIter
         own = [each for each in partitions if each.parent == table and each.chain == chain]
         yield await _stream(reader, name, table, chain, head, max(1, min((each.low for each in own), default=1)))
         if own:
-            ahead = max(each.high for each in own) > head and _gapless(own)
-            says = "present, with room ahead" if ahead else f"partitions are missing at or after {head}"
-            yield Finding(f"partitions of {name}", not ahead, says)
+            yield _partitioned(name, own, head)
 
 
 async def _stream(reader: Reader, name: str, table: str, chain: int | None, head: int, floor: int) -> Finding:
@@ -118,7 +116,9 @@ async def _cursors(reader: Reader) -> Finding:
     return Finding("cursors", bool(ahead), f"beyond their streams: {'; '.join(ahead)}" if ahead else "none beyond")
 
 
-async def _chain(reader: Reader, table: EventTable, chain: ChainId) -> list[Finding]:
+async def _chain(
+    reader: Reader, table: EventTable, chain: ChainId, partitions: Sequence[Partition]
+) -> list[Finding]:
     row = await reader.fetch_one(_CHAIN, chain)
     assert row is not None  # the chain was found a moment ago, in the same snapshot
     tip, lowest = row.optional_integer("tip_number"), row.optional_integer("lowest")
@@ -128,7 +128,11 @@ async def _chain(reader: Reader, table: EventTable, chain: ChainId) -> list[Find
     says = f"{found} canonical blocks up to {tip}" + (
         "" if whole else f", {wanted} expected; {bare} journal entries without their block; restore a backup"
     )
-    return [Finding(f"blocks of chain {chain}", not whole, says), await _positions(reader, table, chain)]
+    findings = [Finding(f"blocks of chain {chain}", not whole, says), await _positions(reader, table, chain)]
+    for parent in ("chain_blocks", "chain_logs"):
+        own = [each for each in partitions if each.parent == parent and each.chain == chain]
+        findings.append(_partitioned(f"{parent} of chain {chain}", own, row.integer("newest")))
+    return findings
 
 
 async def _positions(reader: Reader, table: EventTable, chain: ChainId) -> Finding:
@@ -160,7 +164,7 @@ async def _positions(reader: Reader, table: EventTable, chain: ChainId) -> Findi
 
 async def _alerts(reader: Reader, partitions: Sequence[Partition]) -> list[Finding]:
     deliveries = [each for each in partitions if each.parent == "deliveries"]
-    row = await reader.fetch_one(_ALERTS, min(each.low for each in deliveries))
+    row = await reader.fetch_one(_ALERTS, min((each.low for each in deliveries), default=0))
     newest = await reader.fetch_one("SELECT coalesce(max(number), 0) AS number FROM alerts")
     assert row is not None  # a SELECT without FROM has one row
     assert newest is not None  # an aggregate has one row
@@ -173,11 +177,16 @@ async def _alerts(reader: Reader, partitions: Sequence[Partition]) -> list[Findi
     findings = [
         Finding(subject, row.integer(name) > 0, f"{row.integer(name)} {says}") for subject, name, says in questions
     ]
-    ahead = max(each.high for each in deliveries) > newest.integer("number") and _gapless(deliveries)
-    says = "present, with room ahead" if ahead else "missing"
-    return [*findings, Finding("partitions of deliveries", not ahead, says)]
+    for parent in ("deliveries", "delivery_attempts"):
+        own = [each for each in partitions if each.parent == parent]
+        findings.append(_partitioned(parent, own, newest.integer("number")))
+    return findings
 
 
-def _gapless(partitions: Sequence[Partition]) -> bool:
+def _partitioned(of: str, partitions: Sequence[Partition], newest: int) -> Finding:
+    """Without a gap, and one beyond that of the newest number: the next transaction may need it."""
     ordered = sorted(partitions, key=lambda each: each.low)
-    return all(each.high == following.low for each, following in pairwise(ordered))
+    whole = all(each.high == following.low for each, following in pairwise(ordered))
+    if ordered and whole and ordered[-1].low > newest:
+        return Finding(f"partitions of {of}", False, f"{len(ordered)}, with room ahead of {newest}")
+    return Finding(f"partitions of {of}", True, f"one is missing, at or after {newest}; restore a backup")
