@@ -88,20 +88,21 @@ async def _live(config: Config, secret: SecretFiles) -> None:
                 house = build_house(config, secret, clock, aio, store, calls)
                 await house.registry.open()
                 tree = Supervisor("root", house.tree, clock=clock, random=Random())  # noqa: S311 - jitter
-                admin = _admin(config, secret, aio, house, tree, log)
+                admin = _admin(config, secret, aio, store, house, tree, log)
                 metrics = _metrics(config, aio, store, house, tree, admin, log)
                 async with (
                     serving(aio, admin, HTTP_STOP_TIMEOUT) as bound,
                     serving(aio, metrics, HTTP_STOP_TIMEOUT) as scraped,
                 ):
                     log.info("listening", admin=bound.port, socket=str(bound.socket), metrics=scraped.port)
-                    await _supervise(tree, aio, lock, notifier, log)
+                    await _supervise(tree, aio, store, lock, notifier, log)
     log.info("stopped")
 
 
 async def _supervise(
     tree: Supervisor,
     aio: Aio,
+    store: Store,
     lock: InstanceLock,
     notifier: Notifier,
     log: structlog.typing.FilteringBoundLogger,
@@ -113,7 +114,7 @@ async def _supervise(
         notifier.ready("running")
         log.info("ready")
         if notifier.watchdog_seconds is not None:
-            held_back = partial(_reasons_to_starve, tree, aio)
+            held_back = partial(_reasons_to_starve, tree, aio, store)
             nursery.start_soon(feed_watchdog, notifier, held_back, notifier.watchdog_seconds / 3)
         nursery.start_soon(_end_with_loop, aio)
         nursery.start_soon(_end_with_lock, lock)
@@ -167,8 +168,10 @@ async def _end_with_lock(lock: InstanceLock) -> None:
     )
 
 
-def _reasons_to_starve(tree: Supervisor, aio: Aio) -> Sequence[str]:
-    reasons = [f"{found.name}: {found.reason}" for found in stalled(tree.tree())]
+def _reasons_to_starve(tree: Supervisor, aio: Aio, store: Store) -> Sequence[str]:
+    # Who waits for a database that is away or full is not stuck, and a restart would cure nothing.
+    waiting = store.statistics().trouble is not None
+    reasons = [] if waiting else [f"{found.name}: {found.reason}" for found in stalled(tree.tree())]
     reasons += [f"{beat.name} loop: no beat for {beat.age:.1f} s" for beat in _beats(aio) if beat.age > beat.limit]
     return reasons + [f"{zombie.name}: would not stop" for zombie in tree.zombies()]
 
@@ -185,6 +188,7 @@ def _admin(
     config: Config,
     secret: SecretFiles,
     aio: Aio,
+    store: Store,
     house: House,
     tree: Supervisor,
     log: structlog.typing.FilteringBoundLogger,
@@ -194,7 +198,7 @@ def _admin(
     started = time.time()
 
     def components() -> Sequence[Component]:
-        return components_of(tree, aio, started)
+        return components_of(tree, aio, store, started)
 
     operations = ActorOperations(tree, aio)
     routes = [

@@ -124,6 +124,9 @@ def _store(store: Store) -> Iterable[AnyFamily]:
     )
     yield _counter("fusion_store_fenced_total", "Writes refused to an older epoch.", [Sample(seen.fenced)])
     yield _counter("fusion_store_conflicts_total", "Commits refused as stale.", [Sample(seen.conflicts)])
+    state = None if seen.trouble is None else seen.trouble.state
+    yield _gauge("fusion_store_disk_full", "1 while the database's disk is full.", [Sample(state == "disk full")])
+    yield _gauge("fusion_store_away", "1 while the database does not answer.", [Sample(state == "away")])
     pools = (("actors", seen.actors), ("http", seen.http))
     yield _gauge("fusion_store_connections", "Open connections.", [Sample(p.size, (n,)) for n, p in pools], ("pool",))
     yield _gauge(

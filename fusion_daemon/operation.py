@@ -9,6 +9,7 @@ from fusion_daemon.domain.failure import Failure
 from fusion_daemon.http.admin_routes import Component, unknown_actor
 from fusion_daemon.runtime import ActorBusy, ActorState, ActorStatus, HealthLevel, Supervisor
 from fusion_daemon.runtime import UnknownActor as NotInTree
+from fusion_daemon.store import Store
 
 COMMAND_TIMEOUT = 10.0
 
@@ -17,11 +18,19 @@ class ActorNotReady(Failure):
     """The actor is in a state in which it cannot take that command."""
 
 
-def components_of(tree: Supervisor, aio: Aio, started: float) -> Sequence[Component]:
-    """Every actor and the asyncio thread. From any thread: the tree's children never change."""
+def components_of(tree: Supervisor, aio: Aio, store: Store, started: float) -> Sequence[Component]:
+    """Every actor, the asyncio thread and the database. From any thread: the tree's children never change."""
     dead = aio.statistics().dead
     door = Component("aio", not dead, "dead" if dead else "running", started, "restart the daemon" if dead else None)
-    return (door, *(_component(status) for status in tree.tree() if not status.is_supervisor))
+    actors = (_component(status) for status in tree.tree() if not status.is_supervisor)
+    return (door, _database(store, started), *actors)
+
+
+def _database(store: Store, started: float) -> Component:
+    trouble = store.statistics().trouble
+    if trouble is None:
+        return Component("database", True, "running", started, None)
+    return Component("database", False, trouble.state, trouble.since, str(trouble.failure))
 
 
 class ActorOperations:

@@ -32,7 +32,8 @@ WHERE position > coalesce(head, 0) ORDER BY consumer, stream
 """
 
 _CHAIN = """
-SELECT tip_number, coalesce(tip_number, start_block) AS newest, (SELECT min(number) FROM chain_blocks WHERE chain_id = $1) AS lowest,
+SELECT tip_number, coalesce(tip_number, start_block) AS newest,
+       (SELECT min(number) FROM chain_blocks WHERE chain_id = $1) AS lowest,
        (SELECT count(*) FROM chain_blocks WHERE chain_id = $1 AND canonical) AS canonical,
        tip_number IS NULL OR EXISTS (
          SELECT FROM chain_blocks WHERE chain_id = $1 AND hash = tip_hash AND number = tip_number AND canonical
@@ -46,9 +47,9 @@ FROM chain_state WHERE chain_id = $1
 _ALERTS = """
 SELECT
   (SELECT count(*) FROM margin_events WHERE NOT EXISTS (
-     SELECT FROM alerts WHERE id = 'mrg_' || left(encode(sha256(convert_to(margin_events.account, 'UTF8')), 'hex'), 16)
-                                   || '_' || margin_events.episode || '_' || step)
-  ) AS unalerted,
+     SELECT FROM alerts WHERE id = concat_ws(
+       '_', 'mrg', left(encode(sha256(convert_to(margin_events.account, 'UTF8')), 'hex'), 16),
+       margin_events.episode, step))) AS unalerted,
   (SELECT count(*) FROM alerts WHERE state = 'routed' AND number >= $1 AND NOT EXISTS (
      SELECT FROM deliveries WHERE alert_id = alerts.id)) AS undelivered,
   (SELECT count(*) FROM deliveries WHERE NOT EXISTS (

@@ -24,6 +24,7 @@ from fusion_daemon.store.migrate import (
     migrate,
     schema_state,
 )
+from fusion_daemon.store.pool import Trouble
 from fusion_daemon.store.rows import Row, UnexpectedColumn
 from fusion_daemon.store.store import (
     Claim,
@@ -79,6 +80,7 @@ __all__ = [
     "StoreRefused",
     "StoreStatistics",
     "StoreUnavailable",
+    "Trouble",
     "UnexpectedColumn",
     "Write",
     "WriteConflict",

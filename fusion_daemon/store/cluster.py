@@ -32,6 +32,7 @@ LONGEST_SOCKET_PATH = 107
 INITDB_TIMEOUT = 120.0
 GROUP_END = 5.0
 """Seconds for the children of a killed initdb to be gone, and reaped by whoever inherited them."""
+ROOM_TO_START = 2 * 16 * 1024 * 1024
 LOG_KEPT = 16 * 1024 * 1024
 
 _TUNING = (
@@ -171,6 +172,11 @@ class Cluster:
         except (FileNotFoundError, ValueError):
             return None
         return pid if _runs_on(pid, self.data) else None
+
+    def has_room(self) -> bool:
+        """Whether the disk has what a start needs: two segments of the write-ahead log."""
+        disk = os.statvfs(self.data)
+        return disk.f_bavail * disk.f_frsize >= ROOM_TO_START
 
     def log_tail(self, lines: int = 8) -> str:
         try:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from asyncio import CancelledError, get_running_loop, sleep, timeout, timeout_at
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from random import Random
+from time import time
 from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
@@ -19,7 +21,9 @@ from fusion_daemon.store.connect import (
     PASSING,
     REFUSED,
     SessionLost,
+    StoreUnavailable,
     describe,
+    disk_full,
     refused,
     settings,
     unavailable,
@@ -37,6 +41,10 @@ SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 CLEAN_UP = 2.0
 """Seconds for a rollback and for giving a connection back, each; then the session is given up."""
+
+DISK_FULL = "disk full"
+AWAY = "away"
+AWAY_ERRORS = (SessionLost, OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
 
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
@@ -62,13 +70,29 @@ class Backoff:
         await sleep(self._random.uniform(0, bound))
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why nothing can be recorded at present."""
+
+    state: str
+    """`disk full` or `away`."""
+    since: float
+    """Unix seconds."""
+    failure: StoreUnavailable
+
+
 class Pool:
-    """asyncio side. Built by `open_pool`."""
+    """asyncio side. Built by `open_pool`.
+
+    `trouble` is from the first error of its kind until something succeeds that proves it over: of a full disk
+    only a commit does, since reading goes on meanwhile.
+    """
 
     def __init__(self, connections: asyncpg.Pool[asyncpg.Record]) -> None:
         self._connections = connections
         self.retries = 0
         self.last_error = ""
+        self.trouble: Trouble | None = None
 
     @property
     def size(self) -> int:
@@ -126,7 +150,10 @@ class Pool:
         async def whole(session: Session) -> T:
             return await in_transaction(session, begin, work)
 
-        return await self.use(whole)
+        result = await self.use(whole)
+        if self.trouble is not None and (begin == READ_WRITE or self.trouble.state != DISK_FULL):
+            self.trouble = None
+        return result
 
     async def repeatable(self, begin: str, work: Callable[[Session], Awaitable[T]]) -> T:
         """As `transaction`, for work that does no harm when it is done twice: an unknown outcome is one
@@ -151,11 +178,25 @@ class Pool:
                         last = error
                         self.retries += 1
                         self.last_error = describe(error)
+                        self._note(error)
                     await backoff.pause()
         except TimeoutError as error:
+            if isinstance(last, asyncpg.DiskFullError):
+                raise disk_full(last) from last
             why = "it is too slow" if last is None else describe(last)
             how = f"did not complete the work within {patience:g} s ({why})"
             raise unavailable(how) from (last or error)
+
+
+    def _note(self, error: BaseException) -> None:
+        if isinstance(error, asyncpg.DiskFullError):
+            state, failure = DISK_FULL, disk_full(error)
+        elif isinstance(error, AWAY_ERRORS):
+            state, failure = AWAY, unavailable(f"does not answer ({describe(error)})")
+        else:
+            return  # busy, not away: a deadlock, a lock, too many connections
+        if self.trouble is None or self.trouble.state not in (state, DISK_FULL):
+            self.trouble = Trouble(state, time(), failure)
 
 
 async def open_pool(dsn: str, *, purpose: str, size: int, patience: float) -> Pool:

@@ -20,7 +20,7 @@ from typing_extensions import TypeVarTuple
 from fusion_daemon.aio import Aio
 from fusion_daemon.store.commits import Fenced, WriteConflict, check, happened, perform
 from fusion_daemon.store.connect import SessionLost, describe, refused_by_database, unavailable
-from fusion_daemon.store.pool import READ_WRITE, SNAPSHOT, OutcomeUnknown, Pool, open_pool
+from fusion_daemon.store.pool import READ_WRITE, SNAPSHOT, OutcomeUnknown, Pool, Trouble, open_pool
 from fusion_daemon.store.rows import Row
 from fusion_daemon.store.writes import Commit, SqlValue
 
@@ -80,6 +80,8 @@ class StoreStatistics:
     """COMMITs whose answer was lost and whose witness had to be read."""
     fenced: int
     conflicts: int
+    trouble: Trouble | None
+    """Why actors cannot record anything at present; None when they can."""
     actors: PoolStatistics
     http: PoolStatistics
 
@@ -161,6 +163,7 @@ class Store:
             unknown_outcomes=self._unknown,
             fenced=self._fenced,
             conflicts=self._conflicts,
+            trouble=self._actors.trouble,
             actors=_pool_statistics(self._actors),
             http=_pool_statistics(self._http),
         )

@@ -30,11 +30,7 @@ BREAKS = (
     ("DELETE FROM prices WHERE seq = 2", "stream prices"),
     ("DELETE FROM chain_journal WHERE chain_id = 31337 AND seq = 3", "stream journal:31337"),
     ("UPDATE cursors SET position = position + 1000 WHERE stream = 'prices'", "cursors"),
-    (
-        "UPDATE positions SET amount = amount + 1 WHERE chain_id = 31338 AND ctid ="
-        " (SELECT min(ctid) FROM positions WHERE chain_id = 31338)",
-        "positions of chain 31338",
-    ),
+    ("UPDATE positions SET amount = amount + 1 WHERE chain_id = 31338", "positions of chain 31338"),
     ("DELETE FROM chain_logs WHERE chain_id = 31337 AND name = 'CollateralDeposited'", "positions of chain 31337"),
     ("DELETE FROM chain_blocks WHERE chain_id = 31337 AND number = 4", "blocks of chain 31337"),
     ("DELETE FROM alerts WHERE number = (SELECT max(number) FROM alerts)", "margin events"),

@@ -88,7 +88,8 @@ def test_a_failed_backup_leaves_nothing(
 ) -> None:
     program = tmp_path / "bin" / "pg_dump"
     program.parent.mkdir()
-    program.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "pg_dump (PostgreSQL) 99.1" && exit\necho full >&2; exit 1\n')
+    told = '[ "$1" = --version ] && echo "pg_dump (PostgreSQL) 99.1" && exit'
+    program.write_text(f"#!/bin/sh\n{told}\necho full >&2; exit 1\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     target = tmp_path / "backups"
