@@ -148,6 +148,23 @@ async def take_up_interrupted(reader: Reader, epoch: int, now: float) -> int:
     return len(await reader.fetch(_INTERRUPTED, epoch, moment(now)))
 
 
+_RECALL = """
+UPDATE deliveries SET due_at = $1
+WHERE state IN ('pending', 'retrying') AND due_at > $1 AND (created_at > $1 OR EXISTS (
+    SELECT FROM delivery_attempts
+    WHERE delivery_id = deliveries.id AND delivery_attempts.alert_number = deliveries.alert_number
+      AND finished_at > $1))
+RETURNING deliveries.id
+"""
+
+
+async def recall_from_future(reader: Reader, now: float) -> int:
+    """After the wall clock was set back: what was made or tried in the future (of `now`, unix seconds) has a due
+    time that means nothing, and is due now. How many. Others wait longer by less than they have waited since
+    their last attempt."""
+    return len(await reader.fetch(_RECALL, moment(now)))
+
+
 _UNROUTED = """
 SELECT id, account FROM alerts WHERE state = 'accepted'
 ORDER BY accepted_at, id LIMIT $1 FOR UPDATE SKIP LOCKED

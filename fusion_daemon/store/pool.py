@@ -189,7 +189,8 @@ class Pool:
 
 
     def _note(self, error: BaseException) -> None:
-        if isinstance(error, asyncpg.DiskFullError):
+        # A server that has just died of it says so in its farewell, under another code.
+        if isinstance(error, asyncpg.DiskFullError) or "No space left on device" in str(error):
             state, failure = DISK_FULL, disk_full(error)
         elif isinstance(error, AWAY_ERRORS):
             state, failure = AWAY, unavailable(f"does not answer ({describe(error)})")

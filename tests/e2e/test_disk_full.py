@@ -1,7 +1,7 @@
 """Rule: while the server answers `disk full` the daemon says so and waits; with room again nothing was lost.
 
-The server's answer is made by a trigger; that a really full disk gives the same one, tests/faults/test_store_disk_full.py
-shows where a small file system can be mounted.
+The server's answer is made by a trigger. That a really full disk gives the same one is shown by
+tests/faults/test_store_disk_full.py, where a small file system can be mounted.
 
 writes    ══════╳ 53100 53100 53100 ╔═══════
 ready        ok     disk full          ok

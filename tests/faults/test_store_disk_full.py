@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 import trio
 
+import fusion_daemon.store.embedded as embedded_module
 from fusion_daemon.aio import Aio
-from fusion_daemon.store import Append, Commit, EmbeddedPostgres, Reader, Store, StoreUnavailable, open_store
-from fusion_daemon.store.embedded import RESTARTS, embedded_postgres
+from fusion_daemon.store import Append, Commit, EmbeddedPostgres, Reader, Store, StoreUnavailable, migrate, open_store
+from fusion_daemon.store.cluster import Cluster
+from fusion_daemon.store.embedded import embedded_postgres
 
 PATIENCE = 30.0
 PAD = "x" * 8_000
@@ -71,7 +73,7 @@ async def sequence(reader: Reader) -> list[int]:
 
 
 async def switch_log(writer: Reader) -> None:
-    await writer.fetch("SELECT pg_switch_wal()")
+    await writer.fetch("SELECT pg_logical_emit_message(false, 'test', 'not nothing'), pg_switch_wal()")
 
 
 async def write_until_full(store: Store, epoch: int, acknowledged: list[int]) -> None:
@@ -83,8 +85,6 @@ async def write_until_full(store: Store, epoch: int, acknowledged: list[int]) ->
 
 
 async def prepared(aio: Aio, server: EmbeddedPostgres, store: Store) -> int:
-    from fusion_daemon.store import migrate
-
     await aio.call(migrate, server.dsn, timeout=60)
     await store.transact(make_table)
     return (await store.claim("writer", produces=["pads"])).epoch
@@ -114,20 +114,34 @@ async def test_a_full_disk_is_waited_out_and_nothing_is_lost(small_disk: Path, a
     assert len(stored) <= len(acknowledged) + 1, "at most the one whose answer was not awaited"
 
 
-async def test_a_server_that_dies_of_the_full_disk_comes_back_with_the_room(small_disk: Path, aio: Aio) -> None:
+async def test_a_server_that_dies_of_the_full_disk_comes_back_with_the_room(
+    small_disk: Path, aio: Aio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # no room for the write-ahead log: the server panics; it is not started in vain; room: it is back
     acknowledged: list[int] = []
+    asked: list[bool] = []
+    has_room = Cluster.has_room
+
+    def noted(cluster: Cluster) -> bool:
+        asked.append(has_room(cluster))
+        return asked[-1]
+
+    monkeypatch.setattr(Cluster, "has_room", noted)
+    monkeypatch.setattr(embedded_module, "RESTARTS", 1)
     async with embedded_postgres(small_disk / "state", durable=False) as server:
         async with open_store(aio, server.dsn, patience=PATIENCE) as store:
             epoch = await prepared(aio, server, store)
             ballast = fill(small_disk)
             with pytest.raises(StoreUnavailable):
-                for _ in range(4):  # the next segments do not exist yet, and cannot be made
+                for _ in range(20):  # the next segments do not exist yet, and cannot be made
                     await store.transact(switch_log, timeout=1.0)
-            await until(lambda: server.pid == -1 or store.statistics().trouble is not None)
+            await until(lambda: len(asked) > 1)  # a start in vain would have come by now, and be the end
+            trouble = store.statistics().trouble
+            assert trouble is not None
+            assert trouble.state == "disk full"
             ballast.unlink()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(write_until_full, store, epoch, acknowledged)
                 await until(lambda: len(acknowledged) > 10)
                 nursery.cancel_scope.cancel()
-            assert server.restarts <= RESTARTS
+            assert (server.restarts, store.statistics().trouble) == (1, None)
