@@ -117,6 +117,7 @@ def test_a_backup_of_a_running_daemon_is_its_picture_elsewhere(stage: Stage, oth
         assert daemon.stop() == 0
     finally:
         daemon.kill()
+        print((stage.directory / "restored.log").read_text()[-8_000:])
     assert len(stage.receiver.arrivals()) == arrived, "nobody is told again"
     again = data_command(stage, config, "restore", "taken.dump")
     assert (again.returncode, "The database is not empty" in again.stderr) == (1, True)
