@@ -24,7 +24,6 @@ from fusion_daemon.store.migrate import (
     migrate,
     schema_state,
 )
-from fusion_daemon.store.pool import Trouble
 from fusion_daemon.store.rows import Row, UnexpectedColumn
 from fusion_daemon.store.store import (
     Claim,
@@ -34,6 +33,7 @@ from fusion_daemon.store.store import (
     StoreStatistics,
     open_store,
 )
+from fusion_daemon.store.trouble import Trouble
 from fusion_daemon.store.writes import (
     Advance,
     Append,

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError, get_running_loop, sleep, timeout, timeout_at
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from random import Random
-from time import time
 from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
@@ -21,13 +19,13 @@ from fusion_daemon.store.connect import (
     PASSING,
     REFUSED,
     SessionLost,
-    StoreUnavailable,
     describe,
     disk_full,
     refused,
     settings,
     unavailable,
 )
+from fusion_daemon.store.trouble import Troubles
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -41,10 +39,6 @@ SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 CLEAN_UP = 2.0
 """Seconds for a rollback and for giving a connection back, each; then the session is given up."""
-
-DISK_FULL = "disk full"
-AWAY = "away"
-AWAY_ERRORS = (SessionLost, OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
 
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
@@ -70,29 +64,14 @@ class Backoff:
         await sleep(self._random.uniform(0, bound))
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why nothing can be recorded at present."""
-
-    state: str
-    """`disk full` or `away`."""
-    since: float
-    """Unix seconds."""
-    failure: StoreUnavailable
-
-
 class Pool:
-    """asyncio side. Built by `open_pool`.
-
-    `trouble` is from the first error of its kind until something succeeds that proves it over: of a full disk
-    only a commit does, since reading goes on meanwhile.
-    """
+    """asyncio side. Built by `open_pool`."""
 
     def __init__(self, connections: asyncpg.Pool[asyncpg.Record]) -> None:
         self._connections = connections
         self.retries = 0
         self.last_error = ""
-        self.trouble: Trouble | None = None
+        self.troubles = Troubles()
 
     @property
     def size(self) -> int:
@@ -151,8 +130,7 @@ class Pool:
             return await in_transaction(session, begin, work)
 
         result = await self.use(whole)
-        if self.trouble is not None and (begin == READ_WRITE or self.trouble.state != DISK_FULL):
-            self.trouble = None
+        self.troubles.answered()
         return result
 
     async def repeatable(self, begin: str, work: Callable[[Session], Awaitable[T]]) -> T:
@@ -178,7 +156,7 @@ class Pool:
                         last = error
                         self.retries += 1
                         self.last_error = describe(error)
-                        self._note(error)
+                        self.troubles.failed(error)
                     await backoff.pause()
         except TimeoutError as error:
             if isinstance(last, asyncpg.DiskFullError):
@@ -186,18 +164,6 @@ class Pool:
             why = "it is too slow" if last is None else describe(last)
             how = f"did not complete the work within {patience:g} s ({why})"
             raise unavailable(how) from (last or error)
-
-
-    def _note(self, error: BaseException) -> None:
-        # A server that has just died of it says so in its farewell, under another code.
-        if isinstance(error, asyncpg.DiskFullError) or "No space left on device" in str(error):
-            state, failure = DISK_FULL, disk_full(error)
-        elif isinstance(error, AWAY_ERRORS):
-            state, failure = AWAY, unavailable(f"does not answer ({describe(error)})")
-        else:
-            return  # busy, not away: a deadlock, a lock, too many connections
-        if self.trouble is None or self.trouble.state not in (state, DISK_FULL):
-            self.trouble = Trouble(state, time(), failure)
 
 
 async def open_pool(dsn: str, *, purpose: str, size: int, patience: float) -> Pool:

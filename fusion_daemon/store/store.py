@@ -20,8 +20,9 @@ from typing_extensions import TypeVarTuple
 from fusion_daemon.aio import Aio
 from fusion_daemon.store.commits import Fenced, WriteConflict, check, happened, perform
 from fusion_daemon.store.connect import SessionLost, describe, refused_by_database, unavailable
-from fusion_daemon.store.pool import READ_WRITE, SNAPSHOT, OutcomeUnknown, Pool, Trouble, open_pool
+from fusion_daemon.store.pool import READ_WRITE, SNAPSHOT, OutcomeUnknown, Pool, open_pool
 from fusion_daemon.store.rows import Row
+from fusion_daemon.store.trouble import Trouble
 from fusion_daemon.store.writes import Commit, SqlValue
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Store:
             unknown_outcomes=self._unknown,
             fenced=self._fenced,
             conflicts=self._conflicts,
-            trouble=self._actors.trouble,
+            trouble=self._actors.troubles.present,
             actors=_pool_statistics(self._actors),
             http=_pool_statistics(self._http),
         )
@@ -181,6 +182,7 @@ class Store:
             raise
         finally:
             self._unknown += attempts.unknown_outcomes
+        self._actors.troubles.written()
         self._commits += 1
         self._commit_seconds += perf_counter() - begun
 
@@ -270,7 +272,9 @@ async def _claim(pool: Pool, owner: str, produces: Sequence[str], consumes: Sequ
         )
 
     # A second claim after a lost answer is a newer epoch, nothing worse.
-    return await pool.patiently(lambda: pool.repeatable(READ_WRITE, take), patience)
+    claim = await pool.patiently(lambda: pool.repeatable(READ_WRITE, take), patience)
+    pool.troubles.written()
+    return claim
 
 
 _CLAIM_STREAMS = """

@@ -106,7 +106,7 @@ async def test_a_full_disk_is_waited_out_and_nothing_is_lost(small_disk: Path, a
             assert await store.read(sequence) == list(range(1, stood + 1)), "reading goes on"
             ballast.unlink()
             await until(lambda: len(acknowledged) > stood + 10)
-            assert store.statistics().trouble is None
+            await until(lambda: store.statistics().trouble is None)
             nursery.cancel_scope.cancel()
         async with open_store(aio, server.dsn) as store:
             stored = await store.read(sequence)
@@ -142,6 +142,6 @@ async def test_a_server_that_dies_of_the_full_disk_comes_back_with_the_room(
             ballast.unlink()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(write_until_full, store, epoch, acknowledged)
-                await until(lambda: len(acknowledged) > 10)
+                await until(lambda: len(acknowledged) > 10 and store.statistics().trouble is None)
                 nursery.cancel_scope.cancel()
-            assert (server.restarts, store.statistics().trouble) == (1, None)
+            assert server.restarts == 1

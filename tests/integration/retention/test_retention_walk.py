@@ -69,13 +69,13 @@ async def move_cursor(writer: Reader, position: int) -> None:
 
 def step(node: FakeNode, random: Random) -> None:
     """Mine, or fork above what is final; then what lies deep enough becomes final."""
-    chain = node.canonical()
+    chain, final = node.canonical(), node.final_number or 0
     if random.randrange(3) == 0:
-        room = max(0, min(REACH - 1, len(chain) - 2 - node.final_number))
+        room = max(0, min(REACH - 1, len(chain) - 2 - final))
         node.switch(chain[len(chain) - 1 - random.randrange(room + 1)])
     for _ in range(random.randrange(1, 8)):
         node.mine(*random.choices(LOGS, k=random.randrange(3)))
-    node.final_number = max(node.final_number, node.head.number - REACH)
+    node.final_number = max(final, node.head.number - REACH)
 
 
 async def entries_after(reader: Reader, chain: ChainId, after: int, limit: int) -> Sequence[JournalEntry]:
