@@ -296,7 +296,7 @@ class ChainListener(Actor):
         if not branch.headers:
             return  # the node came back to our chain while it was asked: the next step sees
         first = branch.headers[0].number
-        lost = [block.hash for block in view.blocks if block.number >= first]
+        lost = [block for block in view.blocks if block.number >= first]
         stored = await self._stored_changes(view, lost, branch)
         plan = plan_reorg(view, self._epoch, self._table, finality, ancestor, branch, stored)
         await self._commit(context, plan, branch)
@@ -342,10 +342,10 @@ class ChainListener(Actor):
         return Span(tuple(headers), tuple(logs))
 
     async def _stored_changes(
-        self, view: ChainView, lost: Sequence[Hash32], span: Span
+        self, view: ChainView, lost: Sequence[BlockRef], span: Span
     ) -> Mapping[Hash32, tuple[Change, ...]]:
         """Changes of the stored blocks that a plan touches: those lost and those that come back."""
-        wanted = [*lost, *(header.hash for header in span.headers if header.hash in view.orphans)]
+        wanted = [*lost, *(header.ref for header in span.headers if header.hash in view.orphans)]
         if not wanted:
             return {}
         return await self._store.read(load_changes, self._table, view.chain, wanted)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from fusion_daemon.cli_db import ConfigOption, JsonOption, data_commands
+
 if TYPE_CHECKING:
     from fusion_daemon.config import Config
     from fusion_daemon.domain.failure import Failure
@@ -22,12 +24,6 @@ FAILED = 1
 DEGRADED = 3
 STANDBY = 5
 CONFIGURATION = 78
-
-ConfigOption = Annotated[
-    Optional[Path],  # noqa: UP045 - typer reads the annotation at run time
-    typer.Option("--config", "-c", help="The configuration file, TOML.", show_default=False),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 app = typer.Typer(
     help="Fusion Prime: cross-chain treasury and settlement as one daemon.",
@@ -68,8 +64,9 @@ def run(config: ConfigOption = None) -> None:
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Validate the configuration and try every connection; print each finding with its cure."""
     with _failures() as redactor:
-        from fusion_daemon.check import Finding, check_everything, print_findings
+        from fusion_daemon.check import check_everything
         from fusion_daemon.config import ConfigurationInvalid
+        from fusion_daemon.findings import Finding, print_findings
 
         try:
             loaded = _load(config, redactor)
@@ -144,9 +141,19 @@ def demo(
             raise typer.Exit(FAILED)
 
 
+@contextmanager
+def _loaded(path: Path | None) -> Iterator[Config]:
+    with _failures() as redactor:
+        yield _load(path, redactor)
+
+
+app.add_typer(data_commands(_loaded), name="db")
+
+
 def _load(path: Path | None, redactor: Redactor) -> Config:
     """The configuration; from here on its secrets are masked in what is printed. Raises ConfigurationInvalid."""
-    from fusion_daemon.config import known_secrets, load_config
+    from fusion_daemon.config import load_config
+    from fusion_daemon.secret_files import known_secrets
 
     config = load_config(path)
     redactor.register(known_secrets(config))
@@ -188,8 +195,9 @@ def _failures_in(error: Exception) -> Sequence[Failure]:
 
 
 def _exit_code(failure: Failure) -> int:
-    from fusion_daemon.config import ConfigurationInvalid, SecretMissing
+    from fusion_daemon.config import ConfigurationInvalid
     from fusion_daemon.http.principals import PrincipalsInvalid, TokenInvalid
+    from fusion_daemon.secret_files import SecretMissing
     from fusion_daemon.store import MigrationRefused
 
     needs_a_person = ConfigurationInvalid | SecretMissing | PrincipalsInvalid | TokenInvalid | MigrationRefused

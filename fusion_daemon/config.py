@@ -7,10 +7,8 @@ name in the secrets directory (`$CREDENTIALS_DIRECTORY` under systemd, else `[se
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable
 from decimal import Decimal
 from email.utils import parseaddr
 from pathlib import Path
@@ -114,7 +112,6 @@ Url = Annotated[str, _shaped(r"https?://\S+", "not a URL: it begins with http://
 Amount = Annotated[str, _shaped(r"\d+(\.\d{1,8})?", 'not an amount: a decimal number in quotes, such as "1.00"')]
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-_PLACEHOLDER = re.compile(r"\{([a-zA-Z0-9][a-zA-Z0-9._-]*)\}")
 
 
 class ConfigurationInvalid(Failure):
@@ -210,7 +207,7 @@ class Chain(Section):
     """Blocks after which a block counts as final where the chain has no `finalized` tag."""
     poll_min_seconds: Seconds = 0.25
     poll_max_seconds: Seconds = 15.0
-    max_span: int = Field(default=2000, ge=1)
+    max_span: int = Field(default=2000, ge=1, le=100_000)
     """The most blocks asked for in one eth_getLogs."""
     request_timeout_seconds: Seconds = 10.0
 
@@ -320,6 +317,21 @@ class Alerting(Section):
     smtp: Smtp | None = None
 
 
+Days = Annotated[int, Field(ge=7, le=36_500)]
+
+
+class Retention(Section):
+    """For how many days history is kept at the least. Whole partitions are dropped, the oldest first, and only
+    when no consumer, no reorg and no unfinished delivery needs them: see docs/operations.md."""
+
+    journal_days: Days = 400
+    """Journals, blocks and logs, by the blocks' own times."""
+    prices_days: Days = 400
+    """The last price of every asset is always kept."""
+    deliveries_days: Days = 400
+    """Ended deliveries and their attempts. Alerts and margin events are kept for ever."""
+
+
 class Secrets(Section):
     directory: Path | None = None
     """Used when $CREDENTIALS_DIRECTORY is not set. Files 0600, one secret each."""
@@ -335,6 +347,7 @@ class Config(Section):
     oracle: Oracle = Oracle()
     risk: Risk = Risk()
     alerting: Alerting = Alerting()
+    retention: Retention = Retention()
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -417,90 +430,3 @@ def _entry(place: tuple[int | str, ...], parsed: object) -> str:
         else:
             break  # a tag of the validator's, not of the file
     return named
-
-
-class SecretMissing(Failure):
-    """A secret that the configuration names is not there, is empty, or cannot be read."""
-
-
-class SecretFiles:
-    """Secrets by name: one file each."""
-
-    def __init__(self, directory: Path | None) -> None:
-        self._directory = directory
-
-    @classmethod
-    def of(cls, config: Config) -> SecretFiles:
-        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-        return cls(Path(credentials) if credentials else config.secrets.directory)
-
-    def __call__(self, name: str) -> str:
-        """The secret's text without surrounding white space. Raises SecretMissing."""
-        try:
-            text = self.path(name).read_text().strip()
-        except OSError as error:
-            raise self._missing(name, f"cannot be read ({error.strerror})") from error
-        except UnicodeDecodeError:
-            raise self._missing(name, "is not text") from None  # its message would quote the secret
-        if not text:
-            raise self._missing(name, "is empty")
-        return text
-
-    def path(self, name: str) -> Path:
-        """The secret's file. Raises SecretMissing when nothing says where secrets are."""
-        if self._directory is None:
-            raise SecretMissing(
-                f"The secret {name} is needed, but no directory holds secrets.",
-                "Whatever uses it cannot work.",
-                "Set [secrets] directory, or LoadCredential= in the unit.",
-            )
-        return self._directory / name
-
-    def every(self, names: Iterable[str]) -> list[str]:
-        """All of them. Raises SecretMissing, which names each one that is missing."""
-        found: list[str] = []
-        missing: list[SecretMissing] = []
-        for name in names:
-            try:
-                found.append(self(name))
-            except SecretMissing as failure:
-                missing.append(failure)
-        if len(missing) > 1:
-            told = "\n".join(f"  {each.happened} {each.remedy}" for each in missing)
-            raise SecretMissing(f"Secrets are missing:\n{told}\n", "Nothing was started.", "Mend each one named above.")
-        if missing:
-            raise missing[0]
-        return found
-
-    def _missing(self, name: str, how: str) -> SecretMissing:
-        return SecretMissing(
-            f"The secret {name} {how}.",
-            "Whatever uses it cannot work.",
-            f"Put it into the file {self._directory}/{name}, readable by the daemon alone.",
-        )
-
-
-def with_secrets(url: str, secret: Callable[[str], str]) -> str:
-    """The URL with every `{name}` replaced by that secret. Raises SecretMissing."""
-    return _PLACEHOLDER.sub(lambda found: secret(found.group(1)), url)
-
-
-def known_secrets(config: Config) -> list[str]:
-    """Every secret that can be read, to mask it in what is printed; one that is missing is its user's to report."""
-    secret = SecretFiles.of(config)
-    found = []
-    for name in secret_names(config):
-        try:
-            found.append(secret(name))
-        except SecretMissing:
-            continue
-    return found
-
-
-def secret_names(config: Config) -> list[str]:
-    """Every secret that the configuration names, once, in order."""
-    named = [config.database.password, config.alerting.smtp.password if config.alerting.smtp else None]
-    named += [name for chain in config.chains for url in chain.rpc_urls for name in _PLACEHOLDER.findall(url)]
-    named += [principal.token for principal in config.http.principals]
-    named += [receiver.secret for receiver in config.alerting.receivers]
-    return list(dict.fromkeys(name for name in named if name is not None))

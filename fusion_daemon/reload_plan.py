@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fusion_daemon.config import Chain, Config, Section, secret_names
+from fusion_daemon.config import Chain, Config, Section
+from fusion_daemon.secret_files import secret_names
 
 
 class Action(StrEnum):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
+from actors.retention_keeper import RetentionSettings
 from fusion_daemon.alerting.settings import AlertingSettings, Receiver, SmtpSecurity, SmtpSettings
 from fusion_daemon.alerting.signature import SecretInvalid, parse_secrets
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
-from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, ConfigurationInvalid, Principal, with_secrets
+from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, ConfigurationInvalid, Principal
 from fusion_daemon.domain.account import Channel
 from fusion_daemon.domain.identifiers import AssetId, ChainId, parse_address
 from fusion_daemon.domain.price import USD_SCALE
@@ -17,8 +18,10 @@ from fusion_daemon.http.route import Role
 from fusion_daemon.http.settings import HttpSettings, PrincipalSettings
 from fusion_daemon.oracle import settings as oracle
 from fusion_daemon.risk.settings import Limits, RiskSettings, price_lifetime
+from fusion_daemon.secret_files import with_secrets
 
 SecretOf = Callable[[str], str]
+SECONDS_A_DAY = 86_400.0
 
 
 def chain_settings(chain: Chain, secret: SecretOf) -> ChainSettings:
@@ -91,6 +94,16 @@ def check_signing_keys(config: Config, secret: SecretOf) -> None:
                 "None of its alerts could be signed, so none could be sent.",
                 error.remedy,
             ) from error
+
+
+def retention_settings(config: Config) -> RetentionSettings:
+    section = config.retention
+    return RetentionSettings(
+        journal=section.journal_days * SECONDS_A_DAY,
+        prices=section.prices_days * SECONDS_A_DAY,
+        deliveries=section.deliveries_days * SECONDS_A_DAY,
+        assets=tuple(AssetId(asset.asset) for asset in config.oracle.assets),
+    )
 
 
 def admin_http(config: Config) -> HttpSettings:

@@ -19,7 +19,7 @@ import trio
 
 from fusion_daemon.aio import Aio, open_aio
 from fusion_daemon.composition import House, build_house
-from fusion_daemon.config import Config, SecretFiles, load_config
+from fusion_daemon.config import Config, load_config
 from fusion_daemon.feeds import ChainCalls
 from fusion_daemon.http.metrics import AnyFamily, HistogramFamily, Metrics
 from fusion_daemon.http.principals import Principals
@@ -27,6 +27,7 @@ from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.settings import HttpSettings
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
 from fusion_daemon.runtime import Supervisor, SupervisorSpec, SystemClock
+from fusion_daemon.secret_files import SecretFiles
 from fusion_daemon.store import LeaseRole, LeaseStanding, Store
 from fusion_daemon.store.pool import Pool
 

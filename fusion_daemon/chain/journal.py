@@ -183,7 +183,7 @@ def _plan(
     entries = _entries(view, lost, span.headers, gained)
     after = _after(view, finality, lost, span.headers, returning, entries)
     writes = [
-        *_block_writes(view.chain, lost, returning, fresh),
+        *_block_writes(view.chain, lost, [header for header in span.headers if header.hash in view.orphans], fresh),
         *_log_writes(view.chain, logs, events),
         *_position_writes(view.chain, entries),
         *_register_writes(view.chain, lost, entries),
@@ -245,14 +245,12 @@ def _after(
 
 
 def _block_writes(
-    chain: ChainId, lost: Sequence[BlockRef], returning: Sequence[Hash32], fresh: Sequence[Header]
+    chain: ChainId, lost: Sequence[BlockRef], returning: Sequence[Header], fresh: Sequence[Header]
 ) -> Iterable[Write]:
     # In this order: at no moment are two blocks of one height canonical.
-    flag = "UPDATE chain_blocks SET canonical = $3 WHERE chain_id = $1 AND hash = ANY($2)"
-    if lost:
-        yield Execute(flag, (chain, [block.hash for block in lost], False), expect=len(lost))
-    if returning:
-        yield Execute(flag, (chain, list(returning), True), expect=len(returning))
+    for blocks, canonical in ((lost, False), (returning, True)):
+        if blocks:
+            yield _flag(chain, blocks, canonical=canonical)
     if fresh:
         columns = ("chain_id", "hash", "number", "parent_hash", "timestamp", "canonical")
         yield Copy(
@@ -260,6 +258,14 @@ def _block_writes(
             columns,
             [(chain, h.hash, h.number, h.parent_hash, h.timestamp, True) for h in fresh],
         )
+
+
+def _flag(chain: ChainId, blocks: Sequence[BlockRef] | Sequence[Header], *, canonical: bool) -> Write:
+    return Execute(
+        "UPDATE chain_blocks SET canonical = $3 WHERE chain_id = $1 AND hash = ANY($2) AND number >= $4",
+        (chain, [block.hash for block in blocks], canonical, min(block.number for block in blocks)),
+        expect=len(blocks),
+    )
 
 
 def _log_writes(chain: ChainId, logs: Sequence[Log], events: Sequence[Event]) -> Iterable[Write]:

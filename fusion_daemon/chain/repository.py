@@ -4,7 +4,7 @@ transaction.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -72,19 +72,23 @@ async def load_view(reader: Reader, chain: ChainId, seq: int) -> ChainView | Non
 
 
 async def load_changes(
-    reader: Reader, table: EventTable, chain: ChainId, blocks: Iterable[Hash32]
+    reader: Reader, table: EventTable, chain: ChainId, blocks: Collection[BlockRef]
 ) -> Mapping[Hash32, tuple[Change, ...]]:
     """What the stored logs of these blocks changed, decoded anew, in log order; every block has an entry."""
-    wanted = list(blocks)
-    found: dict[Hash32, list[Change]] = {block: [] for block in wanted}
+    found: dict[Hash32, list[Change]] = {block.hash: [] for block in blocks}
+    if not blocks:
+        return {}
+    numbers = [block.number for block in blocks]
     rows = await reader.fetch(
         "SELECT block_hash, log_index, address, data,"
         " topics[1] AS topic0, topics[2] AS topic1, topics[3] AS topic2, topics[4] AS topic3"
         " FROM chain_logs WHERE chain_id = $1 AND block_hash = ANY($2) AND topics[1] = ANY($3)"
-        " ORDER BY block_hash, log_index",
+        " AND block_number BETWEEN $4 AND $5 ORDER BY block_hash, log_index",
         chain,
-        wanted,
+        [*found],
         list(table.changing),
+        min(numbers),
+        max(numbers),
     )
     for row in rows:
         event = table.event(Address(row.octets("address")), row.integer("log_index"), _topics(row), row.octets("data"))
@@ -98,14 +102,13 @@ async def load_entries(
     """Journal entries after+1 … after+limit as far as they are committed: equal to those once published."""
     rows = await reader.fetch(
         "SELECT j.seq, j.op, j.block_hash, j.block_number, j.settles, b.timestamp FROM chain_journal j"
-        " JOIN chain_blocks b ON b.chain_id = j.chain_id AND b.hash = j.block_hash"
+        " JOIN chain_blocks b ON b.chain_id = j.chain_id AND b.hash = j.block_hash AND b.number = j.block_number"
         " WHERE j.chain_id = $1 AND j.seq > $2 ORDER BY j.seq LIMIT $3",
         chain,
         after,
         limit,
     )
-    hashes = {Hash32(row.octets("block_hash")) for row in rows}
-    changes = await load_changes(reader, table, chain, hashes) if hashes else {}
+    changes = await load_changes(reader, table, chain, {_block(row) for row in rows})
     return tuple(_entry(chain, row, changes) for row in rows)
 
 
@@ -189,12 +192,10 @@ def _topics(row: Row) -> tuple[bytes, ...]:
 
 
 def _entry(chain: ChainId, row: Row, changes: Mapping[Hash32, tuple[Change, ...]]) -> JournalEntry:
-    block = Hash32(row.octets("block_hash"))
-    return JournalEntry(
-        chain,
-        row.integer("seq"),
-        Op(row.text("op")),
-        BlockRef(row.integer("block_number"), block, row.integer("timestamp")),
-        row.boolean("settles"),
-        changes[block],
-    )
+    block = _block(row)
+    seq, op = row.integer("seq"), Op(row.text("op"))
+    return JournalEntry(chain, seq, op, block, row.boolean("settles"), changes[block.hash])
+
+
+def _block(row: Row) -> BlockRef:
+    return BlockRef(row.integer("block_number"), Hash32(row.octets("block_hash")), row.integer("timestamp"))

@@ -6,9 +6,10 @@ import pytest
 import typer
 
 from fusion_daemon.cli import CONFIGURATION, FAILED, _failures
-from fusion_daemon.config import ConfigurationInvalid, SecretMissing
+from fusion_daemon.config import ConfigurationInvalid
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.http.principals import TokenInvalid
+from fusion_daemon.secret_files import SecretMissing
 
 PLAIN = Failure("It fell.", "Nothing stands.", "Lift it.")
 CONFIG = ConfigurationInvalid("It is wrong.", "Nothing runs.", "Mend it.")

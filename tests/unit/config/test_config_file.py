@@ -10,17 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 import fusion_daemon.config as config_module
-from fusion_daemon.config import (
-    Config,
-    ConfigurationInvalid,
-    SecretFiles,
-    SecretMissing,
-    StaticSource,
-    known_secrets,
-    load_config,
-    secret_names,
-    with_secrets,
-)
+from fusion_daemon.config import Config, ConfigurationInvalid, StaticSource, load_config
+from fusion_daemon.secret_files import SecretFiles, SecretMissing, known_secrets, secret_names, with_secrets
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "config.toml"
 CHAIN = '[[chains]]\nid = 1\nname = "one"\nrpc_urls = ["http://127.0.0.1:8545"]\n'
