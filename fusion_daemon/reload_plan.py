@@ -113,6 +113,7 @@ def _refused(old: Config, new: Config) -> Iterator[str]:
     yield from _differing("database", old.database, new.database)
     yield from _differing("http", old.http, new.http, but=("principals",))
     yield from _differing("secrets", old.secrets, new.secrets)
+    yield from _differing("retention", old.retention, new.retention)
 
 
 def _warning(chain: int) -> str:

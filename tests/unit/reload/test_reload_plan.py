@@ -95,6 +95,7 @@ def test_a_chain_comes_before_its_consumers_start_anew_and_goes_after() -> None:
         ("database.dsn", "postgresql://db.example/x"),
         ("http.port", 9999),
         ("secrets.directory", "/elsewhere"),
+        ("retention.journal_days", 30),
     ],
 )
 def test_what_only_a_restart_can_change_is_named(path: str, value: object) -> None:
@@ -104,5 +105,5 @@ def test_what_only_a_restart_can_change_is_named(path: str, value: object) -> No
 
 
 def test_every_key_of_the_configuration_is_covered() -> None:
-    covered = {"daemon", "database", "http", "logging", "secrets", "chains", "oracle", "risk", "alerting"}
+    covered = {"daemon", "database", "http", "logging", "secrets", "chains", "oracle", "risk", "alerting", "retention"}
     assert set(Config.model_fields) == covered
