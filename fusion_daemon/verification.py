@@ -49,7 +49,7 @@ SELECT
   (SELECT count(*) FROM margin_events WHERE NOT EXISTS (
      SELECT FROM alerts WHERE id = concat_ws(
        '_', 'mrg', left(encode(sha256(convert_to(margin_events.account, 'UTF8')), 'hex'), 16),
-       margin_events.episode, step))) AS unalerted,
+       margin_events.episode, margin_events.step))) AS unalerted,
   (SELECT count(*) FROM alerts WHERE state = 'routed' AND number >= $1 AND NOT EXISTS (
      SELECT FROM deliveries WHERE alert_id = alerts.id)) AS undelivered,
   (SELECT count(*) FROM deliveries WHERE NOT EXISTS (
