@@ -5,6 +5,8 @@ INVARIANTS
   in between, it stays in flight under this life's epoch; the next life takes it up again under the same id.
 * The queue is looked at when the bell rings (something was accepted, an attempt ended), when the next
   delivery falls due, and at the latest every IDLE seconds. So a lost ring costs seconds, never a delivery.
+* Due times are wall time. When that is set back (or may have been, before the first look) no delivery waits
+  for hours that have already passed once; set forward, what waits is tried at once.
 * Attempts run side by side, bounded in all and per lane; what has finished meanwhile is recorded together.
 * One delivery's attempt ends no other's: an error that no channel foresaw is that attempt's failure, told with
   its traceback and counted. It would meet every life again, and whoever else waits would wait for ever.
@@ -12,6 +14,7 @@ INVARIANTS
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +27,13 @@ from fusion_daemon.alerting.channels import Channels, Secrets, open_channels
 from fusion_daemon.alerting.delivery import Attempt, Delivery
 from fusion_daemon.alerting.lanes import Lanes
 from fusion_daemon.alerting.outcomes import record_attempts
-from fusion_daemon.alerting.repository import Look, claim_due, route_accepted, take_up_interrupted
+from fusion_daemon.alerting.repository import (
+    Look,
+    claim_due,
+    recall_from_future,
+    route_accepted,
+    take_up_interrupted,
+)
 from fusion_daemon.alerting.retry import GIVEN_UP, MOST_INTERRUPTIONS, DeliveryState, Outcome, Verdict, decide
 from fusion_daemon.alerting.settings import AlertingSettings
 from fusion_daemon.domain.failure import Failure
@@ -100,6 +109,8 @@ class AlertDispatcher(Actor):
         """Whether the last look left due deliveries: for want of slots, or behind an earlier step."""
         self._doubtful = False
         """Whether the answer to a claim may have been lost."""
+        self._looked_at = math.inf
+        """By the wall clock; before the first look as if it had been set back since."""
         self._epoch = 0
         self._routed = 0
         self._interrupted = 0
@@ -162,6 +173,10 @@ class AlertDispatcher(Actor):
 
     async def _look(self, now: float) -> Look:
         """Claim what is due and has a free slot."""
+        if now < self._looked_at:
+            await self._store.transact(recall_from_future, now, timeout=STORE_DEADLINE)
+            self._lanes.forget_pauses()
+        self._looked_at = now
         look = await self._store.transact(
             claim_due,
             self._epoch,

@@ -27,7 +27,7 @@ from fusion_daemon.chain.rpc_errors import EndpointFault, RangeRefused, RateLimi
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_headers, check_span
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import Hash32, hex_of
+from fusion_daemon.domain.identifiers import hex_of
 from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
 from fusion_daemon.runtime import Actor, ActorContext, Topic
 from fusion_daemon.store import Store, WriteConflict
@@ -312,7 +312,7 @@ class ChainListener(Actor):
         if not branch.headers:
             return  # the node came back to our chain while it was asked: the next step sees
         first = branch.headers[0].number
-        lost = [block.hash for block in view.blocks if block.number >= first]
+        lost = [block for block in view.blocks if block.number >= first]
         stored = await self._stored_logs(view, lost, branch)
         plan = plan_reorg(view, self._epoch, self._table, finality, ancestor, branch, stored)
         await self._commit(context, plan, branch)
@@ -354,9 +354,9 @@ class ChainListener(Actor):
             first = span.headers[-1].number + 1
         return Span(tuple(headers), tuple(logs), repaired)
 
-    async def _stored_logs(self, view: ChainView, lost: Sequence[Hash32], span: Span) -> StoredLogs:
+    async def _stored_logs(self, view: ChainView, lost: Sequence[BlockRef], span: Span) -> StoredLogs:
         """Of the stored blocks that a plan touches: those lost and those that come back."""
-        wanted = [*lost, *(header.hash for header in span.headers if header.hash in view.orphans)]
+        wanted = [*lost, *(header.ref for header in span.headers if header.hash in view.orphans)]
         if not wanted:
             return {}
         return await self._store.read(load_logs, self._table, view.chain, wanted)

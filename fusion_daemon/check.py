@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,6 +23,7 @@ from fusion_daemon.database import external_dsn
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.feeds import ChainCalls
+from fusion_daemon.findings import Finding
 from fusion_daemon.logs import Redactor
 from fusion_daemon.oracle.calls import check_feeds
 from fusion_daemon.secret_files import SecretFiles, secret_names
@@ -38,15 +38,6 @@ from fusion_daemon.store.binaries import find_binaries
 from fusion_daemon.store.migrate import schema_state
 
 _TIMEOUT = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was looked at, and what is to be done when it failed."""
-
-    subject: str
-    failed: bool
-    says: str
 
 
 def check_everything(config: Config, redactor: Redactor) -> list[Finding]:
@@ -72,15 +63,6 @@ def _look(config: Config) -> list[Finding]:
         host, port = config.alerting.smtp.host, config.alerting.smtp.port
         findings.append(_try("mail server", partial(_connect, host, port)))
     return findings + trio.run(_check_connections, config, secret)
-
-
-def print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
-    """One line a finding on standard output, or one JSON object."""
-    if as_json:
-        print(json.dumps({"findings": [asdict(finding) for finding in findings]}))
-        return
-    for finding in findings:
-        print(f"{'FAILED' if finding.failed else 'ok    '}  {finding.subject}: {finding.says}")
 
 
 async def _check_connections(config: Config, secret: SecretFiles) -> list[Finding]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from fusion_daemon.cli_db import ConfigOption, JsonOption, data_commands
+
 if TYPE_CHECKING:
     from fusion_daemon.config import Config
     from fusion_daemon.domain.failure import Failure
@@ -22,12 +24,6 @@ FAILED = 1
 DEGRADED = 3
 STANDBY = 5
 CONFIGURATION = 78
-
-ConfigOption = Annotated[
-    Optional[Path],  # noqa: UP045 - typer reads the annotation at run time
-    typer.Option("--config", "-c", help="The configuration file, TOML.", show_default=False),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 app = typer.Typer(
     help="Fusion Prime: cross-chain treasury and settlement as one daemon.",
@@ -68,8 +64,9 @@ def run(config: ConfigOption = None) -> None:
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Validate the configuration and try every connection; print each finding with its cure."""
     with _failures() as redactor:
-        from fusion_daemon.check import Finding, check_everything, print_findings
+        from fusion_daemon.check import check_everything
         from fusion_daemon.config import ConfigurationInvalid
+        from fusion_daemon.findings import Finding, print_findings
 
         try:
             loaded = _load(config, redactor)
@@ -142,6 +139,15 @@ def demo(
         typer.echo(json.dumps(report, indent=None if as_json else 2))
         if failed(report):
             raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _loaded(path: Path | None) -> Iterator[Config]:
+    with _failures() as redactor:
+        yield _load(path, redactor)
+
+
+app.add_typer(data_commands(_loaded), name="db")
 
 
 def _load(path: Path | None, redactor: Redactor) -> Config:

@@ -13,6 +13,7 @@ from random import Random
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener
 from actors.oracle_poller import OraclePoller
+from actors.retention_keeper import RetentionKeeper
 from actors.risk_calculator import MarginOf, MarginRequests, RiskCalculator, Sources
 from fusion_daemon.accounts.registry import PostgresRegistryStore, Registry
 from fusion_daemon.accounts.repository import fill_changes
@@ -50,7 +51,13 @@ from fusion_daemon.runtime import (
     Topic,
 )
 from fusion_daemon.secret_files import SecretFiles, SecretMissing
-from fusion_daemon.settings import alerting_settings, chain_settings, oracle_settings, risk_settings
+from fusion_daemon.settings import (
+    alerting_settings,
+    chain_settings,
+    oracle_settings,
+    retention_settings,
+    risk_settings,
+)
 from fusion_daemon.store import Reader, Store, Write
 
 TOPIC_CAPACITY = 4_096
@@ -108,11 +115,15 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
     def poller() -> Actor:
         return OraclePoller(oracle_settings(config), store, prices, calls)
 
+    def keeper() -> Actor:
+        return RetentionKeeper(retention_settings(config), store)
+
     branches = [
         ChildSpec("alerting", _branch(alive, "alert_dispatcher", dispatcher)),
         ChildSpec("risk", _branch(alive, "risk_calculator", calculator)),
         *(_chain_branch(alive, each, listener) for each in chains),
         ChildSpec("oracle", _branch(alive, "oracle_poller", poller)),
+        ChildSpec("retention", _branch(alive, "retention_keeper", keeper)),
     ]
     routes = [
         *account_routes(store, aio, registry, frozenset(journals)),

@@ -207,7 +207,7 @@ class Chain(Section):
     """Blocks after which a block counts as final where the chain has no `finalized` tag."""
     poll_min_seconds: Seconds = 0.25
     poll_max_seconds: Seconds = 15.0
-    max_span: int = Field(default=2000, ge=1)
+    max_span: int = Field(default=2000, ge=1, le=100_000)
     """The most blocks asked for in one eth_getLogs."""
     request_timeout_seconds: Seconds = 10.0
 
@@ -317,6 +317,21 @@ class Alerting(Section):
     smtp: Smtp | None = None
 
 
+Days = Annotated[int, Field(ge=7, le=36_500)]
+
+
+class Retention(Section):
+    """For how many days history is kept at the least. Whole partitions are dropped, the oldest first, and only
+    when no consumer, no reorg and no unfinished delivery needs them: see docs/operations.md."""
+
+    journal_days: Days = 400
+    """Journals, blocks and logs, by the blocks' own times."""
+    prices_days: Days = 400
+    """The last price of every asset is always kept."""
+    deliveries_days: Days = 400
+    """Ended deliveries and their attempts. Alerts and margin events are kept for ever."""
+
+
 class Secrets(Section):
     directory: Path | None = None
     """Used when $CREDENTIALS_DIRECTORY is not set. Files 0600, one secret each."""
@@ -332,6 +347,7 @@ class Config(Section):
     oracle: Oracle = Oracle()
     risk: Risk = Risk()
     alerting: Alerting = Alerting()
+    retention: Retention = Retention()
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:

@@ -117,13 +117,14 @@ async def _stand_by_and_run(
         store.carry(lease)
         await house.registry.open()
         add_house_sources(metrics, house, tree)
-        admin.serve([*_routes(aio, candidacy, house, tree), *duty])
-        await _supervise(tree, aio, lease, announcer)
+        admin.serve([*_routes(aio, store, candidacy, house, tree), *duty])
+        await _supervise(tree, aio, store, lease, announcer)
 
 
 async def _supervise(
     tree: Supervisor,
     aio: Aio,
+    store: Store,
     lease: Lease,
     announcer: Announcer,
 ) -> None:
@@ -134,18 +135,18 @@ async def _supervise(
         nursery.start_soon(_end_with_loop, aio)
         nursery.start_soon(_end_with_lease, lease)
         if announcer.stood_by.is_set():  # the service manager was told READY long since
-            nursery.start_soon(_feed_watchdog, tree, aio, notifier)
+            nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
         await nursery.start(partial(_run_tree, tree, nursery.cancel_scope))
         notifier.ready("running")
         log.info("ready")
         if not announcer.stood_by.is_set():
-            nursery.start_soon(_feed_watchdog, tree, aio, notifier)
+            nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
     _end_with_zombies(tree.report, log)
 
 
-async def _feed_watchdog(tree: Supervisor, aio: Aio, notifier: Notifier) -> None:
+async def _feed_watchdog(tree: Supervisor, aio: Aio, store: Store, notifier: Notifier) -> None:
     if notifier.watchdog_seconds is not None:
-        await feed_watchdog(notifier, partial(_reasons_to_starve, tree, aio), notifier.watchdog_seconds / 3)
+        await feed_watchdog(notifier, partial(_reasons_to_starve, tree, aio, store), notifier.watchdog_seconds / 3)
 
 
 def _end_with_zombies(report: StopReport, log: structlog.typing.FilteringBoundLogger) -> None:
@@ -195,8 +196,11 @@ async def _end_with_lease(lease: Lease) -> None:
     )
 
 
-def _reasons_to_starve(tree: Supervisor, aio: Aio) -> Sequence[str]:
-    reasons = [*_stuck_loops(aio), *(f"{found.name}: {found.reason}" for found in stalled(tree.tree()))]
+def _reasons_to_starve(tree: Supervisor, aio: Aio, store: Store) -> Sequence[str]:
+    # Who waits for a database that is away or full is not stuck, and a restart would cure nothing.
+    waiting = store.statistics().trouble is not None
+    stuck = () if waiting else stalled(tree.tree())
+    reasons = [*_stuck_loops(aio), *(f"{found.name}: {found.reason}" for found in stuck)]
     return reasons + [f"{zombie.name}: would not stop" for zombie in tree.zombies()]
 
 
@@ -227,12 +231,13 @@ def _admin(
     return AdminServer(admin_http(config), [*health, *duty], principals, log)
 
 
-def _routes(aio: Aio, candidacy: Candidacy, house: House, tree: Supervisor) -> Routes:
+def _routes(aio: Aio, store: Store, candidacy: Candidacy, house: House, tree: Supervisor) -> Routes:
     """All that the holder serves."""
     started = time.time()
 
     def components() -> Sequence[Component]:
-        return [lease_component(candidacy.standing, serving=True), *components_of(tree, aio, started)]
+        trouble = store.statistics().trouble
+        return [lease_component(candidacy.standing, serving=True), *components_of(tree, aio, trouble, started)]
 
     operations = ActorOperations(tree, aio)
     return [

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from fusion_daemon.config import Config
 from fusion_daemon.store import embedded_postgres
+from fusion_daemon.store.cluster import dsn_of_running
 
 
 def external_dsn(config: Config, secret: Callable[[str], str]) -> str | None:
@@ -24,6 +25,17 @@ def external_dsn(config: Config, secret: Callable[[str], str]) -> str | None:
 def database_name(config: Config) -> str:
     """For people: which database that is, without its password."""
     return config.database.dsn or f"the embedded Postgres in {config.daemon.state_directory}"
+
+
+@asynccontextmanager
+async def reachable_database(config: Config, secret: Callable[[str], str]) -> AsyncIterator[str]:
+    """trio side: as `running_database`, and the embedded server of a daemon that runs serves as well."""
+    dsn = dsn_of_running(config.daemon.state_directory) if config.database.dsn is None else None
+    if dsn is not None:
+        yield dsn
+        return
+    async with running_database(config, secret) as dsn:
+        yield dsn
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener, ListenerStatistics
 from actors.oracle_poller import OraclePoller
+from actors.retention_keeper import RetentionKeeper
 from fusion_daemon import __version__
 from fusion_daemon.aio import BUCKETS, Aio
 from fusion_daemon.alerting.retry import DeliveryState, Verdict
@@ -52,6 +53,7 @@ def add_house_sources(metrics: Metrics, house: House, tree: Supervisor) -> None:
     metrics.add("chains", lambda: _chains(house))
     metrics.add("oracle", lambda: _oracle(house))
     metrics.add("alerting", lambda: _alerting(house))
+    metrics.add("retention", lambda: _retention(house))
 
 
 def _gauge(name: str, text: str, samples: Sequence[Sample], labels: tuple[str, ...] = ()) -> Family:
@@ -143,6 +145,9 @@ def _store(store: Store) -> Iterable[AnyFamily]:
     )
     yield _counter("fusion_store_fenced_total", "Writes refused to an older epoch.", [Sample(seen.fenced)])
     yield _counter("fusion_store_conflicts_total", "Commits refused as stale.", [Sample(seen.conflicts)])
+    state = None if seen.trouble is None else seen.trouble.state
+    yield _gauge("fusion_store_disk_full", "1 while the database's disk is full.", [Sample(state == "disk full")])
+    yield _gauge("fusion_store_away", "1 while the database does not answer.", [Sample(state == "away")])
     pools = (("actors", seen.actors), ("http", seen.http))
     yield _gauge("fusion_store_connections", "Open connections.", [Sample(p.size, (n,)) for n, p in pools], ("pool",))
     yield _gauge(
@@ -400,4 +405,26 @@ def _alerting(house: House) -> Iterable[AnyFamily]:
         "fusion_delivery_overdue_seconds",
         "For how long the oldest due delivery has waited.",
         [Sample(seen.overdue_seconds)],
+    )
+
+
+_PARTITIONED = ("chain_blocks", "chain_journal", "chain_logs", "deliveries", "delivery_attempts", "prices")
+
+
+def _retention(house: House) -> Iterable[AnyFamily]:
+    keeper = house.alive.get("retention_keeper")
+    if not isinstance(keeper, RetentionKeeper):
+        return
+    seen = keeper.statistics()
+    yield _counter(
+        "fusion_retention_dropped_partitions_total",
+        "Partitions dropped because the configuration keeps them no longer.",
+        [Sample(seen.dropped.get(table, 0), (table,)) for table in _PARTITIONED],
+        ("table",),
+    )
+    yield _counter(
+        "fusion_retention_put_off_total", "Drops left for later: the table was in use.", [Sample(seen.put_off)]
+    )
+    yield _gauge(
+        "fusion_retention_held", "1 while nothing is dropped because the wall clock jumped.", [Sample(seen.held)]
     )

@@ -9,6 +9,7 @@ from fusion_daemon.domain.failure import Failure
 from fusion_daemon.http.admin_routes import Component, unknown_actor
 from fusion_daemon.runtime import ActorBusy, ActorState, ActorStatus, HealthLevel, Supervisor
 from fusion_daemon.runtime import UnknownActor as NotInTree
+from fusion_daemon.store import Trouble
 
 COMMAND_TIMEOUT = 10.0
 
@@ -17,13 +18,19 @@ class ActorNotReady(Failure):
     """The actor is in a state in which it cannot take that command."""
 
 
-def components_of(tree: Supervisor, aio: Aio, started: float) -> Sequence[Component]:
-    """The asyncio thread, every actor, and each branch that does not run: until it does, its actors are not there to
-    say that they are not ready. From any thread: the tree's rosters are made to be read so."""
+def components_of(tree: Supervisor, aio: Aio, trouble: Trouble | None, started: float) -> Sequence[Component]:
+    """The asyncio thread, the database, every actor, and each branch that does not run: until it does, its actors are
+    not there to say that they are not ready. From any thread: the tree's rosters are made to be read so."""
     dead = aio.statistics().dead
     door = Component("aio", not dead, "dead" if dead else "running", started, "restart the daemon" if dead else None)
     shown = (each for each in tree.tree() if not each.is_supervisor or each.state is not ActorState.RUNNING)
-    return (door, *(_component(status) for status in shown))
+    return (door, _database(trouble, started), *(_component(status) for status in shown))
+
+
+def _database(trouble: Trouble | None, started: float) -> Component:
+    if trouble is None:
+        return Component("database", True, "running", started, None)
+    return Component("database", False, trouble.state, trouble.since, str(trouble.failure))
 
 
 class ActorOperations:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from fusion_daemon.config import Config
 from fusion_daemon.domain.failure import Failure
 
 _PLACEHOLDER = re.compile(r"\{([a-zA-Z0-9][a-zA-Z0-9._-]*)\}")
+_KEY = secrets.token_bytes(32)
 
 
 class SecretMissing(Failure):
@@ -93,8 +97,61 @@ def known_secrets(config: Config) -> list[str]:
 
 def secret_names(config: Config) -> list[str]:
     """Every secret that the configuration names, once, in order."""
-    named = [config.database.password, config.alerting.smtp.password if config.alerting.smtp else None]
-    named += [name for chain in config.chains for url in chain.rpc_urls for name in _PLACEHOLDER.findall(url)]
-    named += [principal.token for principal in config.http.principals]
-    named += [receiver.secret for receiver in config.alerting.receivers]
-    return list(dict.fromkeys(name for name in named if name is not None))
+    return list(secret_uses(config))
+
+
+def secret_uses(config: Config) -> dict[str, list[str]]:
+    """What each secret is used for, in the words of an operator: `chain 1`, `principal ops` …"""
+    smtp = config.alerting.smtp
+    named = [(config.database.password, "database"), (smtp.password if smtp else None, "mail server")]
+    named += [
+        (name, f"chain {chain.id}")
+        for chain in config.chains
+        for url in chain.rpc_urls
+        for name in _PLACEHOLDER.findall(url)
+    ]
+    named += [(principal.token, f"principal {principal.name}") for principal in config.http.principals]
+    named += [(receiver.secret, f"receiver {receiver.name}") for receiver in config.alerting.receivers]
+    uses: dict[str, list[str]] = {}
+    for name, use in named:
+        if name is not None and use not in uses.setdefault(name, []):
+            uses[name].append(use)
+    return uses
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSnapshot:
+    """Which value each secret had when it was read, without the values: digests under a key of this process."""
+
+    digests: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class SecretChange:
+    """One secret whose value is another one, or that is named now and was not before."""
+
+    name: str
+    uses: tuple[str, ...]
+    """Who has to hear of it."""
+
+
+def read_secrets(config: Config, secret: SecretFiles) -> SecretSnapshot:
+    """Reads every secret that the configuration names anew. Blocks for a moment. Raises SecretMissing, which
+    names each one that is missing: then whoever asked keeps what it has."""
+    names = secret_names(config)
+    return SecretSnapshot(
+        {
+            name: hashlib.blake2b(value.encode(), key=_KEY).digest()
+            for name, value in zip(names, secret.every(names), strict=True)
+        }
+    )
+
+
+def secret_changes(config: Config, before: SecretSnapshot, after: SecretSnapshot) -> list[SecretChange]:
+    """What a reload has to tell: in the order of the configuration `after` was read for. A secret that is no
+    longer named is nobody's any more, and no change."""
+    return [
+        SecretChange(name, tuple(uses))
+        for name, uses in secret_uses(config).items()
+        if before.digests.get(name) != after.digests[name]
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
+from actors.retention_keeper import RetentionSettings
 from fusion_daemon.alerting.settings import AlertingSettings, Receiver, SmtpSecurity, SmtpSettings
 from fusion_daemon.alerting.signature import SecretInvalid, parse_secrets
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
@@ -20,6 +21,7 @@ from fusion_daemon.risk.settings import Limits, RiskSettings, price_lifetime
 from fusion_daemon.secret_files import with_secrets
 
 SecretOf = Callable[[str], str]
+SECONDS_A_DAY = 86_400.0
 
 
 def chain_settings(chain: Chain, secret: SecretOf) -> ChainSettings:
@@ -92,6 +94,16 @@ def check_signing_keys(config: Config, secret: SecretOf) -> None:
                 "None of its alerts could be signed, so none could be sent.",
                 error.remedy,
             ) from error
+
+
+def retention_settings(config: Config) -> RetentionSettings:
+    section = config.retention
+    return RetentionSettings(
+        journal=section.journal_days * SECONDS_A_DAY,
+        prices=section.prices_days * SECONDS_A_DAY,
+        deliveries=section.deliveries_days * SECONDS_A_DAY,
+        assets=tuple(AssetId(asset.asset) for asset in config.oracle.assets),
+    )
 
 
 def admin_http(config: Config) -> HttpSettings:

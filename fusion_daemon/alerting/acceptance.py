@@ -45,15 +45,15 @@ ON CONFLICT (id) DO NOTHING
 """
 
 INSERT_DELIVERIES = """
-INSERT INTO deliveries (id, alert_id, receiver, channel, target, destination, secret_name, severity, account,
-                        episode, step, state, created_at, due_at)
-SELECT given.id, alerts.id, given.receiver, given.channel, given.target, given.destination, given.secret_name,
-       alerts.severity, alerts.account, alerts.episode, alerts.step, 'pending', $8, $8
+INSERT INTO deliveries (id, alert_id, alert_number, receiver, channel, target, destination, secret_name,
+                        severity, account, episode, step, state, created_at, due_at)
+SELECT given.id, alerts.id, alerts.number, given.receiver, given.channel, given.target, given.destination,
+       given.secret_name, alerts.severity, alerts.account, alerts.episode, alerts.step, 'pending', $8, $8
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
      AS given (id, alert_id, receiver, channel, target, destination, secret_name)
 JOIN alerts ON alerts.id = given.alert_id
 WHERE alerts.severity >= $9
-ON CONFLICT (id) DO NOTHING
+ON CONFLICT (id, alert_number) DO NOTHING
 """
 """$9: the least severity that gets its deliveries now."""
 

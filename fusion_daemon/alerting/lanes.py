@@ -57,6 +57,11 @@ class Lanes:
         """The next time after `now` at which a throttled destination may be tried again."""
         return min((each.resumes_at for each in self._slowed.values() if each.resumes_at > now), default=None)
 
+    def forget_pauses(self) -> None:
+        """The clock by which destinations named their times was set back: try them now."""
+        for each in self._slowed.values():
+            each.resumes_at = 0.0
+
     def begin(self, delivery: Delivery) -> None:
         lane = (delivery.destination, delivery.alert.severity)
         self._in_flight[lane] = self._in_flight.get(lane, 0) + 1

@@ -24,9 +24,13 @@ CHANNEL_BROKEN = "alerting.channel_broken"
 _SECONDS_A_DAY = 86_400
 
 _INSERT_ATTEMPTS = """
-INSERT INTO delivery_attempts (delivery_id, attempt, started_at, finished_at, outcome, code, latency_ms,
-detail, next_due_at) SELECT * FROM unnest($1::text[], $2::integer[], $3::timestamptz[], $4::timestamptz[],
-$5::text[], $6::integer[], $7::double precision[], $8::text[], $9::timestamptz[])
+INSERT INTO delivery_attempts (delivery_id, alert_number, attempt, started_at, finished_at, outcome, code,
+                               latency_ms, detail, next_due_at)
+SELECT deliveries.id, alert_number, attempt, started_at, finished_at, outcome, code, latency_ms, detail, next_due_at
+FROM unnest($1::text[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::integer[],
+            $7::double precision[], $8::text[], $9::timestamptz[])
+     AS given (id, attempt, started_at, finished_at, outcome, code, latency_ms, detail, next_due_at)
+JOIN deliveries ON deliveries.id = given.id
 """
 
 _UPDATE_DELIVERIES = """

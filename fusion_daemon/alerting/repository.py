@@ -169,13 +169,13 @@ async def claim_due(
 
 _INTERRUPTED = """
 WITH interrupted AS (
-    SELECT id, attempts, due_at AS claimed_at FROM deliveries
+    SELECT id, alert_number, attempts, due_at AS claimed_at FROM deliveries
     WHERE state = 'in_flight' AND claim_epoch < $1
     FOR UPDATE
 ), noted AS (
     INSERT INTO delivery_attempts
-        (delivery_id, attempt, started_at, finished_at, outcome, detail, next_due_at)
-    SELECT id, attempts, claimed_at, $2, 'interrupted',
+        (delivery_id, alert_number, attempt, started_at, finished_at, outcome, detail, next_due_at)
+    SELECT id, alert_number, attempts, claimed_at, $2, 'interrupted',
            'The daemon stopped before the answer was recorded; the receiver may have it.', $2
     FROM interrupted
 )
@@ -190,6 +190,23 @@ async def take_up_interrupted(reader: Reader, epoch: int, now: float) -> int:
     many."""
     await reader.fetch(_LOCK)
     return len(await reader.fetch(_INTERRUPTED, epoch, moment(now)))
+
+
+_RECALL = """
+UPDATE deliveries SET due_at = $1
+WHERE state IN ('pending', 'retrying') AND due_at > $1 AND (created_at > $1 OR EXISTS (
+    SELECT FROM delivery_attempts
+    WHERE delivery_id = deliveries.id AND delivery_attempts.alert_number = deliveries.alert_number
+      AND finished_at > $1))
+RETURNING deliveries.id
+"""
+
+
+async def recall_from_future(reader: Reader, now: float) -> int:
+    """After the wall clock was set back: what was made or tried in the future (of `now`, unix seconds) has a due
+    time that means nothing, and is due now. How many. Others wait longer by less than they have waited since
+    their last attempt."""
+    return len(await reader.fetch(_RECALL, moment(now)))
 
 
 _UNROUTED = """

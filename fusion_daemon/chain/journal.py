@@ -10,7 +10,7 @@ INVARIANTS
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain as chained
 
@@ -180,12 +180,12 @@ def _plan(
     span: Span,
     stored: StoredLogs,
 ) -> Plan:
-    returning = tuple(header.hash for header in span.headers if header.hash in view.orphans)
+    returning = [header for header in span.headers if header.hash in view.orphans]
     fresh = [header for header in span.headers if header.hash not in view.orphans]
     logs = [log for log in span.logs if log.log_index not in stored.get(log.block_hash, ())]
     events = [table.event(log.address, log.log_index, log.topics, log.data) for log in logs]
     entries = _entries(view, lost, span.headers, _by_block(fresh, stored, logs, events))
-    after = _after(view, finality, lost, span.headers, returning, entries)
+    after = _after(view, finality, lost, span.headers, {header.hash for header in returning}, entries)
     writes = [
         *_block_writes(view.chain, lost, returning, fresh),
         *_log_writes(view.chain, logs, events, entries),
@@ -233,7 +233,7 @@ def _after(
     finality: Finality,
     lost: tuple[BlockRef, ...],
     gained: Sequence[Header],
-    returning: Sequence[Hash32],
+    returning: Collection[Hash32],
     entries: tuple[JournalEntry, ...],
 ) -> ChainView:
     kept = view.blocks[: len(view.blocks) - len(lost)]
@@ -254,14 +254,12 @@ def _after(
 
 
 def _block_writes(
-    chain: ChainId, lost: Sequence[BlockRef], returning: Sequence[Hash32], fresh: Sequence[Header]
+    chain: ChainId, lost: Sequence[BlockRef], returning: Sequence[Header], fresh: Sequence[Header]
 ) -> Iterable[Write]:
     # In this order: at no moment are two blocks of one height canonical.
-    flag = "UPDATE chain_blocks SET canonical = $3 WHERE chain_id = $1 AND hash = ANY($2)"
-    if lost:
-        yield Execute(flag, (chain, [block.hash for block in lost], False), expect=len(lost))
-    if returning:
-        yield Execute(flag, (chain, list(returning), True), expect=len(returning))
+    for blocks, canonical in ((lost, False), (returning, True)):
+        if blocks:
+            yield _flag(chain, blocks, canonical=canonical)
     if fresh:
         columns = ("chain_id", "hash", "number", "parent_hash", "timestamp", "canonical")
         yield Copy(
@@ -269,6 +267,14 @@ def _block_writes(
             columns,
             [(chain, h.hash, h.number, h.parent_hash, h.timestamp, True) for h in fresh],
         )
+
+
+def _flag(chain: ChainId, blocks: Sequence[BlockRef] | Sequence[Header], *, canonical: bool) -> Write:
+    return Execute(
+        "UPDATE chain_blocks SET canonical = $3 WHERE chain_id = $1 AND hash = ANY($2) AND number >= $4",
+        (chain, [block.hash for block in blocks], canonical, min(block.number for block in blocks)),
+        expect=len(blocks),
+    )
 
 
 def _log_writes(

@@ -4,7 +4,7 @@ transaction.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,10 +71,10 @@ async def load_view(reader: Reader, chain: ChainId, seq: int) -> ChainView | Non
     )
 
 
-async def load_logs(reader: Reader, table: EventTable, chain: ChainId, blocks: Iterable[Hash32]) -> StoredLogs:
+async def load_logs(reader: Reader, table: EventTable, chain: ChainId, blocks: Collection[BlockRef]) -> StoredLogs:
     """The stored logs of these blocks and what they changed, decoded anew; every block has an entry."""
-    found: dict[Hash32, dict[int, tuple[Change, ...]]] = {block: {} for block in blocks}
-    for row in await _log_rows(reader, chain, list(found), None):
+    found: dict[Hash32, dict[int, tuple[Change, ...]]] = {block.hash: {} for block in blocks}
+    for row in await _log_rows(reader, chain, blocks, None):
         found[Hash32(row.octets("block_hash"))][row.integer("log_index")] = _changes(table, row)
     return found
 
@@ -85,14 +85,15 @@ async def load_entries(
     """Journal entries after+1 … after+limit as far as they are committed: equal to those once published."""
     rows = await reader.fetch(
         "SELECT j.seq, j.op, j.block_hash, j.block_number, j.settles, b.timestamp FROM chain_journal j"
-        " JOIN chain_blocks b ON b.chain_id = j.chain_id AND b.hash = j.block_hash"
+        " JOIN chain_blocks b ON b.chain_id = j.chain_id AND b.hash = j.block_hash AND b.number = j.block_number"
         " WHERE j.chain_id = $1 AND j.seq > $2 ORDER BY j.seq LIMIT $3",
         chain,
         after,
         limit,
     )
-    logs: dict[Hash32, list[tuple[int, tuple[Change, ...]]]] = {Hash32(row.octets("block_hash")): [] for row in rows}
-    for row in await _log_rows(reader, chain, list(logs), table.changing) if logs else ():
+    blocks = {_block(row) for row in rows}
+    logs: dict[Hash32, list[tuple[int, tuple[Change, ...]]]] = {block.hash: [] for block in blocks}
+    for row in await _log_rows(reader, chain, blocks, table.changing):
         logs[Hash32(row.octets("block_hash"))].append((row.integer("since"), _changes(table, row)))
     return tuple(_entry(chain, row, logs) for row in rows)
 
@@ -172,17 +173,23 @@ def latch(chain: ChainId, epoch: int, reason: str) -> Commit:
 
 
 async def _log_rows(
-    reader: Reader, chain: ChainId, blocks: Sequence[Hash32], topics: Sequence[bytes] | None
-) -> list[Row]:
+    reader: Reader, chain: ChainId, blocks: Collection[BlockRef], topics: Collection[bytes] | None
+) -> Sequence[Row]:
     """In log order; only those with one of `topics` first, unless that is None."""
+    if not blocks:
+        return []
+    numbers = [block.number for block in blocks]
     return await reader.fetch(
         "SELECT block_hash, log_index, address, data, since,"
         " topics[1] AS topic0, topics[2] AS topic1, topics[3] AS topic2, topics[4] AS topic3"
         " FROM chain_logs WHERE chain_id = $1 AND block_hash = ANY($2)"
-        " AND ($3::bytea[] IS NULL OR topics[1] = ANY($3)) ORDER BY block_hash, log_index",
+        " AND ($3::bytea[] IS NULL OR topics[1] = ANY($3)) AND block_number BETWEEN $4 AND $5"
+        " ORDER BY block_hash, log_index",
         chain,
-        blocks,
-        topics,
+        [block.hash for block in blocks],
+        None if topics is None else list(topics),
+        min(numbers),
+        max(numbers),
     )
 
 
@@ -194,12 +201,10 @@ def _changes(table: EventTable, row: Row) -> tuple[Change, ...]:
 
 def _entry(chain: ChainId, row: Row, logs: Mapping[Hash32, Sequence[tuple[int, tuple[Change, ...]]]]) -> JournalEntry:
     """`logs`: since which entry each counts, and what it changed, in log order."""
-    seq, block = row.integer("seq"), Hash32(row.octets("block_hash"))
-    return JournalEntry(
-        chain,
-        seq,
-        Op(row.text("op")),
-        BlockRef(row.integer("block_number"), block, row.integer("timestamp")),
-        row.boolean("settles"),
-        tuple(change for since, changes in logs[block] if since <= seq for change in changes),
-    )
+    seq, block = row.integer("seq"), _block(row)
+    changes = tuple(change for since, changes in logs[block.hash] if since <= seq for change in changes)
+    return JournalEntry(chain, seq, Op(row.text("op")), block, row.boolean("settles"), changes)
+
+
+def _block(row: Row) -> BlockRef:
+    return BlockRef(row.integer("block_number"), Hash32(row.octets("block_hash")), row.integer("timestamp"))

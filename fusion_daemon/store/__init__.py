@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fusion_daemon.store.binaries import BinariesMissing, NoServerAccount
-from fusion_daemon.store.candidacy import Candidacy, LeaseRole, LeaseStanding, open_candidacy
+from fusion_daemon.store.candidacy import Candidacy, LeaseRole, LeaseStanding, open_candidacy, without_holder
 from fusion_daemon.store.cluster import ClusterRefused, StateDirectoryLocked, StateDirectoryUnreachable
 from fusion_daemon.store.commits import Fenced, Superseded, WriteConflict
 from fusion_daemon.store.connect import StoreRefused, StoreUnavailable
@@ -15,7 +15,7 @@ from fusion_daemon.store.embedded import (
     embedded_postgres,
     running_postgres,
 )
-from fusion_daemon.store.lease import Candidate, Lease, LeaseNotEnded, Taken
+from fusion_daemon.store.lease import Candidate, Lease, LeaseHeld, LeaseNotEnded, Taken
 from fusion_daemon.store.migrate import (
     Migration,
     MigrationFailed,
@@ -34,6 +34,7 @@ from fusion_daemon.store.store import (
     StoreStatistics,
     open_store,
 )
+from fusion_daemon.store.trouble import Trouble
 from fusion_daemon.store.writes import (
     Advance,
     Append,
@@ -61,6 +62,7 @@ __all__ = [
     "ExecuteMany",
     "Fenced",
     "Lease",
+    "LeaseHeld",
     "LeaseNotEnded",
     "LeaseRole",
     "LeaseStanding",
@@ -86,6 +88,7 @@ __all__ = [
     "StoreUnavailable",
     "Superseded",
     "Taken",
+    "Trouble",
     "UnexpectedColumn",
     "Write",
     "WriteConflict",
@@ -95,4 +98,5 @@ __all__ = [
     "open_store",
     "running_postgres",
     "schema_state",
+    "without_holder",
 ]

@@ -299,3 +299,16 @@ async def open_candidacy(
             with trio.CancelScope(shield=True):
                 await candidacy.close()
             nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def without_holder(aio: Aio, dsn: str) -> AsyncIterator[None]:
+    """trio side. No daemon holds the lease before the block ends; those that want it wait. Begins no term, so it
+    needs no schema. Raises `LeaseHeld`, `StoreUnavailable`, `StoreRefused` before the block runs."""
+    session = LockSession(dsn)
+    try:
+        await aio.call(session.acquire_now, timeout=3 * ANSWER)
+        yield
+    finally:
+        with trio.CancelScope(shield=True):
+            await aio.call(session.close, timeout=ANSWER)

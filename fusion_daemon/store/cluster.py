@@ -32,6 +32,7 @@ LONGEST_SOCKET_PATH = 107
 INITDB_TIMEOUT = 120.0
 GROUP_END = 5.0
 """Seconds for the children of a killed initdb to be gone, and reaped by whoever inherited them."""
+ROOM_TO_START = 2 * 16 * 1024 * 1024
 LOG_KEPT = 16 * 1024 * 1024
 
 _TUNING = (
@@ -65,6 +66,29 @@ class StateDirectoryForbidden(Failure):
 
 class ClusterRefused(Failure):
     """initdb failed, or the data belong to another major version of Postgres."""
+
+
+def dsn_of_running(state_dir: Path) -> str | None:
+    """How to reach the server that another process runs in `state_dir`; None when none accepts connections."""
+    data = state_dir.absolute() / "postgres" / "data"
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    alive = len(lines) >= 8 and lines[7].strip() == "ready" and _runs_on(int(lines[0]), data)
+    return _dsn(lines[4]) if alive else None
+
+
+def _runs_on(pid: int, data: Path) -> bool:
+    """Whether that process is a postmaster on these data: the number may have been reused."""
+    try:
+        return os.fsencode(data) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _dsn(sockets: Path | str) -> str:
+    return f"postgresql://{ROLE}@/{DATABASE}?host={sockets}"
 
 
 class StateLock:
@@ -136,7 +160,7 @@ class Cluster:
 
     @property
     def dsn(self) -> str:
-        return f"postgresql://{ROLE}@/{DATABASE}?host={self.sockets}"
+        return _dsn(self.sockets)
 
     def server_argv(self) -> list[str]:
         """In the foreground, ended by the kernel (SIGINT, a fast shutdown) when its parent dies."""
@@ -156,10 +180,14 @@ class Cluster:
         it is shutting down, or it never got the signal."""
         try:
             pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError, ValueError):
+        except (FileNotFoundError, ValueError):
             return None
-        return pid if os.fsencode(self.data) in command.split(b"\0") else None
+        return pid if _runs_on(pid, self.data) else None
+
+    def has_room(self) -> bool:
+        """Whether the disk has what a start needs: two segments of the write-ahead log."""
+        disk = os.statvfs(self.data)
+        return disk.f_bavail * disk.f_frsize >= ROOM_TO_START
 
     def log_tail(self, lines: int = 8) -> str:
         try:

@@ -89,6 +89,14 @@ def unavailable(how: str) -> StoreUnavailable:
     )
 
 
+def disk_full(error: BaseException) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"The database's disk is full ({describe(error)}).",
+        "Nothing new can be recorded until there is room; what was acknowledged is safe, and reading goes on.",
+        "Make room on that disk; everything goes on by itself within seconds.",
+    )
+
+
 def refused(error: BaseException) -> StoreRefused:
     return StoreRefused(
         f"The database refused the login ({describe(error)}).",

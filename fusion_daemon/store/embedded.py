@@ -244,6 +244,9 @@ async def _keep(server: EmbeddedPostgres) -> None:
                     f"Read {server.cluster.log_path}.",
                 ) from cause
             await trio.sleep(0.1 * 2 ** len(ends))
+            # Without room the next start would end as this one did, and soon the daemon with it.
+            while not server.cluster.has_room():  # noqa: ASYNC110  a disk tells nobody when it has room again
+                await trio.sleep(1.0)
             try:
                 await _launch(server)
             except PostgresStartFailed as error:

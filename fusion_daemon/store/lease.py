@@ -21,6 +21,10 @@ START_PATIENCE = 2.0
 """Seconds that a start gives the server to notice the end of the daemon's own predecessor."""
 
 
+class LeaseHeld(Failure):
+    """A daemon works on the database, so it is no one else's to fill."""
+
+
 class LeaseNotEnded(Failure):
     """The silent holder's session could not be ended."""
 

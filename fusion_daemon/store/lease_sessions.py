@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from fusion_daemon.store.connect import PASSING, connect, describe, unavailable
-from fusion_daemon.store.lease import Backend, Candidate, LeaseNotEnded, Sight, Taken
+from fusion_daemon.store.lease import Backend, Candidate, LeaseHeld, LeaseNotEnded, Sight, Taken
 from fusion_daemon.store.migrate import schema_of
 
 LOCK = 0x66705F6F6E65  # "fp_one": held by the lease's holder, for as long as its session lives
@@ -137,6 +137,25 @@ class LockSession:
             connection.terminate()
             raise
         self._connection = connection
+
+    async def acquire_now(self) -> None:
+        """Raises `LeaseHeld` when another session has the lock, `StoreUnavailable`, `StoreRefused`."""
+        await self.close()
+        connection = await connect(self._dsn, purpose="lease")
+        self._connection = connection
+        try:
+            async with timeout(ANSWER):
+                free = await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK)
+        except BROKEN as error:
+            await self.close()
+            raise unavailable(f"went away ({describe(error)})") from error
+        if not free:
+            await self.close()
+            raise LeaseHeld(
+                "Another fusion-daemon works on this database.",
+                "Whatever were put into it now would be mixed with that one's work.",
+                "Stop it, and those that stand by, or name another database.",
+            )
 
     async def begin_term(self, mine: Candidate, how: Taken) -> int:
         """With the lock held: the new term. No write of an older one takes effect after this. Raises

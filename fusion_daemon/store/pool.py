@@ -21,10 +21,12 @@ from fusion_daemon.store.connect import (
     REFUSED,
     SessionLost,
     describe,
+    disk_full,
     refused,
     settings,
     unavailable,
 )
+from fusion_daemon.store.trouble import Troubles
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -71,6 +73,7 @@ class Pool:
         self._connections = connections
         self.retries = 0
         self.last_error = ""
+        self.troubles = Troubles()
         self.read_write = "BEGIN"
         """How a transaction that writes begins."""
 
@@ -135,7 +138,9 @@ class Pool:
         async def whole(session: Session) -> T:
             return await in_transaction(session, begin, work)
 
-        return await self.use(whole)
+        result = await self.use(whole)
+        self.troubles.answered()
+        return result
 
     async def repeatable(self, begin: str, work: Callable[[Session], Awaitable[T]]) -> T:
         """As `transaction`, for work that does no harm when it is done twice: an unknown outcome is one
@@ -160,8 +165,11 @@ class Pool:
                         last = error
                         self.retries += 1
                         self.last_error = describe(error)
+                        self.troubles.failed(error)
                     await backoff.pause()
         except TimeoutError as error:
+            if isinstance(last, asyncpg.DiskFullError):
+                raise disk_full(last) from last
             why = "it is too slow" if last is None else describe(last)
             how = f"did not complete the work within {patience:g} s ({why})"
             raise unavailable(how) from (last or error)

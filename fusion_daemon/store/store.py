@@ -23,6 +23,7 @@ from fusion_daemon.store.connect import SessionLost, describe, refused_by_databa
 from fusion_daemon.store.lease import Lease
 from fusion_daemon.store.pool import SNAPSHOT, OutcomeUnknown, Pool, open_pool
 from fusion_daemon.store.rows import Row
+from fusion_daemon.store.trouble import Trouble
 from fusion_daemon.store.writes import Commit, SqlValue
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class StoreStatistics:
     """COMMITs whose answer was lost and whose witness had to be read."""
     fenced: int
     conflicts: int
+    trouble: Trouble | None
+    """Why actors cannot record anything at present; None when they can."""
     actors: PoolStatistics
     http: PoolStatistics
 
@@ -168,6 +171,7 @@ class Store:
             unknown_outcomes=self._unknown,
             fenced=self._fenced,
             conflicts=self._conflicts,
+            trouble=self._actors.troubles.present,
             actors=_pool_statistics(self._actors),
             http=_pool_statistics(self._http),
         )
@@ -194,6 +198,7 @@ class Store:
             raise
         finally:
             self._unknown += attempts.unknown_outcomes
+        self._actors.troubles.written()
         self._commits += 1
         self._commit_seconds += perf_counter() - begun
 
@@ -283,7 +288,9 @@ async def _claim(pool: Pool, owner: str, produces: Sequence[str], consumes: Sequ
         )
 
     # A second claim after a lost answer is a newer epoch, nothing worse.
-    return await pool.patiently(lambda: pool.repeatable(pool.read_write, take), patience)
+    claim = await pool.patiently(lambda: pool.repeatable(pool.read_write, take), patience)
+    pool.troubles.written()
+    return claim
 
 
 _CLAIM_STREAMS = """

@@ -8,6 +8,7 @@ that are here.
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import re
 import shlex
@@ -15,9 +16,11 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from fusion_daemon.alerting.signature import parse_secret
@@ -75,12 +78,13 @@ def test_scripts_explain_themselves(command: str) -> None:
 
 def test_the_daemons_own_commands_run(stage: Stage) -> None:
     shown = [each for each in commands() if each.startswith("fusion-daemon ")]
+    places = _places(stage)
     stage.daemon.start()
     for command in shown:
         words = command.split()[1:]
         if words[0] in ("run", "demo"):
             continue  # the stage's child is a `run`; the demonstration has a test of its own
-        line = [str(stage.config) if word.endswith("config.toml") else word for word in words]
+        line = [_placed(word, places) for word in words]
         done = subprocess.run(
             [sys.executable, "-m", "fusion_daemon", *line],
             cwd=ROOT,
@@ -196,6 +200,37 @@ def ask(stage: Stage, command: str) -> tuple[int, bytes]:
         return response.status, response.read()
     finally:
         connection.close()
+
+
+def _places(stage: Stage) -> dict[str, Path]:
+    """Where the docs' paths lie on the stage; `restored.toml` names an empty database."""
+    backups = stage.directory / "backups"
+    backups.mkdir()
+    restored = stage.directory / "restored.toml"
+    empty = stage.dsn.replace("/fusion_prime?", "/restored?")
+    restored.write_text(stage.config.read_text().replace(stage.dsn, empty))
+    asyncio.run(_create_database(stage.dsn, "restored"))
+    return {
+        "config.toml": stage.config,
+        "/etc/fusion-prime/config.toml": stage.config,
+        "restored.toml": restored,
+        "/var/backups/fusion-prime": backups,
+    }
+
+
+def _placed(word: str, places: Mapping[str, Path]) -> str:
+    for shown, real in places.items():
+        if word == shown or word.startswith(f"{shown}/"):
+            return str(real) + word.removeprefix(shown)
+    return word
+
+
+async def _create_database(dsn: str, name: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    finally:
+        await connection.close()
 
 
 def test_every_command_is_of_a_kind_that_is_tested() -> None:

@@ -17,6 +17,11 @@
 --
 -- chain_blocks and chain_logs are the evidence: chain_logs is immutable, a block's canonical flag is for people
 -- and audits (consumers fold the journal and never read it).
+--
+-- The three of them are partitioned by chain and number, so that retention drops them together. A partition's
+-- number has to be part of every key, so chain_blocks and chain_logs have the block's number at the end of
+-- theirs; it adds nothing to what is unique, since a hash has one number. Who looks a hash up says the number
+-- too, or every partition is searched.
 
 CREATE TABLE chain_blocks (
     chain_id    bigint  NOT NULL,
@@ -25,8 +30,8 @@ CREATE TABLE chain_blocks (
     parent_hash bytea   NOT NULL,
     timestamp   bigint  NOT NULL,  -- unix seconds, the block's own
     canonical   boolean NOT NULL,
-    PRIMARY KEY (chain_id, hash)
-);
+    PRIMARY KEY (chain_id, hash, number)
+) PARTITION BY RANGE (chain_id, number);
 CREATE UNIQUE INDEX chain_blocks_canonical ON chain_blocks (chain_id, number) WHERE canonical;
 CREATE INDEX chain_blocks_orphaned ON chain_blocks (chain_id, number) WHERE NOT canonical;
 
@@ -45,8 +50,8 @@ CREATE TABLE chain_logs (
     name              text,             -- of the event; null when no ABI of ours knows its topic
     args              jsonb,            -- integers as decimal strings, octets as 0x hex; null = undecodable
     since             bigint  NOT NULL, -- the journal entry that applied it first: those before lack it
-    PRIMARY KEY (chain_id, block_hash, log_index)
-);
+    PRIMARY KEY (chain_id, block_hash, log_index, block_number)
+) PARTITION BY RANGE (chain_id, block_number);
 
 CREATE TABLE chain_journal (
     seq            bigint  NOT NULL,
@@ -57,7 +62,19 @@ CREATE TABLE chain_journal (
     filter_version integer NOT NULL,
     settles        boolean NOT NULL,    -- false inside a reorg: fold, but do not evaluate yet
     PRIMARY KEY (chain_id, seq)
-);
+) PARTITION BY RANGE (chain_id, seq);
+
+CREATE FUNCTION make_journal_partitions() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM make_partitions('chain_journal', 262144, NEW.head, split_part(NEW.name, ':', 2)::bigint);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER journal_begins AFTER INSERT ON streams
+    FOR EACH ROW WHEN (NEW.name ~ '^journal:[0-9]+$') EXECUTE FUNCTION make_journal_partitions();
+CREATE TRIGGER journal_grows AFTER UPDATE OF head ON streams
+    FOR EACH ROW WHEN (NEW.head / 262144 <> OLD.head / 262144 AND NEW.name ~ '^journal:[0-9]+$')
+    EXECUTE FUNCTION make_journal_partitions();
 
 CREATE TABLE positions (
     chain_id bigint         NOT NULL,
@@ -103,3 +120,16 @@ CREATE TABLE chain_state (
     latched     text,                   -- why the listener stopped for good (finality violated); null: it runs
     updated_at  timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
+
+CREATE FUNCTION make_block_partitions() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM make_partitions('chain_blocks', 262144, coalesce(NEW.tip_number, NEW.start_block), NEW.chain_id);
+    PERFORM make_partitions('chain_logs', 262144, coalesce(NEW.tip_number, NEW.start_block), NEW.chain_id);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER blocks_begin AFTER INSERT OR UPDATE OF start_block ON chain_state
+    FOR EACH ROW EXECUTE FUNCTION make_block_partitions();
+CREATE TRIGGER blocks_grow AFTER UPDATE OF tip_number ON chain_state
+    FOR EACH ROW WHEN (NEW.tip_number / 262144 IS DISTINCT FROM OLD.tip_number / 262144)
+    EXECUTE FUNCTION make_block_partitions();

@@ -13,7 +13,19 @@ CREATE TABLE prices (
     committed_at timestamptz    NOT NULL DEFAULT clock_timestamp(),
     sources      jsonb          NOT NULL,                       -- provenance: readings used, sources rejected
     CHECK (usd BETWEEN usd_low AND usd_high)
-);
+) PARTITION BY RANGE (seq);
 CREATE INDEX prices_by_asset ON prices (asset, seq DESC);
 
 COMMENT ON TABLE prices IS 'The stream `prices`: every published figure with what it rests on. Immutable.';
+
+SELECT make_partitions('prices', 262144, 0);
+
+CREATE FUNCTION make_price_partitions() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM make_partitions('prices', 262144, NEW.head);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER prices_grow AFTER UPDATE OF head ON streams
+    FOR EACH ROW WHEN (NEW.head / 262144 <> OLD.head / 262144 AND NEW.name = 'prices')
+    EXECUTE FUNCTION make_price_partitions();

@@ -2,6 +2,8 @@
 
 CREATE TABLE alerts (
     id          text PRIMARY KEY CHECK (id ~ '^[A-Za-z0-9_-]+$'),
+    -- In order of acceptance, with gaps; what deliveries are partitioned by.
+    number      bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     type        text NOT NULL,
     severity    smallint NOT NULL CHECK (severity BETWEEN 0 AND 2),
     account     text,
@@ -23,9 +25,16 @@ CREATE INDEX alerts_by_account ON alerts (account, accepted_at DESC, id DESC) WH
 -- Has an earlier step of this episode been a critical one? Then people were told, and are told on.
 CREATE INDEX alerts_escalated ON alerts (account, episode) WHERE severity = 2 AND episode IS NOT NULL;
 
+-- Deliveries and attempts are partitioned by the number of their alert, which therefore is part of their keys.
+-- An alert has one number for ever, so (id, alert_number) is unique exactly when the id is, and accepting an
+-- alert again still makes no second delivery. There are no foreign keys: dropping a partition would have to
+-- lock the tables at both ends. Deliveries are made by a join with their alerts, attempts in the transaction
+-- that moves their delivery, and `fusion-daemon db verify` looks at both.
+
 CREATE TABLE deliveries (
-    id          text PRIMARY KEY CHECK (id ~ '^[A-Za-z0-9_-]+$'),
-    alert_id    text NOT NULL REFERENCES alerts (id),
+    id          text NOT NULL CHECK (id ~ '^[A-Za-z0-9_-]+$'),
+    alert_id    text NOT NULL,
+    alert_number bigint NOT NULL,
     receiver    text NOT NULL,
     channel     text NOT NULL CHECK (channel IN ('webhook', 'email')),
     target      text NOT NULL,
@@ -47,8 +56,9 @@ CREATE TABLE deliveries (
     attempts    integer NOT NULL DEFAULT 0,
     -- How many of them the daemon did not live to see the end of: those use up no retry.
     interruptions integer NOT NULL DEFAULT 0,
-    claim_epoch bigint NOT NULL DEFAULT 0
-);
+    claim_epoch bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (id, alert_number)
+) PARTITION BY RANGE (alert_number);
 
 CREATE INDEX deliveries_by_alert ON deliveries (alert_id);
 -- A lane is one severity of one destination; within it the longest due goes first.
@@ -59,7 +69,8 @@ CREATE INDEX deliveries_by_episode ON deliveries (account, episode, step) WHERE 
 CREATE INDEX deliveries_in_flight ON deliveries (claim_epoch) WHERE state = 'in_flight';
 
 CREATE TABLE delivery_attempts (
-    delivery_id text NOT NULL REFERENCES deliveries (id),
+    delivery_id text NOT NULL,
+    alert_number bigint NOT NULL,
     attempt     integer NOT NULL,
     started_at  timestamptz NOT NULL,
     finished_at timestamptz NOT NULL,
@@ -70,5 +81,19 @@ CREATE TABLE delivery_attempts (
     latency_ms  double precision,
     detail      text NOT NULL,
     next_due_at timestamptz,
-    PRIMARY KEY (delivery_id, attempt)
-);
+    PRIMARY KEY (delivery_id, attempt, alert_number)
+) PARTITION BY RANGE (alert_number);
+
+SELECT make_partitions('deliveries', 65536, 0), make_partitions('delivery_attempts', 65536, 0);
+
+-- Per statement, not per row: one look into the catalogue for a batch.
+CREATE FUNCTION make_delivery_partitions() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    newest bigint := (SELECT last_value FROM alerts_number_seq);
+BEGIN
+    PERFORM make_partitions('deliveries', 65536, newest), make_partitions('delivery_attempts', 65536, newest);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER deliveries_grow AFTER INSERT ON alerts
+    FOR EACH STATEMENT EXECUTE FUNCTION make_delivery_partitions();

@@ -89,7 +89,8 @@ async def everything_arrived(desk: Desk, arrived: Counter[str], expected: int) -
         "SELECT deliveries.id, deliveries.attempts, count(*) AS recorded, max(attempt) AS last, "
         "       count(*) FILTER (WHERE outcome = 'delivered') AS delivered, "
         "       count(*) FILTER (WHERE outcome NOT IN ('delivered', 'interrupted')) AS other "
-        "FROM deliveries JOIN delivery_attempts ON delivery_id = deliveries.id GROUP BY deliveries.id"
+        "FROM deliveries JOIN delivery_attempts ON delivery_id = deliveries.id "
+        "GROUP BY deliveries.id, deliveries.alert_number"
     )
     assert len(rows) == expected
     assert set(arrived) == {row.text("id") for row in rows}

@@ -125,8 +125,10 @@ async def plant(reader: Reader) -> list[Row]:
         " FROM (VALUES ('w', 1, 'accepted'), ('c', 2, 'routed')) AS given (id, severity, state)"
     )
     return await reader.fetch(
-        "INSERT INTO deliveries (id, alert_id, receiver, channel, target, destination, severity, state, created_at,"
-        " due_at) VALUES ('d', 'c', 'desk', 'webhook', 'http://x', 'x', 2, 'pending', now(), now())"
+        "INSERT INTO deliveries (id, alert_id, alert_number, receiver, channel, target, destination, severity, state,"
+        " created_at, due_at)"
+        " SELECT 'd', id, number, 'desk', 'webhook', 'http://x', 'x', 2, 'pending', now(), now()"
+        " FROM alerts WHERE id = 'c'"
     )
 
 

@@ -34,10 +34,10 @@ async def test_a_branch_that_does_not_run_is_a_component_that_is_not_ready() -> 
     async with open_aio() as aio:
 
         def seen() -> list[tuple[str, bool, str]]:
-            return [(each.name, each.ready, each.state) for each in components_of(tree, aio, 0.0)]
+            return [(each.name, each.ready, each.state) for each in components_of(tree, aio, None, 0.0)]
 
-        assert seen() == [("aio", True, "running"), ("branch", False, "starting")]
+        assert seen() == [("aio", True, "running"), ("database", True, "running"), ("branch", False, "starting")]
         async with trio.open_nursery() as nursery:
             await nursery.start(lambda task_status: tree.run(task_status=task_status))
-            assert seen() == [("aio", True, "running"), ("actor", True, "running")]
+            assert seen() == [("aio", True, "running"), ("database", True, "running"), ("actor", True, "running")]
             await tree.stop()

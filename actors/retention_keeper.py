@@ -1,0 +1,141 @@
+"""Retention keeper: drops the partitions that are older than the configuration keeps and that nobody needs.
+
+INVARIANTS
+* What may go is the rooms' to say (`<room>/retention.py`); age alone never suffices. A pass drops at most the
+  oldest partition of each table and chain.
+* It never makes a writer wait: a table that is in use at that moment is left for the next pass.
+* After a jump of the wall clock nothing is dropped for HELD seconds, so that a clock set wrong by accident
+  costs nothing; one that still stands there by then is taken for right.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from fusion_daemon.alerting.retention import spent_deliveries
+from fusion_daemon.chain.retention import spent_blocks, spent_journal
+from fusion_daemon.domain.identifiers import AssetId
+from fusion_daemon.oracle.retention import spent_prices
+from fusion_daemon.runtime import Actor, ActorContext, Clock
+from fusion_daemon.store import Reader, Store, StoreUnavailable
+from fusion_daemon.store.partitions import Partition, drop_partitions
+
+NAME = "retention_keeper"
+
+PASS_SECONDS = 600.0
+"""Between two looks."""
+JUMP = 60.0
+"""Seconds by which wall and monotonic clock may part before it counts as a jump."""
+HELD = 86_400.0
+DROP_SECONDS = 5.0
+"""How long a pass tries to find the tables unused."""
+_BEAT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """For how many seconds things are kept, at the least."""
+
+    journal: float
+    """With its blocks and logs."""
+    prices: float
+    deliveries: float
+    assets: tuple[AssetId, ...]
+    """All that are priced."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionStatistics:
+    dropped: Mapping[str, int]
+    """Partitions by table, in this life."""
+    put_off: int
+    """Drops left for a later pass, because the table was in use or the database away."""
+    held: bool
+    """Whether a clock jump holds it back."""
+
+
+class ClockWatch:
+    """Notices when the wall clock is moved."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset = clock.now() - clock.monotonic()
+        self._held_until: float | None = None
+
+    def held(self) -> bool:
+        """Whether the wall clock jumped less than HELD seconds ago, by the monotonic clock."""
+        now = self._clock.monotonic()
+        offset = self._clock.now() - now
+        if abs(offset - self._offset) > JUMP:
+            self._held_until = now + HELD
+        self._offset = offset
+        if self._held_until is not None and now >= self._held_until:
+            self._held_until = None
+        return self._held_until is not None
+
+
+class RetentionKeeper(Actor):
+    """Needs no epoch: a partition can be dropped once, and two keepers would find the same ones."""
+
+    name = NAME
+
+    def __init__(self, settings: RetentionSettings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._dropped: Counter[str] = Counter()
+        self._put_off = 0
+        self._held = False
+
+    def statistics(self) -> RetentionStatistics:
+        return RetentionStatistics(dict(self._dropped), self._put_off, self._held)
+
+    async def run(self, context: ActorContext) -> None:
+        """Trio side. Cancelled, a drop has happened as a whole or not at all."""
+        watch = ClockWatch(context.clock)
+        context.started()
+        while True:
+            await context.gate()
+            self._held = watch.held()
+            if self._held:
+                context.degraded("The wall clock jumped: nothing is dropped for a day. Check the machine's time.")
+            else:
+                await self._pass(context)
+            due = context.clock.monotonic() + PASS_SECONDS
+            while context.clock.monotonic() < due:
+                await trio.sleep(_BEAT_SECONDS)
+                context.beat()
+
+    async def _pass(self, context: ActorContext) -> None:
+        try:
+            groups = await self._store.read(_spent, self._settings, context.clock.now())
+        except StoreUnavailable as failure:
+            context.degraded(str(failure))
+            return
+        context.healthy()
+        for group in groups:
+            try:
+                await self._store.transact(drop_partitions, group, timeout=DROP_SECONDS)
+            except StoreUnavailable as failure:
+                # It may even have happened: the next pass looks again.
+                self._put_off += 1
+                context.log.info("retention_put_off", partitions=[each.name for each in group], reason=str(failure))
+                continue
+            for each in group:
+                self._dropped[each.parent] += 1
+                context.log.info(
+                    "partition_dropped", table=each.parent, chain=each.chain, low=each.low, high=each.high
+                )
+
+
+async def _spent(reader: Reader, settings: RetentionSettings, now: float) -> Sequence[Sequence[Partition]]:
+    """What may go now, in groups that go together. asyncio side."""
+    blocks = await spent_blocks(reader, now, settings.journal)
+    groups: list[Sequence[Partition]] = [[each] for each in await spent_journal(reader, now, settings.journal)]
+    groups += [[each for each in blocks if each.chain == chain] for chain in sorted({b.chain or 0 for b in blocks})]
+    groups.append(await spent_prices(reader, now, settings.prices, settings.assets))
+    groups.append(await spent_deliveries(reader, now, settings.deliveries))
+    return [group for group in groups if group]

@@ -1,0 +1,120 @@
+"""What a changed configuration asks of the living process. Pure: it compares, it does not act.
+
+INVARIANTS
+* Equal configurations with equal secrets make an empty plan.
+* Every key that differs is covered by a step or named as refused: nothing changes silently or is lost.
+* Steps are in the order in which they are to be taken: what is updated in place, chains that come, branches
+  that start anew (consumers before producers, as at boot), chains that go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fusion_daemon.config import Chain, Config, Section
+from fusion_daemon.secret_files import secret_names
+
+
+class Action(StrEnum):
+    UPDATE = "update"
+    """In place: nothing stops."""
+    ADD = "add"
+    RESTART = "restart"
+    """The branch stops in order and starts with the new settings, from its cursors."""
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    action: Action
+    target: str
+    """A branch of the supervision tree, or the part that is updated in place."""
+    because: tuple[str, ...]
+    """The keys that differ, such as `chains[1].rpc_urls`, or `secret desk-webhook-key`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadPlan:
+    steps: tuple[Step, ...]
+    refused: tuple[str, ...]
+    """Keys that differ and that only a restart of the daemon can change."""
+    warnings: tuple[str, ...]
+
+
+LOGGING, PRINCIPALS, SECRETS = "logging", "principals", "secrets"
+ALERTING, RISK, ORACLE = "alerting", "risk", "oracle"
+
+
+def chain_branch(chain: int) -> str:
+    return f"chain:{chain}"
+
+
+def plan_reload(old: Config, new: Config, changed_secrets: Collection[str]) -> ReloadPlan:
+    """`changed_secrets`: names whose text differs from when it was last read, or that are new."""
+    before, after = ({chain.id: chain for chain in config.chains} for config in (old, new))
+    gone, come = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
+    chains = {id_: _chain_reasons(before[id_], after[id_], changed_secrets) for id_ in sorted(before.keys() & after)}
+    tokens = [f"chains[{id_}].tokens" for id_ in chains if before[id_].tokens != after[id_].tokens]
+    moved = [f"chains[{id_}]" for id_ in (*come, *gone)]
+    endpoints = [reason for reasons in chains.values() for reason in reasons if _concerns_calls(reason)]
+    alerting = _differing("alerting", old.alerting, new.alerting)
+    steps = (
+        *_step(Action.UPDATE, LOGGING, _differing("logging", old.logging, new.logging)),
+        *_step(Action.UPDATE, PRINCIPALS, _principal_reasons(old, new, changed_secrets)),
+        *_step(Action.UPDATE, SECRETS, _secret_reasons(new, changed_secrets)),
+        *(Step(Action.ADD, chain_branch(id_), (f"chains[{id_}]",)) for id_ in come),
+        *_step(Action.RESTART, ALERTING, alerting),
+        *_step(Action.RESTART, RISK, [*_differing("risk", old.risk, new.risk), *tokens, *moved, *alerting]),
+        *(step for id_, reasons in chains.items() for step in _step(Action.RESTART, chain_branch(id_), reasons)),
+        *_step(Action.RESTART, ORACLE, [*_differing("oracle", old.oracle, new.oracle), *moved, *endpoints]),
+        *(Step(Action.REMOVE, chain_branch(id_), (f"chains[{id_}]",)) for id_ in gone),
+    )
+    return ReloadPlan(steps, tuple(_refused(old, new)), tuple(map(_warning, gone)))
+
+
+def _step(action: Action, target: str, because: Collection[str]) -> Iterator[Step]:
+    if because:
+        yield Step(action, target, tuple(because))
+
+
+def _differing(name: str, old: Section, new: Section, but: Collection[str] = ()) -> list[str]:
+    keys = [key for key in type(new).model_fields if key not in but]
+    return [f"{name}.{key}" for key in keys if getattr(old, key) != getattr(new, key)]
+
+
+def _chain_reasons(old: Chain, new: Chain, changed_secrets: Collection[str]) -> list[str]:
+    """Tokens are the risk room's: the listener does not know them."""
+    name = f"chains[{new.id}]"
+    found = _differing(name, old, new, but=("tokens",))
+    used = set(secret_names(Config(chains=(new.model_copy(update={"tokens": ()}),))))
+    return found + [f"{name}.rpc_urls (secret {secret})" for secret in sorted(used & set(changed_secrets))]
+
+
+def _concerns_calls(reason: str) -> bool:
+    """Whether the oracle, which calls feeds through the same endpoints, is concerned as well."""
+    return ".rpc_urls" in reason or ".request_timeout_seconds" in reason
+
+
+def _principal_reasons(old: Config, new: Config, changed_secrets: Collection[str]) -> list[str]:
+    found = ["http.principals"] if old.http.principals != new.http.principals else []
+    tokens = [each.token for each in new.http.principals if each.token in changed_secrets]
+    return found + [f"secret {token}" for token in tokens]
+
+
+def _secret_reasons(new: Config, changed_secrets: Collection[str]) -> list[str]:
+    """Signing keys and the mail password are read at every attempt; what masks logs has to learn them all."""
+    return [f"secret {name}" for name in secret_names(new) if name in changed_secrets]
+
+
+def _refused(old: Config, new: Config) -> Iterator[str]:
+    yield from _differing("daemon", old.daemon, new.daemon)
+    yield from _differing("database", old.database, new.database)
+    yield from _differing("http", old.http, new.http, but=("principals",))
+    yield from _differing("secrets", old.secrets, new.secrets)
+    yield from _differing("retention", old.retention, new.retention)
+
+
+def _warning(chain: int) -> str:
+    return f"chain {chain} goes: what accounts hold and owe there no longer counts in their margin"

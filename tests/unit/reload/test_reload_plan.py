@@ -1,0 +1,109 @@
+"""Rule: a reload touches what the change is about, in order, and names what it cannot change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fusion_daemon.config import Config
+from fusion_daemon.reload_plan import ReloadPlan, plan_reload
+
+A, B, C = "0x" + "a" * 40, "0x" + "b" * 40, "0x" + "c" * 40
+RAW: dict[str, Any] = {
+    "http": {"principals": [{"name": "ops", "role": "operator", "token": "ops-token"}]},
+    "chains": [
+        {"id": 1, "name": "one", "rpc_urls": ["http://one.example/{one-key}"], "vaults": [A]},
+        {"id": 2, "name": "two", "rpc_urls": ["http://two.example"], "tokens": [{"address": B, "asset": "ETH"}]},
+    ],
+    "oracle": {"assets": [{"asset": "ETH", "sources": [{"kind": "static", "usd": "2000"}]}]},
+    "alerting": {
+        "receivers": [{"name": "desk", "channel": "webhook", "target": "http://desk.example", "secret": "desk-key"}]
+    },
+}
+
+
+def changed(path: str, value: object) -> Config:
+    """RAW with the value at `chains.0.name`."""
+    raw: Any = Config.model_validate(RAW).model_dump(mode="json")
+    *way, last = path.split(".")
+    place = raw
+    for step in way:
+        place = place[int(step) if step.isdigit() else step]
+    place[int(last) if last.isdigit() else last] = value
+    return Config.model_validate(raw)
+
+
+def plan(new: Config, *secrets: str) -> ReloadPlan:
+    return plan_reload(Config.model_validate(RAW), new, secrets)
+
+
+def told(plan: ReloadPlan) -> list[tuple[str, str]]:
+    return [(step.action.value, step.target) for step in plan.steps]
+
+
+def test_nothing_changed_is_an_empty_plan() -> None:
+    assert plan(Config.model_validate(RAW)) == ReloadPlan((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "steps"),
+    [
+        ("logging.level", "debug", [("update", "logging")]),
+        ("http.principals", [], [("update", "principals")]),
+        ("risk.hysteresis_bps", 300, [("restart", "risk")]),
+        ("oracle.poll_seconds", 3.0, [("restart", "oracle")]),
+        ("alerting.concurrency", 64, [("restart", "alerting"), ("restart", "risk")]),
+        ("chains.0.poll_max_seconds", 3.0, [("restart", "chain:1")]),
+        ("chains.0.rpc_urls", ["http://other.example"], [("restart", "chain:1"), ("restart", "oracle")]),
+        ("chains.1.tokens", [{"address": C, "asset": "ETH"}], [("restart", "risk")]),
+    ],
+)
+def test_a_change_touches_whom_it_concerns(path: str, value: object, steps: list[tuple[str, str]]) -> None:
+    found = plan(changed(path, value))
+    assert told(found) == steps
+    assert not found.refused
+    assert all(path.rsplit(".", maxsplit=1)[-1] in reason for reason in found.steps[0].because)
+
+
+@pytest.mark.parametrize(
+    ("secret", "steps"),
+    [
+        ("ops-token", [("update", "principals"), ("update", "secrets")]),
+        ("desk-key", [("update", "secrets")]),
+        ("one-key", [("update", "secrets"), ("restart", "chain:1"), ("restart", "oracle")]),
+        ("nobody-names-it", []),
+    ],
+)
+def test_a_secret_that_changed_reaches_whoever_keeps_it(secret: str, steps: list[tuple[str, str]]) -> None:
+    assert told(plan(Config.model_validate(RAW), secret)) == steps
+
+
+def test_a_chain_comes_before_its_consumers_start_anew_and_goes_after() -> None:
+    raw = dict(RAW)
+    raw["chains"] = [RAW["chains"][1], {"id": 3, "name": "three", "rpc_urls": ["http://three.example"]}]
+    found = plan(Config.model_validate(raw))
+    assert told(found) == [("add", "chain:3"), ("restart", "risk"), ("restart", "oracle"), ("remove", "chain:1")]
+    assert found.warnings == ("chain 1 goes: what accounts hold and owe there no longer counts in their margin",)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("daemon.instance", "other"),
+        ("daemon.state_directory", "/elsewhere"),
+        ("database.dsn", "postgresql://db.example/x"),
+        ("http.port", 9999),
+        ("secrets.directory", "/elsewhere"),
+        ("retention.journal_days", 30),
+    ],
+)
+def test_what_only_a_restart_can_change_is_named(path: str, value: object) -> None:
+    found = plan(changed(path, value))
+    assert found.refused == (path,)
+    assert not found.steps
+
+
+def test_every_key_of_the_configuration_is_covered() -> None:
+    covered = {"daemon", "database", "http", "logging", "secrets", "chains", "oracle", "risk", "alerting", "retention"}
+    assert set(Config.model_fields) == covered
