@@ -6,7 +6,7 @@ Knows no chain and no money, and imports nothing of the project.
 from __future__ import annotations
 
 from fusion_daemon.runtime.actor import Actor, ActorContext, Ignore
-from fusion_daemon.runtime.branch import SupervisorStatistics
+from fusion_daemon.runtime.branch import Outline, SupervisorStatistics
 from fusion_daemon.runtime.clock import Clock, ManualClock, SystemClock, TrioClock
 from fusion_daemon.runtime.dead_letters import (
     DeadLetter,
@@ -60,6 +60,8 @@ from fusion_daemon.runtime.topic import (
     TopicGap,
     TopicStatistics,
 )
+from fusion_daemon.runtime.trace import Trace, TraceEvent, TraceKind
+from fusion_daemon.runtime.window import Look
 
 __all__ = [
     "Actor",
@@ -89,6 +91,7 @@ __all__ = [
     "HealthLevel",
     "Ignore",
     "Intensity",
+    "Look",
     "Mailbox",
     "MailboxClosed",
     "MailboxFull",
@@ -99,6 +102,7 @@ __all__ = [
     "NotRunning",
     "Notifier",
     "NotifierStatistics",
+    "Outline",
     "Overflow",
     "Poison",
     "Policy",
@@ -122,6 +126,9 @@ __all__ = [
     "Topic",
     "TopicGap",
     "TopicStatistics",
+    "Trace",
+    "TraceEvent",
+    "TraceKind",
     "TrioClock",
     "UnknownActor",
     "Zombie",
