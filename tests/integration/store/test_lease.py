@@ -21,6 +21,7 @@ from fusion_daemon.store import (
     Candidacy,
     Candidate,
     Lease,
+    LeaseHeld,
     LeaseRole,
     LeaseStanding,
     MigrationRefused,
@@ -29,6 +30,7 @@ from fusion_daemon.store import (
     StoreUnavailable,
     Taken,
     open_candidacy,
+    without_holder,
 )
 from fusion_daemon.store import candidacy as module
 from fusion_daemon.store.lease_sessions import LOCK
@@ -361,3 +363,25 @@ async def test_a_role_that_may_not_end_the_silent_holder_says_so(
                 assert await store.read(terms) == [("a", "free")]
     finally:
         await execute(aio, postgres_dsn, "DROP OWNED BY stranger", "DROP ROLE stranger")
+
+
+async def test_whoever_holds_the_lease_is_not_disturbed(aio: Aio, postgres_dsn: str) -> None:
+    async with holder(aio, postgres_dsn, A) as (_, lease):
+        with pytest.raises(LeaseHeld, match="Another fusion-daemon works on this database"):
+            async with without_holder(aio, postgres_dsn):
+                raise AssertionError("the block ran beside a holder")
+        assert not lease.lost.is_set()
+
+
+async def test_two_fillers_do_not_meet(aio: Aio, postgres_dsn: str) -> None:
+    async with without_holder(aio, postgres_dsn):
+        with pytest.raises(LeaseHeld):
+            async with without_holder(aio, postgres_dsn):
+                raise AssertionError("two filled the database at once")
+
+
+async def test_afterwards_the_lease_is_free_and_no_term_was_begun(aio: Aio, empty_postgres_dsn: str) -> None:
+    async with without_holder(aio, empty_postgres_dsn):
+        pass
+    async with holder(aio, empty_postgres_dsn, A) as (_, lease):
+        assert lease.term == 1
