@@ -31,8 +31,10 @@ from fusion_daemon.runtime.health import (
     Finding,
     Health,
     HealthLevel,
+    stale,
     stalled,
 )
+from fusion_daemon.runtime.hysteresis import Patience, Truth
 from fusion_daemon.runtime.lane import StartTimeout
 from fusion_daemon.runtime.ledger import MailboxStatistics
 from fusion_daemon.runtime.letter import (
@@ -100,6 +102,7 @@ __all__ = [
     "Notifier",
     "NotifierStatistics",
     "Overflow",
+    "Patience",
     "Poison",
     "Policy",
     "Priority",
@@ -123,8 +126,10 @@ __all__ = [
     "TopicGap",
     "TopicStatistics",
     "TrioClock",
+    "Truth",
     "UnknownActor",
     "Zombie",
     "feed_watchdog",
+    "stale",
     "stalled",
 ]

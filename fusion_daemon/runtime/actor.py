@@ -79,6 +79,8 @@ class ActorContext:
         self.last_beat: float | None = None
         """Unix seconds."""
         self.last_beat_monotonic: float | None = None
+        self.data_as_of: float | None = None
+        """Unix seconds; see `fresh`."""
         self.gated_since: float | None = None
         """Unix seconds since when the actor stands at a closed gate."""
         self._on_started = on_started
@@ -101,6 +103,11 @@ class ActorContext:
         """Progress was made. A critical actor beats at least once per beat limit, also when idle."""
         self.last_beat = self.clock.now()
         self.last_beat_monotonic = self.clock.monotonic()
+
+    def fresh(self, as_of: float) -> None:
+        """What this actor knows and tells was true at `as_of` (unix seconds). Its age grows by itself until the next
+        call, so the data of an actor that hangs grow old; see `ChildSpec.data_limit`."""
+        self.data_as_of = as_of
 
     def healthy(self) -> None:
         self._report(HealthLevel.OK, "")
