@@ -104,6 +104,7 @@ class RetentionKeeper(Actor):
                 context.degraded("The wall clock jumped: nothing is dropped for a day. Check the machine's time.")
             else:
                 await self._pass(context)
+            context.fresh(context.clock.now())
             due = context.clock.monotonic() + PASS_SECONDS
             while context.clock.monotonic() < due:
                 await trio.sleep(_BEAT_SECONDS)

@@ -265,10 +265,12 @@ class _Loop:
         self._paces = Paces()
         self._reconfigured = snapshot.fingerprint != monitor.settings.fingerprint
         self._interest_due = self._clock.monotonic() + monitor.settings.interest_seconds
+        self._fresh_due = self._clock.monotonic()
 
     async def run(self) -> None:
         while True:
             await self._context.gate()
+            self._tell_age()
             await self._desk.drain(self._answer)
             if not await self._step():
                 self._judge_health()
@@ -365,6 +367,13 @@ class _Loop:
             self._context.degraded("; ".join(troubles))
         else:
             self._context.healthy()
+
+    def _tell_age(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._fresh_due:
+            self._fresh_due = now + 1.0
+            ages = [self._prices.age, self._accounts.age, *(each.age for each in self._journals.values())]
+            self._context.fresh(self._clock.now() - max(ages))
 
     async def _rest(self) -> None:
         until_interest = self._interest_due - self._clock.monotonic()

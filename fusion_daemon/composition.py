@@ -65,6 +65,9 @@ TOPIC_CAPACITY = 4_096
 MARGIN_REQUESTS = 64
 ASK_SECONDS = 5.0
 BEAT_LIMIT = 30.0
+DATA_LIMITS = {"alerting": 60.0, "risk": 30.0, "chain": 120.0, "oracle": 60.0, "retention": 1_800.0}
+"""Seconds: how old what an actor knows may be. A delivery that is due, an entry that is not folded, the last block, the
+last good reading of an asset, the last look at what may be dropped."""
 
 
 AnyTopic = Topic[Price] | Topic[AccountChange] | Topic[JournalEntry] | Topic[MarginEvent]
@@ -119,11 +122,11 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
         return RetentionKeeper(retention_settings(config), store)
 
     branches = [
-        ChildSpec("alerting", _branch(alive, "alert_dispatcher", dispatcher)),
-        ChildSpec("risk", _branch(alive, "risk_calculator", calculator)),
+        ChildSpec("alerting", _branch(alive, "alert_dispatcher", dispatcher, DATA_LIMITS["alerting"])),
+        ChildSpec("risk", _branch(alive, "risk_calculator", calculator, DATA_LIMITS["risk"])),
         *(_chain_branch(alive, each, listener) for each in chains),
-        ChildSpec("oracle", _branch(alive, "oracle_poller", poller)),
-        ChildSpec("retention", _branch(alive, "retention_keeper", keeper)),
+        ChildSpec("oracle", _branch(alive, "oracle_poller", poller, DATA_LIMITS["oracle"])),
+        ChildSpec("retention", _branch(alive, "retention_keeper", keeper, DATA_LIMITS["retention"])),
     ]
     routes = [
         *account_routes(store, aio, registry, frozenset(journals)),
@@ -137,19 +140,21 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
     return House(tree, tuple(topics), requests, dead_letters, registry, audit, routes, alive)
 
 
-def _branch(alive: dict[str, Actor], name: str, build: Callable[[], Actor]) -> SupervisorSpec:
+def _branch(alive: dict[str, Actor], name: str, build: Callable[[], Actor], data_limit: float) -> SupervisorSpec:
     def start() -> Actor:
         alive[name] = actor = build()
         return actor
 
-    return SupervisorSpec((ChildSpec(name, start, beat_limit=BEAT_LIMIT),))
+    return SupervisorSpec((ChildSpec(name, start, beat_limit=BEAT_LIMIT, data_limit=data_limit),))
 
 
 def _chain_branch(
     alive: dict[str, Actor], settings: ChainSettings, build: Callable[[ChainSettings], Actor]
 ) -> ChildSpec:
     name = f"chain_listener:{settings.chain}"
-    return ChildSpec(f"chain:{settings.chain}", _branch(alive, name, lambda: build(settings)))
+    return ChildSpec(
+        f"chain:{settings.chain}", _branch(alive, name, lambda: build(settings), DATA_LIMITS["chain"])
+    )
 
 
 def _sources(

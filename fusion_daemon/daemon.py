@@ -31,9 +31,10 @@ from fusion_daemon.http.principals import Principals
 from fusion_daemon.http.route import Routes
 from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.serving import serving
+from fusion_daemon.judge import Judge
 from fusion_daemon.logs import Redactor, configure_logging
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
-from fusion_daemon.operation import ActorOperations, components_of
+from fusion_daemon.operation import FOUNDATION, ActorOperations, components_of
 from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog, stalled
 from fusion_daemon.secret_files import SecretFiles, secret_names
 from fusion_daemon.settings import admin_http, chain_settings, check_signing_keys, metrics_http, principal_settings
@@ -116,13 +117,15 @@ async def _stand_by_and_run(
             return
         store.carry(lease)
         await house.registry.open()
-        add_house_sources(metrics, house, tree)
-        admin.serve([*_routes(aio, store, candidacy, house, tree), *duty])
-        await _supervise(tree, aio, store, lease, announcer)
+        judge = Judge(partial(_components, aio, store, candidacy, tree, time.time()), FOUNDATION, clock)
+        add_house_sources(metrics, house, tree, judge)
+        admin.serve([*_routes(aio, house, tree, judge), *duty])
+        await _supervise(tree, judge, aio, store, lease, announcer)
 
 
 async def _supervise(
     tree: Supervisor,
+    judge: Judge,
     aio: Aio,
     store: Store,
     lease: Lease,
@@ -136,7 +139,9 @@ async def _supervise(
         nursery.start_soon(_end_with_lease, lease)
         if announcer.stood_by.is_set():  # the service manager was told READY long since
             nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
+        nursery.start_soon(judge.watch)
         await nursery.start(partial(_run_tree, tree, nursery.cancel_scope))
+        judge.look()
         notifier.ready("running")
         log.info("ready")
         if not announcer.stood_by.is_set():
@@ -231,17 +236,18 @@ def _admin(
     return AdminServer(admin_http(config), [*health, *duty], principals, log)
 
 
-def _routes(aio: Aio, store: Store, candidacy: Candidacy, house: House, tree: Supervisor) -> Routes:
+def _components(
+    aio: Aio, store: Store, candidacy: Candidacy, tree: Supervisor, started: float
+) -> Sequence[Component]:
+    trouble = store.statistics().trouble
+    return [lease_component(candidacy.standing, serving=True), *components_of(tree, aio, trouble, started)]
+
+
+def _routes(aio: Aio, house: House, tree: Supervisor, judge: Judge) -> Routes:
     """All that the holder serves."""
-    started = time.time()
-
-    def components() -> Sequence[Component]:
-        trouble = store.statistics().trouble
-        return [lease_component(candidacy.standing, serving=True), *components_of(tree, aio, trouble, started)]
-
     operations = ActorOperations(tree, aio)
     return [
-        *health_routes(lambda: _beats(aio), components),
+        *health_routes(lambda: _beats(aio), judge.components),
         *actor_routes(operations.actors, operations, house.audit),
         *house.routes,
     ]

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from fusion_daemon.aio import Aio
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.http.admin_routes import Component, unknown_actor
-from fusion_daemon.runtime import ActorBusy, ActorState, ActorStatus, HealthLevel, Supervisor
+from fusion_daemon.runtime import ActorBusy, ActorState, ActorStatus, HealthLevel, Supervisor, stale
 from fusion_daemon.runtime import UnknownActor as NotInTree
 from fusion_daemon.store import Trouble
 
 COMMAND_TIMEOUT = 10.0
+FOUNDATION = frozenset({"aio", "database", "lease"})
+"""Components without which nothing works."""
 
 
 class ActorNotReady(Failure):
@@ -22,7 +24,8 @@ def components_of(tree: Supervisor, aio: Aio, trouble: Trouble | None, started: 
     """The asyncio thread, the database, every actor, and each branch that does not run: until it does, its actors are
     not there to say that they are not ready. From any thread: the tree's rosters are made to be read so."""
     dead = aio.statistics().dead
-    door = Component("aio", not dead, "dead" if dead else "running", started, "restart the daemon" if dead else None)
+    state, reason = ("dead", "restart the daemon") if dead else ("running", None)
+    door = Component("aio", not dead, state, started, reason, healthy=not dead)
     shown = (each for each in tree.tree() if not each.is_supervisor or each.state is not ActorState.RUNNING)
     return (door, _database(trouble, started), *(_component(status) for status in shown))
 
@@ -30,7 +33,7 @@ def components_of(tree: Supervisor, aio: Aio, trouble: Trouble | None, started: 
 def _database(trouble: Trouble | None, started: float) -> Component:
     if trouble is None:
         return Component("database", True, "running", started, None)
-    return Component("database", False, trouble.state, trouble.since, str(trouble.failure))
+    return Component("database", False, trouble.state, trouble.since, str(trouble.failure), healthy=False)
 
 
 class ActorOperations:
@@ -70,12 +73,25 @@ def _component(status: ActorStatus) -> Component:
     troubled = status.health.level is not HealthLevel.OK
     state = status.health.level.value if troubled and up else status.state.value
     since = status.health.since if troubled and up else status.since
-    return Component(status.name, ready, state, since, _reason(status), status.restarts)
+    old = stale(status)
+    return Component(
+        status.name,
+        ready,
+        state,
+        since,
+        "; ".join(filter(None, (_reason(status), old))) or None,
+        status.restarts,
+        healthy=status.state is ActorState.RUNNING and not troubled and old is None,
+        data_age=status.data_age,
+        data_limit=status.data_limit,
+    )
 
 
 def _reason(status: ActorStatus) -> str | None:
     if status.health.reason:
         return status.health.reason
     if status.state in (ActorState.RESTARTING, ActorState.ZOMBIE):
-        return status.last_error or None
+        return status.last_error
+    if status.state in (ActorState.PAUSED, ActorState.STOPPED):
+        return f"{status.state.value} by an operator"
     return None

@@ -25,6 +25,7 @@ from fusion_daemon.http.metrics import AnyFamily, HistogramFamily, Metrics
 from fusion_daemon.http.principals import Principals
 from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.settings import HttpSettings
+from fusion_daemon.judge import Judge
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
 from fusion_daemon.runtime import Supervisor, SupervisorSpec, SystemClock
 from fusion_daemon.secret_files import SecretFiles
@@ -101,7 +102,8 @@ async def _collect(config: Config) -> Sequence[AnyFamily]:
         standing = LeaseStanding(LeaseRole.ACTIVE, 0.0, 1, "fusion-prime", 0.0, False, None)
         metrics = _Families(_broken)
         add_process_sources(metrics, aio, store, admin, lambda: standing)
-        add_house_sources(metrics, house, tree)
+        judge = Judge(list, frozenset(), SystemClock())
+        add_house_sources(metrics, house, tree, judge)
         return metrics.families()
 
 

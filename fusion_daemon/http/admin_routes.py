@@ -5,7 +5,7 @@ What they show and do is handed in; this module knows neither the runtime nor th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -36,6 +36,7 @@ class Component:
 
     name: str
     ready: bool
+    """Whether it does its work."""
     state: str
     """One word: `running`, `starting`, `degraded`, `paused` …"""
     since: float
@@ -43,6 +44,11 @@ class Component:
     reason: str | None
     """Why it is not ready, or not well, and what to do about it; None when it is."""
     restarts: int = 0
+    healthy: bool = True
+    """Whether its own check finds nothing amiss, and what it knows is young enough."""
+    data_age: float | None = None
+    """Seconds: how old what it knows is; None where that has no meaning, or is not known yet."""
+    data_limit: float | None = None
 
 
 Beats = Callable[[], Sequence[Beat]]
@@ -71,28 +77,34 @@ class AuditTrail(Protocol):
 
 
 def health_routes(beats: Beats, components: Components) -> Routes:
-    """Healthy fails only when a loop is stuck; ready says for each component since when and why."""
+    """Three truths. Live: both loops beat; if not, only a restart helps. Ready: it does its work. Healthy: every
+    component's own check finds nothing amiss, and what it knows is young enough."""
 
-    async def healthy(request: Request) -> Reply:
-        loops = beats()
-        alive = all(beat.age <= beat.limit for beat in loops)
-        return reply_json(
-            {"healthy": alive, "loops": loops},
-            HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE,
-        )
+    def alive() -> bool:
+        return all(beat.age <= beat.limit for beat in beats())
+
+    async def live(request: Request) -> Reply:
+        return _verdict(alive(), {"live": alive(), "loops": beats()})
 
     async def ready(request: Request) -> Reply:
         parts = components()
-        up = all(part.ready for part in parts)
-        return reply_json(
-            {"ready": up, "components": [_shown(part) for part in parts]},
-            HTTPStatus.OK if up else HTTPStatus.SERVICE_UNAVAILABLE,
-        )
+        up = alive() and all(part.ready for part in parts)
+        return _verdict(up, {"ready": up, "components": [_shown(part) for part in parts]})
+
+    async def healthy(request: Request) -> Reply:
+        parts = components()
+        well = alive() and all(part.healthy for part in parts)
+        return _verdict(well, {"healthy": well, "components": [_shown(part) for part in parts]})
 
     return (
-        Route("GET", "/-/healthy", healthy, "Whether both loops of the daemon make progress."),
-        Route("GET", "/-/ready", ready, "Whether every component is up; if not, which, since when and why."),
+        Route("GET", "/-/live", live, "Whether both loops of the daemon make progress."),
+        Route("GET", "/-/ready", ready, "Whether every component does its work; if not, which, since when and why."),
+        Route("GET", "/-/healthy", healthy, "Whether every component is as it should be, its data young enough."),
     )
+
+
+def _verdict(good: bool, answer: Mapping[str, object]) -> Reply:
+    return reply_json(answer, HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def actor_routes(actors: Components, control: ActorControl, audit: AuditTrail) -> Routes:
@@ -174,4 +186,7 @@ def _shown(component: Component) -> dict[str, object]:
         "since": datetime.fromtimestamp(component.since, UTC),
         "reason": component.reason,
         "restarts": component.restarts,
+        "healthy": component.healthy,
+        "data_age": component.data_age,
+        "data_limit": component.data_limit,
     }

@@ -31,8 +31,10 @@ from fusion_daemon.runtime.health import (
     Finding,
     Health,
     HealthLevel,
+    stale,
     stalled,
 )
+from fusion_daemon.runtime.hysteresis import Patience, Truth
 from fusion_daemon.runtime.lane import StartTimeout
 from fusion_daemon.runtime.ledger import MailboxStatistics
 from fusion_daemon.runtime.letter import (
@@ -104,6 +106,7 @@ __all__ = [
     "NotifierStatistics",
     "Outline",
     "Overflow",
+    "Patience",
     "Poison",
     "Policy",
     "Priority",
@@ -130,8 +133,10 @@ __all__ = [
     "TraceEvent",
     "TraceKind",
     "TrioClock",
+    "Truth",
     "UnknownActor",
     "Zombie",
     "feed_watchdog",
+    "stale",
     "stalled",
 ]

@@ -86,6 +86,8 @@ class ActorContext:
         self.last_beat: float | None = None
         """Unix seconds."""
         self.last_beat_monotonic: float | None = None
+        self.data_as_of: float | None = None
+        """Unix seconds; see `fresh`."""
         self.gated_since: float | None = None
         """Unix seconds since when the actor stands at a closed gate."""
         self._on_started = on_started
@@ -110,6 +112,11 @@ class ActorContext:
         self.last_beat = self.clock.now()
         self.last_beat_monotonic = self.clock.monotonic()
         self.trace.beat()
+
+    def fresh(self, as_of: float) -> None:
+        """What this actor knows and tells was true at `as_of` (unix seconds). Its age grows by itself until the next
+        call, so the data of an actor that hangs grow old; see `ChildSpec.data_limit`."""
+        self.data_as_of = as_of
 
     def healthy(self) -> None:
         self._report(HealthLevel.OK, "")

@@ -32,6 +32,8 @@ class ChildSpec:
     backoff: Backoff = field(default_factory=Backoff)
     beat_limit: float | None = None
     """Critical actor: the systemd watchdog is fed only while it beats at least this often."""
+    data_limit: float | None = None
+    """The oldest that what the actor knows may be (`ActorContext.fresh`) while it counts as well."""
     significant: bool = False
     """When it ends by itself and does not come back, its supervisor may, as `AutoShutdown` says."""
 

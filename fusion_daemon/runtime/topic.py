@@ -150,6 +150,11 @@ class Subscription(Generic[T]):
         return self._topic.head - self.position
 
     @property
+    def age(self) -> float:
+        """For how long the oldest of them has been announced in this process, in seconds; 0 when there is none."""
+        return self._topic.age(self.position + 1)
+
+    @property
     def ready(self) -> bool:
         """Whether `take` would return something."""
         return self.lag > 0
@@ -191,7 +196,7 @@ class Subscription(Generic[T]):
             consumer=self.consumer,
             position=self.position,
             lag=self.lag,
-            lag_seconds=self._topic.age(self.position + 1),
+            lag_seconds=self.age,
             buffered=self._buffered,
             peak_buffered=self._peak,
             delivered=self._delivered,

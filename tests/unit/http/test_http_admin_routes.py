@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -25,6 +25,8 @@ POLLER = Component(
     since=1_700_000_060.5,
     reason="ETH is stale: check the feed",
 )
+
+TRUTHS = ("live", "ready", "healthy")
 
 
 @dataclass
@@ -71,11 +73,11 @@ def actors(world: World) -> Routes:
 
 
 @pytest.mark.parametrize(("age", "status"), [(0.5, 200), (5.0, 200), (5.1, 503)])
-async def test_healthy_means_that_every_loop_beats(age: float, status: int) -> None:
+async def test_nothing_is_true_of_a_daemon_whose_loop_does_not_beat(age: float, status: int) -> None:
     routes = health_routes(lambda: [Beat("trio", 0.1, 5.0), Beat("asyncio", age, 5.0)], list)
-    reply = await one(routes, "/-/healthy").handler(request())
-    assert reply.status == status
-    assert json.loads(reply.body)["healthy"] == (status == 200)
+    live, ready, healthy = [await one(routes, f"/-/{truth}").handler(request()) for truth in TRUTHS]
+    assert (live.status, ready.status, healthy.status) == (status, status, status)
+    assert json.loads(live.body)["live"] == (status == 200)
 
 
 async def test_ready_says_who_is_not_since_when_and_why() -> None:
@@ -91,9 +93,25 @@ async def test_ready_says_who_is_not_since_when_and_why() -> None:
         "since": "2023-11-14T22:14:20.500000Z",
         "reason": "ETH is stale: check the feed",
         "restarts": 0,
+        "healthy": True,
+        "data_age": None,
+        "data_limit": None,
     }
     up = await one(health_routes(list, lambda: [LISTENER]), "/-/ready").handler(request())
     assert (up.status, json.loads(up.body)["ready"]) == (200, True)
+
+
+async def test_healthy_says_whose_data_are_too_old_although_all_are_ready() -> None:
+    old = replace(LISTENER, healthy=False, data_age=130.5, data_limit=120.0, reason="too old")
+    routes = health_routes(list, lambda: [LISTENER, old])
+    assert (await one(routes, "/-/ready").handler(request())).status == 200
+    reply = await one(routes, "/-/healthy").handler(request())
+    assert reply.status == 503
+    body = json.loads(reply.body)
+    assert body["healthy"] is False
+    shown = body["components"][1]
+    assert (shown["data_age"], shown["data_limit"], shown["reason"]) == (130.5, 120.0, "too old")
+    assert (await one(health_routes(list, lambda: [LISTENER]), "/-/healthy").handler(request())).status == 200
 
 
 async def test_every_command_needs_an_operator() -> None:
