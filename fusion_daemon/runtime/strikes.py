@@ -28,7 +28,7 @@ class Suspect:
     stream: str
     seq: int
     resting: int
-    """The last entry before it at which the consumer's cursor may rest."""
+    """The last entry that can be folded without it."""
     phase: str
     """What the consumer does with it, in its own words."""
     message: str

@@ -7,7 +7,7 @@ CREATE TABLE quarantine (
     source     text        NOT NULL,           -- the mailbox; of a stream's entry its consumer
     stream     text,
     seq        bigint,
-    resting    bigint,                         -- the last entry before it at which the consumer's cursor may rest
+    resting    bigint,                         -- the last entry that can be folded without it
     phase      text        CHECK (phase IN (
                    'fold',                     -- it killed its consumer when it was folded
                    'start')),                  -- when a start took it back out of what the store holds
