@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import trio
+import trio.lowlevel
 
 from actors.quarantine_keeper import QuarantineKeeper, Ward
 from actors.risk_calculator import MarginOf
@@ -130,7 +131,7 @@ class Clinic:
                     answer = await self.bench.requests.ask(MarginOf(AccountId(account)), DEADLINE)
                     if answer is not None and seen(answer):
                         return answer
-                await trio.sleep(0)
+                await trio.lowlevel.checkpoint()
 
     async def rows(self, sql: str) -> list[Row]:
         async def query(reader: Reader) -> list[Row]:
