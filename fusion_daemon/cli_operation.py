@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -125,13 +126,17 @@ def _add_streams(app: typer.Typer, loaded: Loaded) -> None:
             Optional[int],  # noqa: UP045 - typer reads the annotation at run time
             typer.Option("--count", min=1, help="Items to show; until Ctrl-C without it.", show_default=False),
         ] = None,
+        seconds: Annotated[
+            Optional[float],  # noqa: UP045
+            typer.Option("--seconds", min=0.1, help="Stop after this time.", show_default=False),
+        ] = None,
         config: ConfigOption = None,
     ) -> None:
         """Show the items of a topic as they are published, one JSON object a line."""
         with loaded(config) as settings:
             from fusion_daemon import operation_client
 
-            for look in operation_client.tap(settings, topic, count):
+            for look in operation_client.tap(settings, topic, count or inf, seconds or inf):
                 if look.missed:
                     typer.echo(f"({look.missed} items went unseen)", err=True)
                 for item in look.items:

@@ -72,20 +72,19 @@ def trace(config: Config, actor: str, count: int, seconds: float) -> Iterator[tu
             left, missed = left - 1, 0
 
 
-def tap(config: Config, stream: str, count: int | None) -> Iterator[TapView]:
-    """What is published, look by look, until `count` items have been seen; with None for ever."""
+def tap(config: Config, stream: str, count: float, seconds: float) -> Iterator[TapView]:
+    """What is published, look by look, until `count` items have been seen or so many seconds have passed (either may be
+    infinite)."""
     path = f"/v1/topics/{segment(stream)}/tap"
-    left = count
+    deadline, left = time.monotonic() + seconds, count
     after = call(config, "GET", path, None, TapView).next
-    while left is None or left > 0:
-        time.sleep(LOOK_SECONDS)
-        limit = LOOK_LIMIT if left is None else min(left, LOOK_LIMIT)
+    while left > 0 and time.monotonic() < deadline:
+        time.sleep(max(0.0, min(LOOK_SECONDS, deadline - time.monotonic())))
+        limit = int(min(left, LOOK_LIMIT))
         look = call(config, "GET", f"{path}?after={after}&limit={limit}", None, TapView)
-        after = look.next
+        after, left = look.next, left - len(look.items)
         if look.items or look.missed:
             yield look
-        if left is not None:
-            left -= len(look.items)
 
 
 def drain(config: Config) -> StoppingView:
