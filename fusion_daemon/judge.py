@@ -4,7 +4,7 @@ Rules
 * An actor that is away for less than FALL (it restarts, an answer was late) stays what it was; one that comes back
   has to stay for RISE. The lease, the database and the asyncio thread are believed at once when they fail: nothing
   works without them.
-* Until everything was ready for the first time every look is believed at once: a start is no recovery.
+* What is well for the first time is believed at once: a start is no recovery.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ LOOK_SECONDS = 0.5
 FALL = 5.0
 """Longer than a restart after a first crash takes, shorter than a load balancer's patience."""
 RISE = 5.0
-AT_ONCE = Patience(0.0, 0.0)
 UNDERNEATH = Patience(0.0, RISE)
 ACTOR = Patience(FALL, RISE)
 
@@ -48,7 +47,6 @@ class Judge:
         self._foundation = foundation
         self._clock = clock
         self._truths: dict[str, Truths] = {}
-        self._settled = False
         self._shown: tuple[Component, ...] = ()
         self.look()
 
@@ -66,15 +64,12 @@ class Judge:
         now = self._clock.monotonic()
         found = self._look()
         self._truths = {each.name: self._judged(each, now) for each in found}
-        self._settled = self._settled or all(each.ready for each in found)
         self._shown = tuple(_as_shown(each, self._truths[each.name], now) for each in found)
 
     def _judged(self, found: Component, now: float) -> Truths:
         known = self._truths.get(found.name)
         if known is None:
             return Truths(Truth.begin(found.ready, now), Truth.begin(found.healthy, now))
-        if not self._settled:
-            return known.looked(found, now, AT_ONCE)
         return known.looked(found, now, UNDERNEATH if found.name in self._foundation else ACTOR)
 
 

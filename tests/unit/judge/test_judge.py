@@ -75,8 +75,11 @@ def test_a_start_is_no_recovery() -> None:
     assert scene.after(1.0) == [(True, True), (False, False)]
     scene.becomes("poller")
     assert scene.after(0.1) == [(True, True), (True, True)]
-    scene.becomes("poller", ready=False)
+    scene.becomes("poller", ready=False, healthy=False)
     assert scene.after(0.1)[1] == (True, True), "from then on it has patience"
+    assert scene.after(FALL)[1] == (False, False)
+    scene.becomes("poller")
+    assert scene.after(0.1)[1] == (False, False), "and has to be patient"
 
 
 def test_who_comes_later_is_believed_at_once_and_who_goes_is_forgotten() -> None:
