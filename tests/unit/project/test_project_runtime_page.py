@@ -44,7 +44,7 @@ def test_the_actor_has_30_lines() -> None:
 
 def test_the_example_prints_what_the_page_says() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, EXAMPLE]
+    command = [sys.executable, str(EXAMPLE)]
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
     assert shown == block("log: actor_started")
 
