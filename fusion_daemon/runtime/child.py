@@ -179,6 +179,7 @@ class Child:
             beat_limit=self.spec.beat_limit,
             data_age=None if data is None else self._clock.monotonic() - data,
             data_limit=self.spec.data_limit,
+            required=self.spec.is_required(),
             pause_requested=self._pause.requested,
         )
 
