@@ -147,7 +147,7 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
         ChildSpec("risk", _branch(alive, "risk_calculator", calculator, DATA_LIMITS["risk"])),
         *(_chain_branch(alive, each, listener) for each in chains),
         ChildSpec("oracle", _branch(alive, "oracle_poller", poller, DATA_LIMITS["oracle"])),
-        ChildSpec("retention", _branch(alive, "retention_keeper", keeper, DATA_LIMITS["retention"])),
+        ChildSpec("retention", _branch(alive, "retention_keeper", keeper, DATA_LIMITS["retention"], required=False)),
     ]
     routes = [
         *account_routes(store, aio, registry, frozenset(journals)),
@@ -161,12 +161,15 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
     return House(tree, tuple(topics), requests, dead_letters, registry, audit, routes, alive)
 
 
-def _branch(alive: dict[str, Actor], name: str, build: Callable[[], Actor], data_limit: float) -> SupervisorSpec:
+def _branch(
+    alive: dict[str, Actor], name: str, build: Callable[[], Actor], data_limit: float, *, required: bool = True
+) -> SupervisorSpec:
     def start() -> Actor:
         alive[name] = actor = build()
         return actor
 
-    return SupervisorSpec((ChildSpec(name, start, beat_limit=BEAT_LIMIT, data_limit=data_limit),))
+    child = ChildSpec(name, start, beat_limit=BEAT_LIMIT, data_limit=data_limit, required=required)
+    return SupervisorSpec((child,))
 
 
 def _chain_branch(

@@ -40,13 +40,12 @@ class ActorNotReady(Failure):
 
 
 def components_of(tree: Supervisor, aio: Aio, trouble: Trouble | None, started: float) -> Sequence[Component]:
-    """The asyncio thread, the database, every actor, and each branch that does not run: until it does, its actors are
-    not there to say that they are not ready. From any thread: the tree's rosters are made to be read so."""
+    """The asyncio thread, the database, every branch and every actor: until a branch runs, its actors are not there to
+    say that they are not ready. From any thread: the tree's rosters are made to be read so."""
     dead = aio.statistics().dead
     state, reason = ("dead", "restart the daemon") if dead else ("running", None)
     door = Component("aio", not dead, state, started, reason, healthy=not dead)
-    shown = (each for each in tree.tree() if not each.is_supervisor or each.state is not ActorState.RUNNING)
-    return (door, _database(trouble, started), *(component_of(status) for status in shown))
+    return (door, _database(trouble, started), *(component_of(status) for status in tree.tree()))
 
 
 def _database(trouble: Trouble | None, started: float) -> Component:
@@ -127,6 +126,8 @@ def component_of(status: ActorStatus) -> Component:
         healthy=status.state is ActorState.RUNNING and not troubled and old is None,
         data_age=status.data_age,
         data_limit=status.data_limit,
+        required=status.required,
+        branch=status.is_supervisor,
     )
 
 

@@ -44,6 +44,14 @@ class Component:
     data_age: float | None = None
     """Seconds: how old what it knows is; None where that has no meaning, or is not known yet."""
     data_limit: float | None = None
+    required: bool = True
+    """The daemon is not ready while this is not."""
+    ready_since: float | None = None
+    """Unix seconds since when it has counted as ready, or as not ready; None where nobody counts."""
+    healthy_since: float | None = None
+    """Likewise."""
+    branch: bool = False
+    """A branch of the tree, of which nothing is told while it is well."""
 
 
 Beats = Callable[[], Sequence[Beat]]
@@ -61,8 +69,8 @@ class AuditTrail(Protocol):
 
 
 def health_routes(beats: Beats, components: Components) -> Routes:
-    """Three truths. Live: both loops beat; if not, only a restart helps. Ready: it does its work. Healthy: every
-    component's own check finds nothing amiss, and what it knows is young enough."""
+    """Three truths. Live: both loops beat; if not, only a restart helps. Ready: whatever is required does its work.
+    Healthy: every component's own check finds nothing amiss, and what it knows is young enough."""
 
     def alive() -> bool:
         return all(beat.age <= beat.limit for beat in beats())
@@ -72,7 +80,7 @@ def health_routes(beats: Beats, components: Components) -> Routes:
 
     async def ready(request: Request) -> Reply:
         parts = components()
-        up = alive() and all(part.ready for part in parts)
+        up = alive() and all(part.ready for part in parts if part.required)
         return _verdict(up, {"ready": up, "components": [_shown(part) for part in parts]})
 
     async def healthy(request: Request) -> Reply:
@@ -82,7 +90,7 @@ def health_routes(beats: Beats, components: Components) -> Routes:
 
     return (
         Route("GET", "/-/live", live, "Whether both loops of the daemon make progress."),
-        Route("GET", "/-/ready", ready, "Whether every component does its work; if not, which, since when and why."),
+        Route("GET", "/-/ready", ready, "Whether all that is required does its work; if not, who, since when and why."),
         Route("GET", "/-/healthy", healthy, "Whether every component is as it should be, its data young enough."),
     )
 
@@ -96,10 +104,17 @@ def _shown(component: Component) -> dict[str, object]:
         "name": component.name,
         "ready": component.ready,
         "state": component.state,
-        "since": datetime.fromtimestamp(component.since, UTC),
+        "since": _time(component.since),
         "reason": component.reason,
         "restarts": component.restarts,
         "healthy": component.healthy,
         "data_age": component.data_age,
         "data_limit": component.data_limit,
+        "required": component.required,
+        "ready_since": _time(component.ready_since),
+        "healthy_since": _time(component.healthy_since),
     }
+
+
+def _time(unix: float | None) -> datetime | None:
+    return None if unix is None else datetime.fromtimestamp(unix, UTC)

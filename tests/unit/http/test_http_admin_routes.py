@@ -54,9 +54,22 @@ async def test_ready_says_who_is_not_since_when_and_why() -> None:
         "healthy": True,
         "data_age": None,
         "data_limit": None,
+        "required": True,
+        "ready_since": None,
+        "healthy_since": None,
     }
     up = await one(health_routes(list, lambda: [LISTENER]), "/-/ready").handler(request())
     assert (up.status, json.loads(up.body)["ready"]) == (200, True)
+
+
+async def test_who_is_not_required_makes_nobody_unready() -> None:
+    keeper = replace(POLLER, healthy=False, required=False, ready_since=1_700_000_060.0)
+    routes = health_routes(list, lambda: [LISTENER, keeper])
+    reply = await one(routes, "/-/ready").handler(request())
+    assert reply.status == 200
+    told = json.loads(reply.body)["components"][1]
+    assert (told["ready"], told["ready_since"]) == (False, "2023-11-14T22:14:20Z")
+    assert (await one(routes, "/-/healthy").handler(request())).status == 503
 
 
 async def test_healthy_says_whose_data_are_too_old_although_all_are_ready() -> None:
