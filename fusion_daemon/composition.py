@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Protocol, runtime_checkable
 
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener
@@ -50,6 +51,7 @@ from fusion_daemon.runtime import (
     Codec,
     DeadLetters,
     Mailbox,
+    MailboxStatistics,
     Overflow,
     SupervisorSpec,
     Topic,
@@ -84,6 +86,13 @@ that is not folded, the last block, the last good reading of an asset, the last 
 AnyTopic = Topic[Price] | Topic[AccountChange] | Topic[JournalEntry] | Topic[MarginEvent]
 
 
+@runtime_checkable
+class Counting(Protocol):
+    """An actor that counts what it does."""
+
+    def statistics(self) -> object: ...
+
+
 @dataclass(slots=True)
 class House:
     """Everything that lives in one process, wired but not yet started."""
@@ -98,6 +107,18 @@ class House:
     routes: Routes
     alive: dict[str, Actor] = field(default_factory=dict)
     """The present life of every actor, by name: what metrics are read from."""
+
+    def mailboxes(self) -> Sequence[MailboxStatistics]:
+        """Any thread."""
+        return (self.requests.statistics(),)
+
+    def counted(self, name: str) -> object:
+        """What an actor's present life has counted, or None. Any thread."""
+        return _count(self.alive.get(name))
+
+
+def _count(actor: object) -> object:
+    return actor.statistics() if isinstance(actor, Counting) else None
 
 
 def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, store: Store, calls: ChainCalls) -> House:
@@ -144,7 +165,7 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
         ChildSpec("risk", _branch(alive, "risk_calculator", calculator, DATA_LIMITS["risk"])),
         *(_chain_branch(alive, each, listener) for each in chains),
         ChildSpec("oracle", _branch(alive, "oracle_poller", poller, DATA_LIMITS["oracle"])),
-        ChildSpec("retention", _branch(alive, "retention_keeper", keeper, DATA_LIMITS["retention"])),
+        ChildSpec("retention", _branch(alive, "retention_keeper", keeper, DATA_LIMITS["retention"], required=False)),
     ]
     routes = [
         *account_routes(store, aio, registry, frozenset(journals)),
@@ -159,12 +180,15 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
     return House(tree, tuple(topics), requests, dead_letters, ward, registry, audit, routes, alive)
 
 
-def _branch(alive: dict[str, Actor], name: str, build: Callable[[], Actor], data_limit: float) -> SupervisorSpec:
+def _branch(
+    alive: dict[str, Actor], name: str, build: Callable[[], Actor], data_limit: float, *, required: bool = True
+) -> SupervisorSpec:
     def start() -> Actor:
         alive[name] = actor = build()
         return actor
 
-    return SupervisorSpec((ChildSpec(name, start, beat_limit=BEAT_LIMIT, data_limit=data_limit),))
+    child = ChildSpec(name, start, beat_limit=BEAT_LIMIT, data_limit=data_limit, required=required)
+    return SupervisorSpec((child,))
 
 
 def _chain_branch(

@@ -25,17 +25,20 @@ from fusion_daemon.config_hash import configuration_hash
 from fusion_daemon.database import running_database
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.feeds import ChainCalls
-from fusion_daemon.http.admin_routes import Beat, Component, actor_routes, health_routes
+from fusion_daemon.http.admin_routes import Component, health_routes
 from fusion_daemon.http.metrics import Metrics, metrics_route
+from fusion_daemon.http.operation_routes import drain_routes, operation_routes
 from fusion_daemon.http.principals import Principals
 from fusion_daemon.http.route import Routes
 from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.serving import serving
+from fusion_daemon.inspection import Inspection
 from fusion_daemon.judge import Judge
+from fusion_daemon.liveness import loop_beats, reasons_to_starve, stuck_loops
 from fusion_daemon.logs import Redactor, configure_logging
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
 from fusion_daemon.operation import FOUNDATION, ActorOperations, components_of
-from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog, stalled
+from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog
 from fusion_daemon.secret_files import SecretFiles, secret_names
 from fusion_daemon.settings import admin_http, chain_settings, check_signing_keys, metrics_http, principal_settings
 from fusion_daemon.standby import Announcer, lease_component, lease_routes, stand_by
@@ -43,8 +46,6 @@ from fusion_daemon.store import Candidacy, Candidate, Lease, Store, migrate, ope
 
 SWITCH_INTERVAL = 0.0005
 """Seconds: with the default of 5 ms an API flood would delay trio's loop."""
-LOOP_LIMIT = 5.0
-"""Seconds without a beat after which a loop counts as stuck."""
 MIGRATION_TIMEOUT = 600.0
 HTTP_STOP_TIMEOUT = 8.0
 CRASHED = 1
@@ -105,21 +106,24 @@ async def _stand_by_and_run(
     clock, log = SystemClock(), announcer.log
     house = build_house(config, secret, clock, aio, store, calls)
     tree = Supervisor("root", house.tree, clock=clock, random=Random())  # noqa: S311 - jitter
-    duty = lease_routes(candidacy, aio, house.audit, config.daemon.instance)
+    duty = [
+        *lease_routes(candidacy, aio, house.audit, config.daemon.instance),
+        *drain_routes(partial(_stop_in_order, tree), house.audit, config.daemon.instance),
+    ]
     admin = _admin(config, secret, aio, candidacy, duty, log)
     metrics = Metrics(partial(_source_failed, log))
     add_process_sources(metrics, aio, store, admin, lambda: candidacy.standing)
     scraper = AdminServer(metrics_http(config), [metrics_route(metrics)], Principals((), os.getuid()), log)
     async with serving(aio, admin, HTTP_STOP_TIMEOUT) as bound, serving(aio, scraper, HTTP_STOP_TIMEOUT) as scraped:
         log.info("listening", admin=bound.port, socket=str(bound.socket), metrics=scraped.port)
-        lease = await stand_by(candidacy, announcer, partial(_stuck_loops, aio))
+        lease = await stand_by(candidacy, announcer, lambda: stuck_loops(aio.statistics()))
         if lease is None:
             return
         store.carry(lease)
         await house.registry.open()
         judge = Judge(partial(_components, aio, store, candidacy, tree, time.time()), FOUNDATION, clock)
         add_house_sources(metrics, house, tree, judge)
-        admin.serve([*_routes(aio, house, tree, judge), *duty])
+        admin.serve([*_routes(aio, store, house, tree, judge), *duty])
         await _supervise(tree, judge, aio, store, lease, announcer)
 
 
@@ -151,7 +155,11 @@ async def _supervise(
 
 async def _feed_watchdog(tree: Supervisor, aio: Aio, store: Store, notifier: Notifier) -> None:
     if notifier.watchdog_seconds is not None:
-        await feed_watchdog(notifier, partial(_reasons_to_starve, tree, aio, store), notifier.watchdog_seconds / 3)
+        await feed_watchdog(
+            notifier,
+            lambda: reasons_to_starve(aio.statistics(), tree, store.statistics().trouble),
+            notifier.watchdog_seconds / 3,
+        )
 
 
 def _end_with_zombies(report: StopReport, log: structlog.typing.FilteringBoundLogger) -> None:
@@ -183,6 +191,12 @@ async def _stop_on_signal(tree: Supervisor, notifier: Notifier, log: structlog.t
             return
 
 
+def _stop_in_order(tree: Supervisor) -> float:
+    """From any thread: what SIGTERM does, in whichever role. Returns the seconds that it takes at most."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    return tree.statistics().stop_budget + HTTP_STOP_TIMEOUT
+
+
 async def _end_with_loop(aio: Aio) -> None:
     await aio.died.wait()
     raise LoopDied(
@@ -201,26 +215,6 @@ async def _end_with_lease(lease: Lease) -> None:
     )
 
 
-def _reasons_to_starve(tree: Supervisor, aio: Aio, store: Store) -> Sequence[str]:
-    # Who waits for a database that is away or full is not stuck, and a restart would cure nothing.
-    waiting = store.statistics().trouble is not None
-    stuck = () if waiting else stalled(tree.tree())
-    reasons = [*_stuck_loops(aio), *(f"{found.name}: {found.reason}" for found in stuck)]
-    return reasons + [f"{zombie.name}: would not stop" for zombie in tree.zombies()]
-
-
-def _stuck_loops(aio: Aio) -> Sequence[str]:
-    return [f"{beat.name} loop: no beat for {beat.age:.1f} s" for beat in _beats(aio) if beat.age > beat.limit]
-
-
-def _beats(aio: Aio) -> Sequence[Beat]:
-    seen = aio.statistics()
-    return (
-        Beat("asyncio", seen.asyncio_loop.beat_age, LOOP_LIMIT),
-        Beat("trio", seen.trio_loop.beat_age, LOOP_LIMIT),
-    )
-
-
 def _admin(
     config: Config,
     secret: SecretFiles,
@@ -232,7 +226,9 @@ def _admin(
     """The admin port of a daemon that does not hold the lease yet: how it is, and the operator's word."""
     settings = [principal_settings(each, secret) for each in config.http.principals]
     principals = Principals(settings, own_uid=os.getuid())
-    health = health_routes(lambda: _beats(aio), lambda: [lease_component(candidacy.standing, serving=False)])
+    health = health_routes(
+        lambda: loop_beats(aio.statistics()), lambda: [lease_component(candidacy.standing, serving=False)]
+    )
     return AdminServer(admin_http(config), [*health, *duty], principals, log)
 
 
@@ -243,12 +239,13 @@ def _components(
     return [lease_component(candidacy.standing, serving=True), *components_of(tree, aio, trouble, started)]
 
 
-def _routes(aio: Aio, house: House, tree: Supervisor, judge: Judge) -> Routes:
+def _routes(aio: Aio, store: Store, house: House, tree: Supervisor, judge: Judge) -> Routes:
     """All that the holder serves."""
-    operations = ActorOperations(tree, aio)
+    dead_letters = house.dead_letters.statistics
+    inspection = Inspection(tree, house.topics, house.mailboxes, dead_letters, house.counted, store)
     return [
-        *health_routes(lambda: _beats(aio), judge.components),
-        *actor_routes(operations.actors, operations, house.audit),
+        *health_routes(lambda: loop_beats(aio.statistics()), judge.components),
+        *operation_routes(inspection, ActorOperations(tree, aio), house.audit),
         *house.routes,
     ]
 

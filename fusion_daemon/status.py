@@ -111,7 +111,7 @@ def status_lines(status: Readiness, width: int | None) -> Iterator[tuple[str, st
         style = "red" if not (each.ready or status.stands_by) else "" if each.healthy else "yellow"
         since = each.since.astimezone(UTC)
         restarts = f", {each.restarts} restart{'s' * (each.restarts != 1)}" if each.restarts else ""
-        age = "" if each.data_age is None else f", data {max(each.data_age, 0.0):.0f} s old"
+        age = "" if each.data_age is None else f", data {each.data_age:.0f} s old"
         yield f"  {each.name:<{names}}  {each.state:<{states}}  since {since:%Y-%m-%d %H:%M:%SZ}{age}{restarts}", style
         for line in _folded(each.reason or "", width):
             yield f"    {line}", style

@@ -86,8 +86,8 @@ class ActorContext:
         self.last_beat: float | None = None
         """Unix seconds."""
         self.last_beat_monotonic: float | None = None
-        self.data_as_of: float | None = None
-        """Unix seconds; see `fresh`."""
+        self.data_since: float | None = None
+        """As of when what the actor knows is true, by the monotonic clock; see `fresh`."""
         self.gated_since: float | None = None
         """Unix seconds since when the actor stands at a closed gate."""
         self._on_started = on_started
@@ -115,8 +115,9 @@ class ActorContext:
 
     def fresh(self, as_of: float) -> None:
         """What this actor knows and tells was true at `as_of` (unix seconds). Its age grows by itself until the next
-        call, so the data of an actor that hangs grow old; see `ChildSpec.data_limit`."""
-        self.data_as_of = as_of
+        call, so the data of an actor that hangs grow old; see `ChildSpec.data_limit`. A wall clock that is set
+        meanwhile makes them neither older nor younger."""
+        self.data_since = self.clock.monotonic() - max(self.clock.now() - as_of, 0.0)
 
     def healthy(self) -> None:
         self._report(HealthLevel.OK, "")

@@ -168,7 +168,7 @@ class Child:
         state, since = self._state()
         context = self.life.context if self.life is not None else None
         beat = None if context is None else context.last_beat_monotonic
-        data = None if context is None else context.data_as_of
+        data = None if context is None else context.data_since
         return ActorStatus(
             name=self.spec.name,
             supervisor=self._owner,
@@ -182,8 +182,9 @@ class Child:
             last_beat=None if context is None else context.last_beat,
             beat_age=None if beat is None else self._clock.monotonic() - beat,
             beat_limit=self.spec.beat_limit,
-            data_age=None if data is None else self._clock.now() - data,
+            data_age=None if data is None else self._clock.monotonic() - data,
             data_limit=self.spec.data_limit,
+            required=self.spec.is_required(),
             pause_requested=self._pause.requested,
         )
 

@@ -57,6 +57,8 @@ class ActorStatus:
     """Seconds; how old what it knows is. None before it has said so, in every life anew."""
     data_limit: float | None
     """The oldest that it may be; None for an actor without such data."""
+    required: bool
+    """The whole is not ready while this is not."""
     pause_requested: bool
     """The operator asked for a pause; `state` says whether the actor has reached its gate."""
 

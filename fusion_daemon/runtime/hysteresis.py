@@ -26,7 +26,7 @@ class Truth:
     """One truth as it is shown, and as it is observed.
 
     INVARIANT: `shown` follows what is observed only after that has been the same, at every look, for the patience of
-    the change; so between two changes lies at least the patience of the second.
+    the change; so between two changes lies at least the patience of the second, but for the first rise.
     """
 
     shown: bool
@@ -34,15 +34,18 @@ class Truth:
     """When `shown` became so; in the seconds that are handed in, as all times here."""
     observed: bool
     observed_since: float
+    risen: bool
+    """Whether it was ever shown as good: the first time is a start and no recovery, and is believed at once."""
 
     @staticmethod
     def begin(good: bool, now: float) -> Truth:
         """The first look is believed at once."""
-        return Truth(good, now, good, now)
+        return Truth(good, now, good, now, good)
 
     def looked(self, good: bool, now: float, patience: Patience) -> Truth:
         """After one more look, not earlier than the last."""
         observed_since = self.observed_since if good is self.observed else now
-        if good is self.shown or now - observed_since < (patience.rise if good else patience.fall):
-            return Truth(self.shown, self.since, good, observed_since)
-        return Truth(good, now, good, observed_since)
+        rise = patience.rise if self.risen else 0.0
+        if good is self.shown or now - observed_since < (rise if good else patience.fall):
+            return Truth(self.shown, self.since, good, observed_since, self.risen)
+        return Truth(good, now, good, observed_since, self.risen or good)

@@ -10,16 +10,17 @@ from typing import Generic, TypeVar
 from fusion_daemon.runtime.clock import Clock
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 LEASE = 10.0
 """Seconds after a look for which what happens is kept."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look(Generic[T]):
+class Look(Generic[T_co]):
     """What was seen, oldest first."""
 
-    items: tuple[tuple[int, T], ...]
+    items: tuple[tuple[int, T_co], ...]
     """With their numbers."""
     missed: int
     """Numbers up to the last item seen that were not kept."""

@@ -42,12 +42,16 @@ def test_what_lasts_is_shown_with_the_time_of_the_change() -> None:
 
 
 def test_a_recovery_has_to_last() -> None:
-    fallen = Truth.begin(False, 0.0)
+    fallen = Truth.begin(True, 0.0).looked(False, 0.0, Patience(0.0, 0.0))
     back = fallen.looked(True, 1.0, FIVE)
     relapsed = back.looked(False, 3.9, FIVE)
     assert not relapsed.looked(True, 4.0, FIVE).shown
     assert not relapsed.looked(True, 4.0, FIVE).looked(True, 6.9, FIVE).shown
     assert relapsed.looked(True, 4.0, FIVE).looked(True, 7.0, FIVE).shown
+
+
+def test_the_first_rise_is_a_start() -> None:
+    assert Truth.begin(False, 0.0).looked(False, 1.0, FIVE).looked(True, 1.5, FIVE).shown
 
 
 def test_without_patience_it_follows_every_look() -> None:
@@ -71,13 +75,15 @@ def test_a_change_is_shown_exactly_when_every_look_agreed_for_long_enough(
 ) -> None:
     """Against the definition: the run of equal looks up to now is as old as the patience."""
     seen = course(start, looks, FIVE)
-    shown = start
+    shown = risen = start
     for place, (now, good, truth) in enumerate(seen[1:], 1):
         run = place
         while run and seen[run - 1][1] is good:
             run -= 1
-        if good is not shown and now - seen[run][0] >= (FIVE.rise if good else FIVE.fall):
+        rise = FIVE.rise if risen else 0.0
+        if good is not shown and now - seen[run][0] >= (rise if good else FIVE.fall):
             shown = good
+            risen = True
         assert truth.shown is shown
 
 
