@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-
-import msgspec
 
 from fusion_daemon.accounts.audit import AuditEntry, By, detail_of
 from fusion_daemon.accounts.repository import write_audit
@@ -20,6 +17,7 @@ from fusion_daemon.quarantine.rules import (
     label_of,
     unknown,
 )
+from fusion_daemon.quarantine.views import SetAsideDetail, SetAsideView
 from fusion_daemon.store import Reader, Row
 
 _COLUMNS = "id, source, stream, seq, resting, phase, message, payload, traceback, at, state, settled_by, settled_at"
@@ -37,30 +35,6 @@ WHERE ($1::bigint IS NULL OR id < $1) AND ($2::text IS NULL OR state = $2)
 ORDER BY id DESC LIMIT $3"""  # noqa: S608 - constants
 
 _SETTLE = "UPDATE quarantine SET state = $2, settled_by = $3, settled_at = now() WHERE id = $1"
-
-
-class SetAsideView(msgspec.Struct, frozen=True):
-    """One of them in the list: what it was, not what it held."""
-
-    id: int
-    at: datetime
-    source: str
-    """The mailbox, or the consumer of the stream."""
-    stream: str | None
-    seq: int | None
-    message: str
-    state: State
-    settled_by: str | None
-    settled_at: datetime | None
-
-
-class SetAsideDetail(msgspec.Struct, frozen=True):
-    """All of it."""
-
-    set_aside: SetAsideView
-    traceback: str
-    payload: str | None
-    """As text; of bytes that are none, what is left of them."""
 
 
 async def keep(writer: Reader, found: Sequence[SetAside]) -> None:

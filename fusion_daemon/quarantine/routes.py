@@ -5,6 +5,7 @@ asyncio side; commands cross into trio.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from fusion_daemon.accounts.audit import By
@@ -23,6 +24,7 @@ from fusion_daemon.quarantine.rules import (
     discard_means,
     replay_means,
 )
+from fusion_daemon.quarantine.views import DeadCount, DeadLettersView, DeadLetterView, ListView, SettledView
 from fusion_daemon.runtime import DeadLetterStatistics, DeliveryFailed
 from fusion_daemon.store import Store
 
@@ -52,13 +54,7 @@ def routes(
         page = page_of(request)
         rows = await store.query(repository.list_set_aside, _before(page), _state(request), page.limit)
         more = len(rows) == page.limit
-        return reply_json(
-            {
-                "dead_letters": _told(dead_letters()),
-                "set_aside": rows,
-                "next_cursor": cursor_of(str(rows[-1].id)) if more else None,
-            }
-        )
+        return reply_json(ListView(_told(dead_letters()), rows, cursor_of(str(rows[-1].id)) if more else None))
 
     async def shown(request: Request) -> Reply:
         return reply_json(await store.query(repository.show_set_aside, request.path["id"]))
@@ -143,7 +139,7 @@ class _Commands:
 
 
 def _done(kept: Kept, state: State, means: str) -> Reply:
-    return reply_json({"id": kept.id, "state": state, "means": means})
+    return reply_json(SettledView(kept.id, state, means))
 
 
 def _by(request: Request) -> By:
@@ -168,9 +164,11 @@ def _state(request: Request) -> State | None:
         raise invalid(f"state is one of {', '.join(State)}.") from error
 
 
-def _told(seen: DeadLetterStatistics) -> dict[str, object]:
-    counts = [
-        {"mailbox": mailbox, "reason": reason, "count": count}
-        for (mailbox, reason), count in sorted(seen.counts.items())
-    ]
-    return {"counts": counts, "latest": seen.latest}
+def _told(seen: DeadLetterStatistics) -> DeadLettersView:
+    return DeadLettersView(
+        tuple(DeadCount(mailbox, reason, count) for (mailbox, reason), count in sorted(seen.counts.items())),
+        tuple(
+            DeadLetterView(each.number, each.mailbox, each.message, each.reason, datetime.fromtimestamp(each.at, UTC))
+            for each in seen.latest
+        ),
+    )

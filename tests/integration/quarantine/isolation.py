@@ -18,7 +18,7 @@ from fusion_daemon.domain.identifiers import AccountId
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
 from fusion_daemon.domain.price import Price
 from fusion_daemon.quarantine import repository
-from fusion_daemon.quarantine.repository import SetAsideView
+from fusion_daemon.quarantine.views import SetAsideView
 from fusion_daemon.risk.monitor import Case, MarginMonitor
 from fusion_daemon.risk.portfolio import Portfolio, Touched
 from fusion_daemon.risk.report import AccountMargin
