@@ -118,6 +118,8 @@ class QuarantineKeeper(Actor):
         self._ward = ward
         self._store = store
         self._held: Mapping[str, int] = {}
+        self._doubtful = False
+        """Whether the answer to a write may have been lost."""
 
     def statistics(self) -> KeeperStatistics:
         return KeeperStatistics(self._held)
@@ -132,6 +134,7 @@ class QuarantineKeeper(Actor):
                     await self._write(context)
                     self._held = await self._store.read(held_counts, timeout=STORE_DEADLINE)
                 except StoreUnavailable as failure:
+                    self._doubtful = True
                     context.degraded(str(failure))
                     await trio.sleep(STORE_PAUSE)
                     continue
@@ -148,7 +151,10 @@ class QuarantineKeeper(Actor):
             return
         await self._store.transact(keep, found, timeout=STORE_DEADLINE)
         self._ward.written(len(found))
+        doubtful, self._doubtful = self._doubtful, False
         for each in found:
+            if doubtful:  # it may have been there, and decided on, while its consumer still heard that it is held
+                self._ward.settled(each.source)
             place = {} if each.entry is None else {"stream": each.entry.stream, "seq": each.entry.seq}
             context.log.error("set_aside", source=each.source, message=each.message, **place)
 

@@ -19,7 +19,14 @@ from tests.integration.cli.test_cli_standby import fetch
 from tests.looking import until
 
 LISTENER = f"chain_listener:{CHAIN}"
-ACTORS = ["alert_dispatcher", "risk_calculator", LISTENER, "oracle_poller", "retention_keeper"]
+ACTORS = [
+    "quarantine_keeper",
+    "alert_dispatcher",
+    "risk_calculator",
+    LISTENER,
+    "oracle_poller",
+    "retention_keeper",
+]
 
 
 @pytest.fixture
