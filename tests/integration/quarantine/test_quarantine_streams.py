@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 import trio
 
 import actors.margin_commits as commits_module
+from actors.quarantine_keeper import QuarantineKeeper
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountRecord
 from fusion_daemon.domain.identifiers import AccountId
 from fusion_daemon.domain.journal import journal_stream
 from fusion_daemon.domain.price import PRICE_STREAM
 from fusion_daemon.quarantine.rules import AlreadySettled, NotReplayable, State
 from fusion_daemon.risk.repository import margin_events_after
+from fusion_daemon.runtime import ChildSpec, Supervisor, SupervisorSpec, SystemClock
 from fusion_daemon.store import Store
 from tests.integration.quarantine.isolation import Clinic, Faults, stands_at, until
 from tests.integration.risk.test_risk_calculator import ACME, PROBE, lending, listing
@@ -266,3 +270,25 @@ async def test_a_death_that_is_the_stores_fault_condemns_nothing(store: Store, f
                 await trio.sleep_forever()
     assert clinic.bench.ward.unwritten == ()
     assert PROBE.account == "probe"
+
+
+async def test_the_daemon_lives_through_all_of_it(store: Store, faults: Faults) -> None:
+    """Under its supervisor, from the boot on: a price, and a journal entry that no start can take back out either."""
+    clinic = await opened(store)
+    await blocks(clinic)
+    await clinic.bench.write_prices(usd(3, ETH, 1.0), usd(4, ETH, 1_900.0))
+    faults.changes.add((JOURNAL, 4))
+    faults.prices.add(3)
+    children = (
+        ChildSpec("quarantine_keeper", lambda: QuarantineKeeper(clinic.bench.ward, store)),
+        ChildSpec("risk_calculator", lambda: clinic.bench.calculator(store)),
+    )
+    tree = Supervisor("root", SupervisorSpec(children), clock=SystemClock(), random=Random(0))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lambda task_status: tree.run(task_status=task_status))
+        await clinic.shown("probe", lambda seen: stands_at(seen, 4, 3) and seen.inputs.price_seq == 4)
+        await until(lambda: not clinic.bench.ward.unwritten)
+        restarts = {each.name: each.restarts for each in tree.tree()}
+        await tree.stop()
+    assert restarts == {"quarantine_keeper": 0, "risk_calculator": 4}
+    assert {(each.stream, each.seq) for each in await clinic.listed()} == {(JOURNAL, 4), (PRICE_STREAM, 3)}
