@@ -26,7 +26,7 @@ import pytest
 from fusion_daemon.alerting.signature import parse_secret
 from fusion_daemon.config import load_config
 from fusion_daemon.demo.configuration import TOKEN_SECRET
-from fusion_daemon.demo.stage import CHAIN_IDS, Stage
+from fusion_daemon.demo.stage import CHAIN_IDS, OPENING_USD, Stage
 from fusion_daemon.http.principals import hash_token
 from fusion_daemon.store.binaries import find_binaries
 
@@ -85,6 +85,7 @@ def test_the_daemons_own_commands_run(stage: Stage) -> None:
         if words[0] in ("run", "demo", "drain"):
             continue  # the stage's child is a `run`; the others have tests of their own
         line = [_placed(word, places) for word in words]
+        stage.set_price(OPENING_USD)  # a block on each chain: one that stands still for long is degraded
         done = subprocess.run(
             [sys.executable, "-m", "fusion_daemon", *line],
             cwd=ROOT,

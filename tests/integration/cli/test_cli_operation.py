@@ -68,7 +68,7 @@ def test_what_an_operator_sees(config: Path) -> None:
     tree = told(config, "tree").splitlines()
     assert tree[0] == "root  one_for_one, 0 of 5 restarts in 60 s"
     assert tree[1].startswith("├── quarantine  running since ")
-    assert tree[2].startswith("│   └── alert_dispatcher  ")
+    assert tree[2].startswith("│   └── quarantine_keeper  ")
     assert tree[-1].startswith("    └── retention_keeper  ")
     root = parsed(config, "tree")
     assert isinstance(root["children"], list)
