@@ -160,7 +160,7 @@ async def test_what_it_knows_is_young_while_it_folds_and_grows_old_while_it_cann
     """
     stage = Stage()
     async with trio.open_nursery() as nursery:
-        context = await nursery.start(stage.run)
+        context: ActorContext = await nursery.start(stage.run)
 
         def age() -> float:
             assert context.data_since is not None
