@@ -41,6 +41,8 @@ UNCOMMITTED_SECONDS = 5.0
 ACCEPTED_AT_ONCE = 64
 """Margin events rendered between two checkpoints."""
 SNAPSHOT_SECONDS = 600.0
+TELL_SECONDS = 1.0
+"""How often at most the age of its data is told."""
 
 
 class Accept(Protocol):
@@ -369,9 +371,10 @@ class _Loop:
             self._context.healthy()
 
     def _tell_age(self) -> None:
+        """As of when the accounts stand: what has been announced since is not folded yet."""
         now = self._clock.monotonic()
         if now >= self._fresh_due:
-            self._fresh_due = now + 1.0
+            self._fresh_due = now + TELL_SECONDS
             ages = [self._prices.age, self._accounts.age, *(each.age for each in self._journals.values())]
             self._context.fresh(self._clock.now() - max(ages))
 
