@@ -197,7 +197,7 @@ async def test_what_waits_for_a_slot_is_as_old_as_it_is_overdue(desk: Desk, rece
         desk.clock.advance(90.0)
         assert desk.data_age() == pytest.approx(90.0, abs=1e-3), "nobody has looked since"
         await looked(desk)
-        assert desk.data_age() == pytest.approx(90.0, abs=1e-3), "a look that finds it still there makes nothing younger"
+        assert desk.data_age() == pytest.approx(90.0, abs=1e-3), "nor does a look make younger what still waits"
         receiver.release()
         await desk.store.until(DELIVERED.format(2))
         await looked(desk)
