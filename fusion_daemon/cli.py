@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from fusion_daemon.cli_db import ConfigOption, JsonOption, data_commands
+from fusion_daemon.cli_operation import operation_commands
 
 if TYPE_CHECKING:
     from fusion_daemon.config import Config
@@ -147,6 +148,7 @@ def _loaded(path: Path | None) -> Iterator[Config]:
         yield _load(path, redactor)
 
 
+operation_commands(app, _loaded)
 app.add_typer(data_commands(_loaded), name="db")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Protocol, runtime_checkable
 
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener
@@ -46,6 +47,7 @@ from fusion_daemon.runtime import (
     Clock,
     DeadLetters,
     Mailbox,
+    MailboxStatistics,
     Overflow,
     SupervisorSpec,
     Topic,
@@ -73,6 +75,13 @@ last good reading of an asset, the last look at what may be dropped."""
 AnyTopic = Topic[Price] | Topic[AccountChange] | Topic[JournalEntry] | Topic[MarginEvent]
 
 
+@runtime_checkable
+class Counting(Protocol):
+    """An actor that counts what it does."""
+
+    def statistics(self) -> object: ...
+
+
 @dataclass(slots=True)
 class House:
     """Everything that lives in one process, wired but not yet started."""
@@ -86,6 +95,18 @@ class House:
     routes: Routes
     alive: dict[str, Actor] = field(default_factory=dict)
     """The present life of every actor, by name: what metrics are read from."""
+
+    def mailboxes(self) -> Sequence[MailboxStatistics]:
+        """Any thread."""
+        return (self.requests.statistics(),)
+
+    def counted(self, name: str) -> object:
+        """What an actor's present life has counted, or None. Any thread."""
+        return _count(self.alive.get(name))
+
+
+def _count(actor: object) -> object:
+    return actor.statistics() if isinstance(actor, Counting) else None
 
 
 def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, store: Store, calls: ChainCalls) -> House:

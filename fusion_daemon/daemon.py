@@ -25,12 +25,14 @@ from fusion_daemon.config_hash import configuration_hash
 from fusion_daemon.database import running_database
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.feeds import ChainCalls
-from fusion_daemon.http.admin_routes import Component, actor_routes, health_routes
+from fusion_daemon.http.admin_routes import Component, health_routes
 from fusion_daemon.http.metrics import Metrics, metrics_route
+from fusion_daemon.http.operation_routes import drain_routes, operation_routes
 from fusion_daemon.http.principals import Principals
 from fusion_daemon.http.route import Routes
 from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.serving import serving
+from fusion_daemon.inspection import Inspection
 from fusion_daemon.judge import Judge
 from fusion_daemon.liveness import loop_beats, reasons_to_starve, stuck_loops
 from fusion_daemon.logs import Redactor, configure_logging
@@ -104,7 +106,10 @@ async def _stand_by_and_run(
     clock, log = SystemClock(), announcer.log
     house = build_house(config, secret, clock, aio, store, calls)
     tree = Supervisor("root", house.tree, clock=clock, random=Random())  # noqa: S311 - jitter
-    duty = lease_routes(candidacy, aio, house.audit, config.daemon.instance)
+    duty = [
+        *lease_routes(candidacy, aio, house.audit, config.daemon.instance),
+        *drain_routes(partial(_stop_in_order, tree), house.audit, config.daemon.instance),
+    ]
     admin = _admin(config, secret, aio, candidacy, duty, log)
     metrics = Metrics(partial(_source_failed, log))
     add_process_sources(metrics, aio, store, admin, lambda: candidacy.standing)
@@ -118,7 +123,7 @@ async def _stand_by_and_run(
         await house.registry.open()
         judge = Judge(partial(_components, aio, store, candidacy, tree, time.time()), FOUNDATION, clock)
         add_house_sources(metrics, house, tree, judge)
-        admin.serve([*_routes(aio, house, tree, judge), *duty])
+        admin.serve([*_routes(aio, store, house, tree, judge), *duty])
         await _supervise(tree, judge, aio, store, lease, announcer)
 
 
@@ -186,6 +191,12 @@ async def _stop_on_signal(tree: Supervisor, notifier: Notifier, log: structlog.t
             return
 
 
+def _stop_in_order(tree: Supervisor) -> float:
+    """From any thread: what SIGTERM does, in whichever role. Returns the seconds that it takes at most."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    return tree.statistics().stop_budget + HTTP_STOP_TIMEOUT
+
+
 async def _end_with_loop(aio: Aio) -> None:
     await aio.died.wait()
     raise LoopDied(
@@ -228,12 +239,13 @@ def _components(
     return [lease_component(candidacy.standing, serving=True), *components_of(tree, aio, trouble, started)]
 
 
-def _routes(aio: Aio, house: House, tree: Supervisor, judge: Judge) -> Routes:
+def _routes(aio: Aio, store: Store, house: House, tree: Supervisor, judge: Judge) -> Routes:
     """All that the holder serves."""
-    operations = ActorOperations(tree, aio)
+    dead_letters = house.dead_letters.statistics
+    inspection = Inspection(tree, house.topics, house.mailboxes, dead_letters, house.counted, store)
     return [
         *health_routes(lambda: loop_beats(aio.statistics()), judge.components),
-        *actor_routes(operations.actors, operations, house.audit),
+        *operation_routes(inspection, ActorOperations(tree, aio), house.audit),
         *house.routes,
     ]
 

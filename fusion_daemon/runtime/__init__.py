@@ -6,7 +6,7 @@ Knows no chain and no money, and imports nothing of the project.
 from __future__ import annotations
 
 from fusion_daemon.runtime.actor import Actor, ActorContext, Ignore
-from fusion_daemon.runtime.branch import SupervisorStatistics
+from fusion_daemon.runtime.branch import Outline, SupervisorStatistics
 from fusion_daemon.runtime.clock import Clock, ManualClock, SystemClock, TrioClock
 from fusion_daemon.runtime.dead_letters import (
     DeadLetter,
@@ -62,6 +62,8 @@ from fusion_daemon.runtime.topic import (
     TopicGap,
     TopicStatistics,
 )
+from fusion_daemon.runtime.trace import Trace, TraceEvent, TraceKind
+from fusion_daemon.runtime.window import Look
 
 __all__ = [
     "Actor",
@@ -91,6 +93,7 @@ __all__ = [
     "HealthLevel",
     "Ignore",
     "Intensity",
+    "Look",
     "Mailbox",
     "MailboxClosed",
     "MailboxFull",
@@ -101,6 +104,7 @@ __all__ = [
     "NotRunning",
     "Notifier",
     "NotifierStatistics",
+    "Outline",
     "Overflow",
     "Patience",
     "Poison",
@@ -125,6 +129,9 @@ __all__ = [
     "Topic",
     "TopicGap",
     "TopicStatistics",
+    "Trace",
+    "TraceEvent",
+    "TraceKind",
     "TrioClock",
     "Truth",
     "UnknownActor",

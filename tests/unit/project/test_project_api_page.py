@@ -15,7 +15,8 @@ import trio
 from fusion_daemon.accounts.routes import AccountForm, AddressForm, ContactForm, VerifyForm
 from fusion_daemon.chain.routes import StartBlock
 from fusion_daemon.config import load_config
-from fusion_daemon.http.admin_routes import actor_routes, health_routes
+from fusion_daemon.http.admin_routes import health_routes
+from fusion_daemon.http.operation_routes import Observer, drain_routes, operation_routes
 from fusion_daemon.http.route import Route
 from fusion_daemon.operation import ActorOperations
 from fusion_daemon.runtime import ChildSpec, Supervisor, SupervisorSpec, SystemClock
@@ -48,7 +49,9 @@ def served() -> list[Route]:
             operations = ActorOperations(Supervisor("root", house.tree, clock=SystemClock(), random=Random(0)), aio)
             management = health_routes(lambda: (), lambda: ())
             lease = lease_routes(cast("Candidacy", None), aio, house.audit, "fusion-prime")
-            return [*management, *actor_routes(operations.actors, operations, house.audit), *house.routes, *lease]
+            drain = drain_routes(lambda: 0.0, house.audit, "fusion-prime")
+            operation = operation_routes(cast("Observer", None), operations, house.audit)
+            return [*management, *operation, *house.routes, *lease, *drain]
 
     return trio.run(table)
 
