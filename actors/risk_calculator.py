@@ -8,49 +8,51 @@ exactly where the last commit left the cursors, and finds the same events.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 
 import trio
 
+from actors.margin_commits import UNCOMMITTED_SECONDS, Accept, MarginCommits
+from actors.quarantine_keeper import Ward
+from actors.risk_inputs import OWNER, Inputs, Sources
 from actors.stream_input import Input
-from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange, AccountRecord
-from fusion_daemon.domain.identifiers import AccountId, ChainId
+from fusion_daemon.aio import AioError
+from fusion_daemon.domain.account import ACCOUNT_STREAM
+from fusion_daemon.domain.identifiers import AccountId
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
 from fusion_daemon.domain.margin import MARGIN_STREAM, MarginEvent
-from fusion_daemon.domain.price import PRICE_STREAM, Price
+from fusion_daemon.domain.price import PRICE_STREAM
+from fusion_daemon.quarantine.repository import settled_entries
+from fusion_daemon.quarantine.rules import Orders, Phase, held_text, orders_of
 from fusion_daemon.risk.history import Paces
 from fusion_daemon.risk.monitor import Case, MarginMonitor, in_order
 from fusion_daemon.risk.portfolio import Portfolio
-from fusion_daemon.risk.records import MARGIN_COLUMNS, SAVE_CONFIGURATION, row_of, save_standings
+from fusion_daemon.risk.records import SAVE_CONFIGURATION
 from fusion_daemon.risk.report import AccountMargin, report
-from fusion_daemon.risk.repository import EntriesAfter, load_snapshot
+from fusion_daemon.risk.repository import end_of_reorg, load_snapshot
 from fusion_daemon.risk.settings import RiskSettings
 from fusion_daemon.risk.snapshot import Snapshot, restore
 from fusion_daemon.risk.valuation import names
-from fusion_daemon.runtime import Actor, ActorContext, Bell, Desk, Fill, Mailbox, Topic
-from fusion_daemon.store import Advance, Append, Claim, Commit, Execute, SqlValue, Store, Write
+from fusion_daemon.runtime import Actor, ActorContext, Bell, Desk, Mailbox, Suspect, Topic
+from fusion_daemon.store import (
+    Advance,
+    Claim,
+    Commit,
+    Execute,
+    Fenced,
+    Store,
+    StoreRefused,
+    StoreUnavailable,
+    WriteConflict,
+)
 
-T = TypeVar("T")
-
-OWNER = "risk_calculator"
-UNCOMMITTED_ENTRIES = 1_000
-UNCOMMITTED_SECONDS = 5.0
-"""How far the cursors may lag behind what was folded when nothing happens."""
-ACCEPTED_AT_ONCE = 64
-"""Margin events rendered between two checkpoints."""
 SNAPSHOT_SECONDS = 600.0
 TELL_SECONDS = 1.0
 """How often at most the age of its data is told."""
-
-
-class Accept(Protocol):
-    """The alerts of margin events, and the deliveries of those that may not wait, as writes."""
-
-    def __call__(
-        self, events: Sequence[MarginEvent], accounts: Mapping[AccountId, AccountRecord], /
-    ) -> Sequence[Write]: ...
+INNOCENT = (StoreUnavailable, StoreRefused, Fenced, WriteConflict, AioError)
+"""What ends a life while it folds an entry, and is not the entry's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +63,6 @@ class MarginOf:
 
 
 MarginRequests = Mailbox[MarginOf, AccountMargin | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """The streams that are folded, and how each is read from the store where a topic dropped something."""
-
-    prices: Topic[Price]
-    price_fill: Fill[Price]
-    accounts: Topic[AccountChange]
-    account_fill: Fill[AccountChange]
-    journals: Mapping[ChainId, Topic[JournalEntry]]
-    journal_fills: Mapping[ChainId, Fill[JournalEntry]]
-    entries_after: EntriesAfter
-    """The same entries, for the snapshot's own transaction."""
-
-    @property
-    def streams(self) -> Sequence[str]:
-        return [PRICE_STREAM, ACCOUNT_STREAM, *map(journal_stream, self.journals)]
-
-    def advance(self, heads: Mapping[str, int]) -> None:
-        """Announce what the store holds, whether or not the writers have started."""
-        self.prices.advance(heads.get(PRICE_STREAM, 0))
-        self.accounts.advance(heads.get(ACCOUNT_STREAM, 0))
-        for topic in self.journals.values():
-            topic.advance(heads.get(topic.stream, 0))
 
 
 class RiskCalculator(Actor):
@@ -100,6 +77,7 @@ class RiskCalculator(Actor):
         dispatcher: Bell,
         requests: MarginRequests,
         accept: Accept,
+        ward: Ward,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -108,120 +86,79 @@ class RiskCalculator(Actor):
         self._dispatcher = dispatcher
         self._requests = requests
         self._accept = accept
+        self._ward = ward
 
     async def run(self, context: ActorContext) -> None:
         """Trio side. Cancelled at any moment it leaves whole commits only. Raises Fenced when another
-        calculator has claimed its streams, JournalMismatch when a journal contradicts itself."""
+        calculator has claimed its streams, JournalMismatch when a journal contradicts itself, and whatever an
+        entry makes it raise: at the second time that entry is set aside. When an operator has settled one, it
+        starts over from the store."""
+        while True:
+            await self._run_until_settled(context)
+
+    async def _run_until_settled(self, context: ActorContext) -> None:
         started_at = int(context.clock.now())
-        sources = self._sources
+        sources, bell = self._sources, Bell()
+        revision = self._ward.follow(OWNER, bell)
         claim = await self._store.claim(OWNER, produces=[MARGIN_STREAM], consumes=sources.streams)
-        snapshot = await self._snapshot(claim)
+        orders = orders_of([*self._ward.entries_of(OWNER), *await self._store.read(settled_entries, OWNER)])
+        claim = await self._pass(orders, claim)
+        orders = orders.after(claim.positions)
+        snapshot = await self._snapshot(claim, orders)
         portfolio = Portfolio(self._settings.tokens, sources.journals)
-        await _in_portions(restore(snapshot, portfolio))
+        try:
+            await _in_portions(restore(snapshot, portfolio, lambda entry: self._blame_start(entry, claim)))
+        except Exception:
+            context.started()  # a crash, which is tried again; a failed start would end the daemon at its boot
+            raise
         monitor = MarginMonitor(self._settings, portfolio, snapshot.standings, started_at)
         await _in_portions(monitor.mirror())
         sources.advance(snapshot.heads)
         self._margin.advance(claim.heads[MARGIN_STREAM])
-        bell = Bell()
-        commits = _Commits(self._store, claim, self._margin, self._dispatcher, self._accept, context)
+        commits = MarginCommits(self._store, claim, self._margin, self._dispatcher, self._accept, context)
+        inputs = Inputs(sources, claim.positions, snapshot.heads, orders, bell)
         with self._requests.attended(bell) as desk:
-            loop = _Loop(monitor, commits, sources, claim, snapshot, bell, desk, context)
+            loop = _Loop(monitor, commits, inputs, snapshot.fingerprint, orders, self._ward, bell, desk, context)
             context.started()
-            await loop.run()
+            await loop.run(revision)
 
-    async def _snapshot(self, claim: Claim) -> Snapshot:
-        cursors = {chain: claim.positions[journal_stream(chain)] for chain in self._sources.journals}
+    async def _pass(self, orders: Orders, claim: Claim) -> Claim:
+        """Move the cursors of journals past what was discarded, and past the reorg that it is part of: positions in
+        the store have it in them, so the picture is taken after it."""
+        positions = dict(claim.positions)
+        for chain in self._sources.journals:
+            stream = journal_stream(chain)
+            if (seq := orders.passed.get(stream, 0)) > positions[stream]:
+                positions[stream] = await self._store.read(end_of_reorg, chain, seq)
+        advances = [
+            Advance(OWNER, stream, claim.epoch, claim.positions[stream], position)
+            for stream, position in positions.items()
+            if position > claim.positions[stream]
+        ]
+        if advances:
+            await self._store.commit(Commit(advances=tuple(advances)))
+        return replace(claim, positions=positions)
+
+    async def _snapshot(self, claim: Claim, orders: Orders) -> Snapshot:
+        held = {stream for stream, entry in orders.held.items() if entry.phase is Phase.START}
+        streams = {chain: journal_stream(chain) for chain in self._sources.journals}
         return await self._store.read(
             load_snapshot,
             sorted(set(self._settings.tokens.values())),
             claim.positions[PRICE_STREAM],
             claim.positions[ACCOUNT_STREAM],
-            cursors,
+            {chain: None if stream in held else claim.positions[stream] for chain, stream in streams.items()},
             self._sources.entries_after,
+            orders.skipped,
             timeout=SNAPSHOT_SECONDS,
         )
 
-
-class _Commits:
-    """What was folded and what of it is committed. INVARIANT: publishes only what has committed."""
-
-    def __init__(
-        self,
-        store: Store,
-        claim: Claim,
-        margin: Topic[MarginEvent],
-        dispatcher: Bell,
-        accept: Accept,
-        context: ActorContext,
-    ) -> None:
-        self._store = store
-        self._epoch = claim.epoch
-        self._head = claim.heads[MARGIN_STREAM]
-        self._committed = dict(claim.positions)
-        self._folded = dict(claim.positions)
-        self._margin = margin
-        self._dispatcher = dispatcher
-        self._accept = accept
-        self._clock = context.clock
-        self._last = context.clock.monotonic()
-
-    def folded(self, stream: str, seq: int) -> None:
-        self._folded[stream] = seq
-
-    @property
-    def due_in(self) -> float:
-        """Seconds until the cursors should be committed; infinite when they are."""
-        lag = sum(self._folded.values()) - sum(self._committed.values())
-        if lag == 0:
-            return float("inf")
-        if lag >= UNCOMMITTED_ENTRIES:
-            return 0.0
-        return self._last + UNCOMMITTED_SECONDS - self._clock.monotonic()
-
-    async def cursors(self, monitor: MarginMonitor) -> None:
-        await self._commit(Commit(self._standings((), monitor), advances=self._advances()), monitor)
-
-    async def events(
-        self, events: Sequence[MarginEvent], monitor: MarginMonitor, writes: tuple[Write, ...] = ()
-    ) -> None:
-        """The events of one case, in one transaction."""
-        rows: list[tuple[SqlValue, ...]] = []
-        collected = [*self._standings(events, monitor), *writes]
-        records = monitor.portfolio.records
-        for start in range(0, len(events), ACCEPTED_AT_ONCE):
-            portion = events[start : start + ACCEPTED_AT_ONCE]
-            rows += map(row_of, portion)
-            collected += self._accept(portion, records)
-            await trio.lowlevel.checkpoint()
-        append = Append(MARGIN_STREAM, self._epoch, self._head, "margin_events", MARGIN_COLUMNS, rows)
-        await self._commit(Commit(tuple(collected), (append,), self._advances()), monitor)
-        self._head += len(events)
-        self._margin.publish(self._head - len(events) + 1, events)
-        self._dispatcher.ring()
-
-    async def configuration(self, monitor: MarginMonitor) -> None:
-        """Nobody's state changed under the new configuration."""
-        fingerprint = monitor.settings.fingerprint
-        proof = Execute("SELECT fingerprint = $1 FROM risk_configuration", (fingerprint,))
-        writes = (*self._standings((), monitor), Execute(SAVE_CONFIGURATION, (fingerprint,)))
-        await self._commit(Commit(writes, (), self._advances(), proof), monitor)
-
-    def _standings(self, events: Sequence[MarginEvent], monitor: MarginMonitor) -> tuple[Write, ...]:
-        changed = dict.fromkeys(event.account for event in events) | monitor.unsaved
-        return (save_standings(changed, monitor.standings),) if changed else ()
-
-    async def _commit(self, commit: Commit, monitor: MarginMonitor) -> None:
-        await self._store.commit(commit)
-        monitor.unsaved.clear()
-        self._committed = dict(self._folded)
-        self._last = self._clock.monotonic()
-
-    def _advances(self) -> tuple[Advance, ...]:
-        return tuple(
-            Advance(OWNER, stream, self._epoch, self._committed[stream], folded)
-            for stream, folded in self._folded.items()
-            if folded > self._committed[stream]
+    def _blame_start(self, entry: JournalEntry, claim: Claim) -> AbstractContextManager[None]:
+        stream = journal_stream(entry.chain)
+        suspect = Suspect(
+            OWNER, stream, entry.seq, claim.positions[stream], Phase.START.value, type(entry).__name__
         )
+        return self._ward.strikes.blame(suspect)
 
 
 class _Loop:
@@ -239,38 +176,32 @@ class _Loop:
     def __init__(
         self,
         monitor: MarginMonitor,
-        commits: _Commits,
-        sources: Sources,
-        claim: Claim,
-        snapshot: Snapshot,
+        commits: MarginCommits,
+        inputs: Inputs,
+        fingerprint: str | None,
+        orders: Orders,
+        ward: Ward,
         bell: Bell,
         desk: Desk[MarginOf, AccountMargin | None],
         context: ActorContext,
     ) -> None:
         self._monitor = monitor
         self._commits = commits
+        self._inputs = inputs
+        self._held = [held_text(entry) for _, entry in sorted(orders.held.items())]
+        self._ward = ward
         self._bell = bell
         self._desk = desk
         self._context = context
         self._clock = context.clock
-
-        def input_of(topic: Topic[T], fill: Fill[T]) -> Input[T]:
-            subscription = topic.subscribe(OWNER, claim.positions[topic.stream], fill, bell)
-            return Input(topic.stream, subscription, snapshot.heads.get(topic.stream, 0))
-
-        self._prices = input_of(sources.prices, sources.price_fill)
-        self._accounts = input_of(sources.accounts, sources.account_fill)
-        self._journals = {
-            chain: input_of(topic, sources.journal_fills[chain])
-            for chain, topic in sorted(sources.journals.items())
-        }
         self._paces = Paces()
-        self._reconfigured = snapshot.fingerprint != monitor.settings.fingerprint
+        self._reconfigured = fingerprint != monitor.settings.fingerprint
         self._interest_due = self._clock.monotonic() + monitor.settings.interest_seconds
         self._fresh_due = self._clock.monotonic()
 
-    async def run(self) -> None:
-        while True:
+    async def run(self, revision: int) -> None:
+        """Until an operator has settled something that was set aside."""
+        while self._ward.revision(OWNER) == revision:
             await self._context.gate()
             self._tell_age()
             await self._desk.drain(self._answer)
@@ -279,6 +210,8 @@ class _Loop:
                 await self._rest()
             if self._commits.due_in <= 0:
                 await self._commits.cursors(self._monitor)
+        if self._commits.due_in < float("inf"):
+            await self._commits.cursors(self._monitor)
 
     async def _reconfigure(self) -> None:
         """Look at everybody under the new limits, and remember them.
@@ -296,22 +229,20 @@ class _Loop:
 
     async def _step(self) -> bool:
         """Fold the next input; False when there is none."""
-        in_time = self._prices.behind or any(journal.behind for journal in self._journals.values())
-        if self._reconfigured and not in_time and not self._accounts.behind:
+        inputs = self._inputs
+        in_time = inputs.in_time
+        if self._reconfigured and not in_time and not inputs.accounts.behind:
             await self._reconfigure()
-        elif await self._prices.look() and not in_time:
+        elif await inputs.prices.look() and not in_time:
             await self._fold_price()
-        elif await self._accounts.look():
-            change = self._accounts.pop()
-            self._commits.folded(ACCOUNT_STREAM, change.seq)
-            await self._conclude(self._monitor.registration(change.record, self._now))
-        elif waiting := [journal for journal in self._journals.values() if await journal.look()]:
-            earliest = min(waiting, key=lambda journal: journal.next.block.timestamp)
-            if await self._prices.look() and self._prices.next.published_at <= earliest.next.block.timestamp:
+        elif await inputs.accounts.look():
+            await self._fold_account()
+        elif (earliest := await inputs.earliest()) is not None:
+            if await inputs.prices.look() and inputs.prices.next.published_at <= earliest.next.block.timestamp:
                 await self._fold_price()
             else:
                 await self._fold_journal(earliest)
-        elif await self._prices.look():
+        elif await inputs.prices.look():
             await self._fold_price()
         elif (chain := self._paces.level(self._monitor.history, self._clock.monotonic())) is not None:
             self._commits.folded(journal_stream(chain), self._monitor.portfolio.chains[chain].seq)
@@ -324,21 +255,36 @@ class _Loop:
         return True
 
     async def _fold_price(self) -> None:
-        price = self._prices.pop()
+        price = self._inputs.prices.pop()
         self._commits.folded(PRICE_STREAM, price.seq)
-        await self._conclude(self._monitor.price(price))
+        if price.seq not in self._inputs.prices.skipped:
+            with self._blame(PRICE_STREAM, price.seq, price.seq - 1, price):
+                await self._conclude(self._monitor.price(price))
+
+    async def _fold_account(self) -> None:
+        change = self._inputs.accounts.pop()
+        self._commits.folded(ACCOUNT_STREAM, change.seq)
+        if change.seq not in self._inputs.accounts.skipped:
+            with self._blame(ACCOUNT_STREAM, change.seq, change.seq - 1, change):
+                await self._conclude(self._monitor.registration(change.record, self._now))
 
     async def _fold_journal(self, journal: Input[JournalEntry]) -> None:
         """The next entry, or the whole of a reorg: the cursor never rests between its entries, nor on an entry
         that is history and not judged yet."""
+        resting = journal.next_seq - 1
         settled = False
         while not settled and await journal.look():
             entry = journal.pop()
             settled = entry.settles
-            case = self._monitor.entry(entry, self._now)
-            if case is not None:
-                self._commits.folded(journal.stream, entry.seq)
-                await self._conclude(case)
+            with self._blame(journal.stream, entry.seq, resting, entry):
+                case = self._monitor.entry(entry, self._now)
+                if case is not None:
+                    self._commits.folded(journal.stream, entry.seq)
+                    await self._conclude(case)
+
+    def _blame(self, stream: str, seq: int, resting: int, entry: object) -> AbstractContextManager[None]:
+        suspect = Suspect(OWNER, stream, seq, resting, Phase.FOLD.value, type(entry).__name__)
+        return self._ward.strikes.blame(suspect, INNOCENT)
 
     async def _conclude(self, case: Case) -> None:
         events = await self._decided(case)
@@ -356,7 +302,7 @@ class _Loop:
         return report(self._monitor, request.account, self._now)
 
     def _judge_health(self) -> None:
-        troubles = []
+        troubles = list(self._held)
         if unvalued := self._monitor.portfolio.unvalued():
             what = ", ".join(names(unvalued))
             troubles.append(f"accounts hold what has no price or no parameters: {what}")
@@ -375,8 +321,7 @@ class _Loop:
         now = self._clock.monotonic()
         if now >= self._fresh_due:
             self._fresh_due = now + TELL_SECONDS
-            ages = [self._prices.age, self._accounts.age, *(each.age for each in self._journals.values())]
-            self._context.fresh(self._clock.now() - max(ages))
+            self._context.fresh(self._clock.now() - max(self._inputs.ages()))
 
     async def _rest(self) -> None:
         until_interest = self._interest_due - self._clock.monotonic()

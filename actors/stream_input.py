@@ -16,17 +16,28 @@ TAKEN = 256
 class Input(Generic[T]):
     """Trio side."""
 
-    def __init__(self, stream: str, subscription: Subscription[T], head: int) -> None:
-        """`head`: of the stream at the start of this life."""
+    def __init__(
+        self,
+        stream: str,
+        subscription: Subscription[T],
+        head: int,
+        resting: int | None = None,
+        skipped: frozenset[int] = frozenset(),
+    ) -> None:
+        """`head`: of the stream at the start of this life. A stream that is held has no entry after `resting`.
+        `skipped`: entries that are not for folding."""
         self.stream = stream
+        self.skipped = skipped
         self._subscription = subscription
         self._taken: deque[T] = deque()
-        self._behind = head - subscription.position
+        self._resting = resting
+        self._popped = subscription.position
+        self._head = head if resting is None else min(head, resting)
 
     @property
     def behind(self) -> bool:
-        """Whether it has yet to reach the head that its stream had at the start."""
-        return self._behind > 0
+        """Whether it has yet to reach the head that its stream had at the start, or the place at which it is held."""
+        return self._popped < self._head
 
     @property
     def age(self) -> float:
@@ -35,6 +46,8 @@ class Input(Generic[T]):
 
     async def look(self) -> bool:
         """Whether there is a next entry. A checkpoint when the topic is asked; cancelled, nothing is lost."""
+        if self._resting is not None and self._popped >= self._resting:
+            return False
         if not self._taken and self._subscription.ready:
             self._taken.extend(await self._subscription.take(TAKEN))
         return bool(self._taken)
@@ -44,6 +57,11 @@ class Input(Generic[T]):
         """After a `look` that was true."""
         return self._taken[0]
 
+    @property
+    def next_seq(self) -> int:
+        """Its number."""
+        return self._popped + 1
+
     def pop(self) -> T:
-        self._behind -= 1
+        self._popped += 1
         return self._taken.popleft()

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener, ListenerStatistics
 from actors.oracle_poller import OraclePoller
+from actors.quarantine_keeper import QuarantineKeeper
 from actors.retention_keeper import RetentionKeeper
 from fusion_daemon.alerting.retry import DeliveryState, Verdict
 from fusion_daemon.composition import House
+from fusion_daemon.domain.margin import MARGIN_STREAM
 from fusion_daemon.http.metrics import AnyFamily, Sample, counter, gauge
 
 _LISTENER_COUNTERS: Sequence[tuple[str, str, Callable[[ListenerStatistics], float]]] = (
@@ -178,4 +180,27 @@ def retention_families(house: House) -> Iterable[AnyFamily]:
     )
     yield gauge(
         "fusion_retention_held", "1 while nothing is dropped because the wall clock jumped.", [Sample(seen.held)]
+    )
+
+
+def quarantine_families(house: House) -> Iterable[AnyFamily]:
+    keeper = house.alive.get("quarantine_keeper")
+    held = keeper.statistics().held if isinstance(keeper, QuarantineKeeper) else {}
+    consumed = (topic.stream for topic in house.topics if topic.stream != MARGIN_STREAM)
+    sources = {house.requests.name, *consumed, *held}
+    yield gauge(
+        "fusion_quarantined",
+        "Messages that killed their handler twice and wait for an operator, by mailbox or stream.",
+        [Sample(held.get(source, 0), (source,)) for source in sorted(sources)],
+        ("source",),
+    )
+    yield gauge(
+        "fusion_quarantine_unwritten",
+        "Of what was set aside, how many are not in the database yet.",
+        [Sample(len(house.ward.unwritten))],
+    )
+    yield counter(
+        "fusion_quarantine_lost_total",
+        "Messages that were to be set aside while there was no room: the database had been away.",
+        [Sample(house.ward.lost)],
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from fusion_daemon.cli_db import ConfigOption, JsonOption, data_commands
+from fusion_daemon.cli_deadletters import dead_letter_commands
 from fusion_daemon.cli_operation import operation_commands
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ def _loaded(path: Path | None) -> Iterator[Config]:
 
 operation_commands(app, _loaded)
 app.add_typer(data_commands(_loaded), name="db")
+app.add_typer(dead_letter_commands(_loaded), name="deadletters")
 
 
 def _load(path: Path | None, redactor: Redactor) -> Config:

@@ -14,8 +14,10 @@ from typing import Protocol, runtime_checkable
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener
 from actors.oracle_poller import OraclePoller
+from actors.quarantine_keeper import QuarantineKeeper, Ward
 from actors.retention_keeper import RetentionKeeper
-from actors.risk_calculator import MarginOf, MarginRequests, RiskCalculator, Sources
+from actors.risk_calculator import MarginOf, MarginRequests, RiskCalculator
+from actors.risk_inputs import Sources
 from fusion_daemon.accounts.registry import PostgresRegistryStore, Registry
 from fusion_daemon.accounts.repository import fill_changes
 from fusion_daemon.accounts.routes import AuditRows
@@ -38,6 +40,7 @@ from fusion_daemon.feeds import ChainCalls
 from fusion_daemon.http import Routes
 from fusion_daemon.oracle.repository import prices_after
 from fusion_daemon.oracle.routes import routes as price_routes
+from fusion_daemon.quarantine.routes import routes as dead_letter_routes
 from fusion_daemon.risk.report import AccountMargin
 from fusion_daemon.risk.routes import routes as margin_routes
 from fusion_daemon.runtime import (
@@ -45,6 +48,7 @@ from fusion_daemon.runtime import (
     Bell,
     ChildSpec,
     Clock,
+    Codec,
     DeadLetters,
     Mailbox,
     MailboxStatistics,
@@ -67,9 +71,16 @@ TOPIC_CAPACITY = 4_096
 MARGIN_REQUESTS = 64
 ASK_SECONDS = 5.0
 BEAT_LIMIT = 30.0
-DATA_LIMITS = {"alerting": 60.0, "risk": 30.0, "chain": 120.0, "oracle": 60.0, "retention": 1_800.0}
-"""Seconds: how old what an actor knows may be. A delivery that is due, an entry that is not folded, the last block, the
-last good reading of an asset, the last look at what may be dropped."""
+DATA_LIMITS = {
+    "quarantine": 60.0,
+    "alerting": 60.0,
+    "risk": 30.0,
+    "chain": 120.0,
+    "oracle": 60.0,
+    "retention": 1_800.0,
+}
+"""Seconds: how old what an actor knows may be. The last look at what is set aside, a delivery that is due, an entry
+that is not folded, the last block, the last good reading of an asset, the last look at what may be dropped."""
 
 
 AnyTopic = Topic[Price] | Topic[AccountChange] | Topic[JournalEntry] | Topic[MarginEvent]
@@ -90,6 +101,7 @@ class House:
     topics: tuple[AnyTopic, ...]
     requests: MarginRequests
     dead_letters: DeadLetters
+    ward: Ward
     registry: Registry
     audit: AuditRows
     routes: Routes
@@ -118,8 +130,10 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
     accounts = Topic[AccountChange](ACCOUNT_STREAM, TOPIC_CAPACITY, clock)
     margin = Topic[MarginEvent](MARGIN_STREAM, TOPIC_CAPACITY, clock)
     journals = {each.chain: Topic[JournalEntry](journal_stream(each.chain), TOPIC_CAPACITY, clock) for each in chains}
-    dead_letters = DeadLetters(clock)
-    requests: MarginRequests = Mailbox("margin_requests", MARGIN_REQUESTS, Overflow.FAIL, dead_letters)
+    ward = Ward(clock)
+    dead_letters = DeadLetters(clock, ward)
+    codec = Codec(_encoded, _decoded)
+    requests: MarginRequests = Mailbox("margin_requests", MARGIN_REQUESTS, Overflow.FAIL, dead_letters, codec)
     table = load_event_table()
     sources = _sources(store, table, prices, accounts, journals)
     registry = Registry(PostgresRegistryStore(store), accounts)
@@ -131,7 +145,7 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
 
     def calculator() -> Actor:
         accept = _acceptance(alerting, clock)
-        return RiskCalculator(store, risk_settings(config), sources, margin, bell, requests, accept)
+        return RiskCalculator(store, risk_settings(config), sources, margin, bell, requests, accept, ward)
 
     def listener(settings: ChainSettings) -> Actor:
         return ChainListener(settings, aio, store, journals[settings.chain], table)
@@ -142,7 +156,11 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
     def keeper() -> Actor:
         return RetentionKeeper(retention_settings(config), store)
 
+    def warder() -> Actor:
+        return QuarantineKeeper(ward, store)
+
     branches = [
+        ChildSpec("quarantine", _branch(alive, "quarantine_keeper", warder, DATA_LIMITS["quarantine"])),
         ChildSpec("alerting", _branch(alive, "alert_dispatcher", dispatcher, DATA_LIMITS["alerting"])),
         ChildSpec("risk", _branch(alive, "risk_calculator", calculator, DATA_LIMITS["risk"])),
         *(_chain_branch(alive, each, listener) for each in chains),
@@ -155,10 +173,11 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
         *price_routes(store),
         *alert_routes(store),
         *chain_routes(aio, store, {each.chain: each.name for each in chains}),
+        *dead_letter_routes(store, aio, dead_letters.statistics, {requests.name: requests.replay}, ward.settled),
     ]
     topics: list[AnyTopic] = [prices, accounts, margin, *journals.values()]
     tree = SupervisorSpec(tuple(branches))
-    return House(tree, tuple(topics), requests, dead_letters, registry, audit, routes, alive)
+    return House(tree, tuple(topics), requests, dead_letters, ward, registry, audit, routes, alive)
 
 
 def _branch(
@@ -224,6 +243,14 @@ def _optional(secret: SecretFiles) -> Callable[[str], str | None]:
             return None
 
     return find
+
+
+def _encoded(message: MarginOf) -> bytes:
+    return message.account.encode()
+
+
+def _decoded(payload: bytes) -> MarginOf:
+    return MarginOf(AccountId(payload.decode()))
 
 
 def _asking(aio: Aio, requests: MarginRequests) -> Callable[[AccountId], Awaitable[AccountMargin | None]]:

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from fusion_daemon import __version__
-from fusion_daemon.actor_metrics import alerting_families, chain_families, oracle_families, retention_families
+from fusion_daemon.actor_metrics import (
+    alerting_families,
+    chain_families,
+    oracle_families,
+    quarantine_families,
+    retention_families,
+)
 from fusion_daemon.aio import BUCKETS, Aio
 from fusion_daemon.composition import House
 from fusion_daemon.http.metrics import (
@@ -50,6 +56,7 @@ def add_house_sources(metrics: Metrics, house: House, tree: Supervisor, judge: J
     metrics.add("oracle", lambda: oracle_families(house))
     metrics.add("alerting", lambda: alerting_families(house))
     metrics.add("retention", lambda: retention_families(house))
+    metrics.add("quarantine", lambda: quarantine_families(house))
 
 
 def _build() -> Iterable[AnyFamily]:

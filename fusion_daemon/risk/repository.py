@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fusion_daemon.accounts.records import record_from_json
+from fusion_daemon.domain.account import ACCOUNT_STREAM
 from fusion_daemon.domain.identifiers import AccountId, Address, AssetId, ChainId
 from fusion_daemon.domain.journal import (
     AssetParameters,
@@ -17,7 +18,7 @@ from fusion_daemon.domain.journal import (
     journal_stream,
 )
 from fusion_daemon.domain.margin import ChainInput, MarginEvent, MarginState
-from fusion_daemon.domain.price import Price, PriceStatus
+from fusion_daemon.domain.price import PRICE_STREAM, Price, PriceStatus
 from fusion_daemon.risk.episodes import Standing
 from fusion_daemon.risk.records import MarginRow, event_of, places_of
 from fusion_daemon.risk.snapshot import Position, RegisterValue, Snapshot
@@ -26,6 +27,7 @@ from fusion_daemon.store import Reader, Row
 EntriesAfter = Callable[[Reader, ChainId, int, int], Awaitable[Sequence[JournalEntry]]]
 """The chain room's loader: (reader, chain, after, limit), as the topic's fill uses it."""
 
+NOTHING_SKIPPED: Mapping[str, Collection[int]] = {}
 _BACKLOG_BATCH = 5_000
 _KEPT_BLOCKS = 1_024
 """History kept below a tip whose finality is unknown."""
@@ -36,15 +38,22 @@ async def load_snapshot(
     assets: Sequence[AssetId],
     price_cursor: int,
     account_cursor: int,
-    journal_cursors: Mapping[ChainId, int],
+    journal_cursors: Mapping[ChainId, int | None],
     entries_after: EntriesAfter,
+    skipped: Mapping[str, Collection[int]] = NOTHING_SKIPPED,
 ) -> Snapshot:
     """Everything in one repeatable-read transaction; its cost grows with the backlog.
 
-    A chain of which nothing was folded yet is left out: it starts empty, however long its journal is.
+    A chain of which nothing was folded yet is left out: it starts empty, however long its journal is. A chain
+    without a cursor is shown as it stands at its journal's head. `skipped`: entries of the prices and of the
+    accounts that are as if they had never been, by stream.
     """
     heads = {row.text("name"): row.integer("head") for row in await reader.fetch(_HEADS)}
-    folded = {chain: cursor for chain, cursor in journal_cursors.items() if cursor > 0}
+    cursors = {
+        chain: heads[journal_stream(chain)] if cursor is None else cursor for chain, cursor in journal_cursors.items()
+    }
+    folded = {chain: cursor for chain, cursor in cursors.items() if cursor > 0}
+    no_prices, no_accounts = (sorted(skipped.get(stream, ())) for stream in (PRICE_STREAM, ACCOUNT_STREAM))
     backlog = {
         chain: await _backlog(reader, chain, cursor, heads[journal_stream(chain)], entries_after)
         for chain, cursor in folded.items()
@@ -55,15 +64,25 @@ async def load_snapshot(
         registers=[each for chain in folded for each in await _registers(reader, chain, backlog[chain])],
         backlog=backlog,
         places=[await _place(reader, chain, cursor) for chain, cursor in folded.items()],
-        prices=[_price(row) for row in await reader.fetch(_PRICES, assets, price_cursor)],
+        prices=[_price(row) for row in await reader.fetch(_PRICES, assets, price_cursor, no_prices)],
         price_seq=price_cursor,
         records=[
-            record_from_json(row.json("record")) for row in await reader.fetch(_RECORDS, account_cursor)
+            record_from_json(row.json("record"))
+            for row in await reader.fetch(_RECORDS, account_cursor, no_accounts)
         ],
         standings=dict([_standing(row) for row in await reader.fetch("SELECT * FROM margin_states")]),
         heads=heads,
         fingerprint=None if configuration is None else configuration.text("fingerprint"),
     )
+
+
+async def end_of_reorg(reader: Reader, chain: ChainId, seq: int) -> int:
+    """The first entry from `seq` on after which a chain's state was the chain's: that entry itself, or the last one
+    of the reorg that it is part of."""
+    row = await reader.fetch_one(
+        "SELECT seq FROM chain_journal WHERE chain_id = $1 AND seq >= $2 AND settles ORDER BY seq LIMIT 1", chain, seq
+    )
+    return seq if row is None else row.integer("seq")
 
 
 async def margin_events_after(reader: Reader, after: int, limit: int) -> Sequence[MarginEvent]:
@@ -97,12 +116,13 @@ ORDER BY chain_id, owner, vault, token, side
 _PRICES = """
 SELECT last.* FROM unnest($1::text[]) AS wanted (asset) CROSS JOIN LATERAL (
     SELECT seq, asset, usd, usd_low, usd_high, status, observed_at, published_at
-    FROM prices WHERE prices.asset = wanted.asset AND seq <= $2 ORDER BY seq DESC LIMIT 1
+    FROM prices WHERE prices.asset = wanted.asset AND seq <= $2 AND seq <> ALL ($3::bigint[]) ORDER BY seq DESC LIMIT 1
 ) AS last ORDER BY last.seq
 """
 
 _RECORDS = """
-SELECT DISTINCT ON (account) record FROM account_changes WHERE seq <= $1 ORDER BY account, seq DESC
+SELECT DISTINCT ON (account) record FROM account_changes WHERE seq <= $1 AND seq <> ALL ($2::bigint[])
+ORDER BY account, seq DESC
 """
 
 # Below $2 no reorg reaches, so of older values only the last one of each register matters.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from fusion_daemon.domain.account import AccountRecord
@@ -43,7 +44,7 @@ class Snapshot:
     backlog: Mapping[ChainId, Sequence[JournalEntry]]
     """Entries after each chain's cursor up to its head, where the cursor is above 0."""
     places: Sequence[ChainInput]
-    """Where each chain stands at its cursor."""
+    """Where each chain stands at its cursor; at its head where it has no backlog."""
     prices: Sequence[Price]
     """The last of each asset up to the cursor."""
     price_seq: int
@@ -57,8 +58,16 @@ class Snapshot:
     """Of the configuration last evaluated under; None: never evaluated."""
 
 
-def restore(snapshot: Snapshot, portfolio: Portfolio) -> Iterator[None]:
-    """Fill an empty portfolio so that it stands exactly at the cursors.
+Blame = Callable[[JournalEntry], AbstractContextManager[None]]
+
+
+def _nobody(_entry: JournalEntry) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def restore(snapshot: Snapshot, portfolio: Portfolio, blame: Blame = _nobody) -> Iterator[None]:
+    """Fill an empty portfolio so that it stands exactly at the cursors. What is raised over an entry of the backlog
+    is raised within its `blame`.
 
     INVARIANT: afterwards it equals one that folded every entry from 1 up to the cursors. Positions and
     registers come as of the journals' heads; unwinding takes the backlog back out of them.
@@ -84,7 +93,8 @@ def restore(snapshot: Snapshot, portfolio: Portfolio) -> Iterator[None]:
             yield
     for entries in snapshot.backlog.values():
         for entry in reversed(entries):
-            portfolio.unwind((entry,))
+            with blame(entry):
+                portfolio.unwind((entry,))
             yield
     for place in snapshot.places:
         portfolio.chains[place.chain] = place

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fusion_daemon.runtime.actor import Actor, ActorContext, Ignore
 from fusion_daemon.runtime.branch import Outline, SupervisorStatistics
 from fusion_daemon.runtime.clock import Clock, ManualClock, SystemClock, TrioClock
+from fusion_daemon.runtime.codec import Codec
 from fusion_daemon.runtime.dead_letters import (
     DeadLetter,
     DeadLetters,
@@ -45,12 +46,14 @@ from fusion_daemon.runtime.letter import (
     MailboxFull,
     MessageDropped,
     TargetDied,
+    Undecodable,
 )
 from fusion_daemon.runtime.life import Departure, StopReport, Zombie
 from fusion_daemon.runtime.mailbox import Desk, Handler, Mailbox
 from fusion_daemon.runtime.policy import Block, Conflate, Overflow, Policy, Priority
 from fusion_daemon.runtime.restart import AutoShutdown, Backoff, Intensity, Restart, Strategy
 from fusion_daemon.runtime.spec import ChildSpec, SupervisorSpec
+from fusion_daemon.runtime.strikes import Condemned, Strikes, Suspect
 from fusion_daemon.runtime.supervisor import Supervisor
 from fusion_daemon.runtime.systemd import Notifier, NotifierStatistics, feed_watchdog
 from fusion_daemon.runtime.topic import (
@@ -78,6 +81,8 @@ __all__ = [
     "Block",
     "ChildSpec",
     "Clock",
+    "Codec",
+    "Condemned",
     "Conflate",
     "DeadLetter",
     "DeadLetterStatistics",
@@ -118,12 +123,14 @@ __all__ = [
     "StartTimeout",
     "StopReport",
     "Strategy",
+    "Strikes",
     "Subscription",
     "SubscriptionStatistics",
     "SupervisionError",
     "Supervisor",
     "SupervisorSpec",
     "SupervisorStatistics",
+    "Suspect",
     "SystemClock",
     "TargetDied",
     "Topic",
@@ -134,6 +141,7 @@ __all__ = [
     "TraceKind",
     "TrioClock",
     "Truth",
+    "Undecodable",
     "UnknownActor",
     "Zombie",
     "feed_watchdog",

@@ -92,6 +92,11 @@ class Quarantine(Protocol):
         ...
 
 
+def traceback_of(error: BaseException) -> str:
+    """As it is kept: at most LONGEST_TRACEBACK characters."""
+    return "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+
+
 class DeadLetters:
     """One office for all mailboxes of a process. Trio side, except `statistics`: any thread.
 
@@ -117,9 +122,8 @@ class DeadLetters:
         """Record it, and hand it to the quarantine. Never waits."""
         self.record(mailbox, message, Reason.QUARANTINED)
         if self._quarantine is not None:
-            text = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
             name = type(message).__name__
-            self._quarantine.set_aside(Poison(mailbox, name, payload, text, self._clock.now()))
+            self._quarantine.set_aside(Poison(mailbox, name, payload, traceback_of(error), self._clock.now()))
 
     def statistics(self) -> DeadLetterStatistics:
         latest = [letter for kept in self._latest.values() for letter in tuple(kept)]

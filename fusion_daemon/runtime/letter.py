@@ -41,6 +41,10 @@ class AskTimeout(DeliveryFailed):
     """No reply by the deadline; the target may have acted, or may yet."""
 
 
+class Undecodable(DeliveryFailed):
+    """A payload from the quarantine is no message of this mailbox: the target does not act on it."""
+
+
 class Deposed(Exception):
     """This life serves the mailbox no more."""
 

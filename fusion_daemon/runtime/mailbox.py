@@ -22,6 +22,7 @@ from typing import Generic, NoReturn, TypeVar
 
 import trio
 
+from fusion_daemon.runtime.codec import Codec
 from fusion_daemon.runtime.dead_letters import DeadLetters, Reason
 from fusion_daemon.runtime.inbox import Inbox, Queue
 from fusion_daemon.runtime.ledger import Ledger, MailboxStatistics
@@ -36,6 +37,7 @@ from fusion_daemon.runtime.letter import (
     MailboxFull,
     MessageDropped,
     TargetDied,
+    Undecodable,
     guilty,
 )
 from fusion_daemon.runtime.policy import Block, Conflate, Overflow, Policy, Priority
@@ -88,7 +90,7 @@ class Mailbox(Generic[Message, Reply]):
     """Room for `capacity` messages of the work, and URGENT_CAPACITY of each urgent kind. Trio side throughout, except
     `statistics`: any thread.
 
-    `encode` makes the bytes that are kept of a message which killed its handler twice.
+    Without a `codec` nothing is kept of a message that killed its handler twice but its type.
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class Mailbox(Generic[Message, Reply]):
         capacity: int,
         policy: Policy[Message],
         dead_letters: DeadLetters,
-        encode: Callable[[Message], bytes] | None = None,
+        codec: Codec[Message] | None = None,
     ) -> None:
         if capacity < 1:
             raise ValueError(f"mailbox {name!r} needs room for a message, not {capacity}")
@@ -105,7 +107,7 @@ class Mailbox(Generic[Message, Reply]):
         self._capacity = capacity
         self._policy = policy
         self._ledger = Ledger(name, dead_letters)
-        self._encode = encode
+        self._codec = codec
         self._inbox = Inbox[Message, Reply](policy.key if isinstance(policy, Conflate) else None)
         self._work = self._inbox.work
         self._waiting: OrderedDict[Letter[Message, Reply], Door] = OrderedDict()
@@ -158,6 +160,16 @@ class Mailbox(Generic[Message, Reply]):
         finally:
             self._withdraw(letter, asker)
         raise AskTimeout(self.name, f"no reply within {timeout:g} s")
+
+    async def replay(self, payload: bytes) -> None:
+        """Tell once more what was set aside. As `tell`; raises `Undecodable` too."""
+        if self._codec is None:
+            raise Undecodable(self.name, "it keeps no payloads")
+        try:
+            message = self._codec.decode(payload)
+        except ValueError as error:
+            raise Undecodable(self.name, f"the payload is none of its messages ({error})") from error
+        await self.tell(message)
 
     @contextmanager
     def attended(self, bell: Bell) -> Iterator[Desk[Message, Reply]]:
@@ -356,7 +368,8 @@ class Mailbox(Generic[Message, Reply]):
             return
         letter.deaths += guilty(error)
         if letter.deaths >= DEATHS:
-            self._ledger.set_aside(letter.message, self._encoded(letter.message), error)
+            payload = None if self._codec is None else self._codec.kept(letter.message)
+            self._ledger.set_aside(letter.message, payload, error)
         elif self._closed:
             self._die(letter, Reason.CLOSED, None)
         else:
@@ -369,14 +382,6 @@ class Mailbox(Generic[Message, Reply]):
             return
         self._inbox.put_back(letter)
         self._ledger.redelivered += 1
-
-    def _encoded(self, message: Message) -> bytes | None:
-        if self._encode is None:
-            return None
-        try:
-            return self._encode(message)
-        except Exception:  # noqa: BLE001 - it is kept without its payload, and the handler's error is the news
-            return None
 
     # Ending otherwise
 

@@ -19,7 +19,14 @@ from tests.integration.cli.test_cli_standby import fetch
 from tests.looking import until
 
 LISTENER = f"chain_listener:{CHAIN}"
-ACTORS = ["alert_dispatcher", "risk_calculator", LISTENER, "oracle_poller", "retention_keeper"]
+ACTORS = [
+    "quarantine_keeper",
+    "alert_dispatcher",
+    "risk_calculator",
+    LISTENER,
+    "oracle_poller",
+    "retention_keeper",
+]
 
 
 @pytest.fixture
@@ -60,7 +67,7 @@ def test_what_an_operator_sees(config: Path) -> None:
 
     tree = told(config, "tree").splitlines()
     assert tree[0] == "root  one_for_one, 0 of 5 restarts in 60 s"
-    assert tree[1].startswith("├── alerting  running since ")
+    assert tree[1].startswith("├── quarantine  running since ")
     assert tree[2].startswith("│   └── alert_dispatcher  ")
     assert tree[-1].startswith("    └── retention_keeper  ")
     root = parsed(config, "tree")

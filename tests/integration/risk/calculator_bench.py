@@ -10,7 +10,9 @@ from typing import TypeVar
 import trio
 from typing_extensions import TypeVarTuple, Unpack
 
-from actors.risk_calculator import MarginOf, RiskCalculator, Sources
+from actors.quarantine_keeper import Ward
+from actors.risk_calculator import MarginOf, RiskCalculator
+from actors.risk_inputs import Sources
 from fusion_daemon.accounts.records import record_json
 from fusion_daemon.alerting.acceptance import accept_margin_events
 from fusion_daemon.alerting.settings import Receiver
@@ -86,6 +88,7 @@ class Bench:
     requests: Mailbox[MarginOf, AccountMargin | None] = field(
         default_factory=lambda: Mailbox("margin", 8, Overflow.FAIL, DeadLetters(ManualClock()))
     )
+    ward: Ward = field(default_factory=lambda: Ward(ManualClock()))
     _epochs: dict[str, int] = field(default_factory=dict)
     _stored: dict[str, int] = field(default_factory=dict)
 
@@ -202,6 +205,7 @@ class Bench:
             self.dispatcher,
             self.requests,
             accept,  # type: ignore[arg-type]
+            self.ward,
         )
 
     async def live(

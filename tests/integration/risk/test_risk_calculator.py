@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 import trio
 
-import actors.risk_calculator as calculator_module
+import actors.margin_commits as commits_module
 from fusion_daemon.domain.account import AccountRecord
 from fusion_daemon.domain.identifiers import AccountId
 from fusion_daemon.domain.margin import Cause, MarginKind, MarginState
@@ -145,7 +145,7 @@ async def wipe(store: Store) -> None:
 async def test_a_kill_after_any_commit_changes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule: cursors and effects commit together, so a life that ends after any of its commits, before it
     could publish, is continued by the next one to the very same events, standings, alerts and deliveries."""
-    monkeypatch.setattr(calculator_module, "UNCOMMITTED_ENTRIES", 1)
+    monkeypatch.setattr(commits_module, "UNCOMMITTED_ENTRIES", 1)
     commits, _ = await play(Bench(store), None)
     expected = await outcome(store)
     assert len(expected[0]) >= 15

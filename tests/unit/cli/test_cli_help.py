@@ -28,14 +28,14 @@ def test_help_imports_nothing_heavy() -> None:
     assert "HEAVY []" in done.stdout
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["demo", "--help"], ["db", "--help"]])
+@pytest.mark.parametrize("words", [[], ["run"], ["demo"], ["db"], ["deadletters"]])
 def test_help_costs_less_than_the_limit(words: list[str]) -> None:
     # The least of three: the first may have to write bytecode.
     spent = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         subprocess.run(
-            [sys.executable, "-m", "fusion_daemon", *words],
+            [sys.executable, "-m", "fusion_daemon", *words, "--help"],
             check=True,
             stdout=subprocess.DEVNULL,
             timeout=30,

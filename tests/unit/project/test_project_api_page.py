@@ -27,7 +27,7 @@ from tools.metrics_page import unstarted_house
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/api.md").read_text()
 ROW = re.compile(r"^\| `(GET|POST) (/\S*)` \| (\w+) \|", re.MULTILINE)
-CURL = re.compile(r"^curl .*?\$API(/[\w/.-]+)", re.MULTILINE)
+CURL = re.compile(r"^curl .*?\$API(/[\w/.<>-]+)", re.MULTILINE)
 BODIES = {
     "/v1/accounts": AccountForm,
     "/v1/accounts/{id}/addresses": AddressForm,

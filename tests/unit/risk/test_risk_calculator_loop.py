@@ -9,12 +9,16 @@ import pytest
 import trio
 import trio.testing
 
-from actors.risk_calculator import TELL_SECONDS, UNCOMMITTED_SECONDS, MarginOf, RiskCalculator, Sources
+from actors.margin_commits import UNCOMMITTED_SECONDS
+from actors.quarantine_keeper import Ward
+from actors.risk_calculator import TELL_SECONDS, MarginOf, RiskCalculator
+from actors.risk_inputs import Sources
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange
 from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.domain.journal import JournalEntry, Side, journal_stream
 from fusion_daemon.domain.margin import MARGIN_STREAM, Cause, ChainInput, MarginEvent
 from fusion_daemon.domain.price import PRICE_STREAM, Price
+from fusion_daemon.quarantine.repository import settled_entries
 from fusion_daemon.risk.history import STEADY_SECONDS
 from fusion_daemon.risk.margin import RAY
 from fusion_daemon.risk.report import AccountMargin
@@ -80,9 +84,9 @@ class FakeStore(Store):
         positions = dict.fromkeys(consumes, 0) | dict(self._positions)
         return Claim(owner, 1, dict.fromkeys(produces, 0), positions)
 
-    async def read(self, query: object, *args: object, timeout: float = 30.0) -> Snapshot:  # type: ignore[override]
+    async def read(self, query: object, *args: object, timeout: float = 30.0) -> object:  # type: ignore[override]
         await trio.lowlevel.checkpoint()
-        return self._snapshot
+        return [] if query is settled_entries else self._snapshot
 
 
 @dataclass
@@ -98,6 +102,7 @@ class Stage:
     )
     chain: JournalWriter = field(default_factory=JournalWriter)
     told: list[MarginEvent] = field(default_factory=list)
+    ward: Ward = field(default_factory=lambda: Ward(ManualClock()))
 
     async def run(self, task_status: trio.TaskStatus[ActorContext]) -> None:
         async def nothing(_after: int, _limit: int) -> Sequence[object]:
@@ -126,7 +131,9 @@ class Stage:
         context = ActorContext(
             "risk_calculator", TrioClock(GENESIS + 100.0), on_started=lambda: task_status.started(context)
         )
-        calculator = RiskCalculator(self.store, self.settings, sources, self.margin, Bell(), self.requests, accept)
+        calculator = RiskCalculator(
+            self.store, self.settings, sources, self.margin, Bell(), self.requests, accept, self.ward
+        )
         await calculator.run(context)
 
     def lend(self, scaled: int, rate: int = 0) -> None:

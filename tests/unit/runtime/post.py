@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable
 import trio
 
 from fusion_daemon.runtime import (
+    Codec,
     DeadLetters,
     DeliveryFailed,
     Deposed,
@@ -45,12 +46,12 @@ class Post:
         self,
         policy: Policy[int],
         capacity: int = 4,
-        encode: Callable[[int], bytes] | None = None,
+        codec: Codec[int] | None = None,
     ) -> None:
         self.clock = ManualClock(1_000.0)
         self.isolation = Isolation()
         self.office = DeadLetters(self.clock, self.isolation)
-        self.box = Mailbox[int, str]("margin", capacity, policy, self.office, encode)
+        self.box = Mailbox[int, str]("margin", capacity, policy, self.office, codec)
 
     def why(self) -> dict[Reason, int]:
         """How many dead letters, by reason."""

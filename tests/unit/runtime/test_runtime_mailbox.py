@@ -12,6 +12,7 @@ from fusion_daemon.runtime import (
     AskTimeout,
     Bell,
     Block,
+    Codec,
     Conflate,
     Deposed,
     Desk,
@@ -22,6 +23,7 @@ from fusion_daemon.runtime import (
     Priority,
     Reason,
     TargetDied,
+    Undecodable,
 )
 from fusion_daemon.runtime.mailbox import FAIR_MESSAGES, FAIR_TELLS, URGENT_CAPACITY
 from tests.unit.runtime.post import Boom, Post, Sender, Server, last_digit
@@ -448,7 +450,7 @@ async def test_a_server_with_slow_messages_gives_way_sooner(mock_clock: MockCloc
 
 
 async def test_a_message_that_kills_its_handler_comes_back_once(autojump_clock: MockClock) -> None:
-    post = Post(Overflow.FAIL, encode=lambda message: b"%d" % message)
+    post = Post(Overflow.FAIL, codec=Codec(lambda message: b"%d" % message, int))
     await told(post, 1, 2)
     async with trio.open_nursery() as nursery:
         for life in (1, 2):
@@ -467,11 +469,27 @@ async def test_a_message_that_kills_its_handler_comes_back_once(autojump_clock: 
     assert await drained(post) == [2]
 
 
+async def test_what_was_set_aside_can_be_told_once_more(autojump_clock: MockClock) -> None:
+    post = Post(Overflow.FAIL, codec=Codec(lambda message: b"%d" % message, int))
+    await dies_of(post, 7, deaths=2)
+    (poison,) = post.isolation.kept
+    assert poison.payload is not None
+    await post.box.replay(poison.payload)
+    assert await drained(post) == [7]
+
+
+async def test_a_payload_that_is_no_message_is_refused(autojump_clock: MockClock) -> None:
+    for post in (Post(Overflow.FAIL), Post(Overflow.FAIL, codec=Codec(lambda message: b"%d" % message, int))):
+        with pytest.raises(Undecodable):
+            await post.box.replay(b"seven")
+        assert post.box.statistics().queued == 0
+
+
 async def test_an_encoder_that_fails_costs_the_payload_only(autojump_clock: MockClock) -> None:
     def encode(message: int) -> bytes:
         raise TypeError("no bytes for this one")
 
-    post = Post(Overflow.FAIL, encode=encode)
+    post = Post(Overflow.FAIL, codec=Codec(encode, int))
     await dies_of(post, 1, deaths=2)
     (poison,) = post.isolation.kept
     assert poison.payload is None
