@@ -49,6 +49,8 @@ from fusion_daemon.store import (
 )
 
 SNAPSHOT_SECONDS = 600.0
+TELL_SECONDS = 1.0
+"""How often at most the age of its data is told."""
 INNOCENT = (StoreUnavailable, StoreRefused, Fenced, WriteConflict, AioError)
 """What ends a life while it folds an entry, and is not the entry's fault."""
 
@@ -315,9 +317,10 @@ class _Loop:
             self._context.healthy()
 
     def _tell_age(self) -> None:
+        """As of when the accounts stand: what has been announced since is not folded yet."""
         now = self._clock.monotonic()
         if now >= self._fresh_due:
-            self._fresh_due = now + 1.0
+            self._fresh_due = now + TELL_SECONDS
             self._context.fresh(self._clock.now() - max(self._inputs.ages()))
 
     async def _rest(self) -> None:

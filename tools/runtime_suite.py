@@ -2,16 +2,16 @@
 
     python -m tools.runtime_suite [--times 10]
 
-It fails when one repetition fails, when none of them takes less than LIMIT, or when a branch of the runtime is never
-taken (`[tool.coverage]` in pyproject.toml). The n-th repetition explores from seed n, so that a failure comes back; the
-order in which trio runs its tasks is another one each time. As many run at a time as there are processors.
+It fails when one repetition fails, when they take longer than LIMIT on average, or when a branch of the runtime is
+never taken (`[tool.coverage]` in pyproject.toml). The n-th repetition explores from seed n, so that a failure comes
+back; the order in which trio runs its tasks is another one each time. As many run at a time as there are processors.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
+import resource
 import subprocess
 import sys
 import tempfile
@@ -24,8 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SUITE = ("pytest", "tests/unit/runtime", "-q", "-p", "no:cacheprovider")
 LIMIT = 10.0
-"""Seconds of wall time, start of the interpreter included. The quickest repetition is held to it: what the others took
-longer is what they shared the machine with."""
+"""Seconds for one repetition, start of the interpreter included. Held to it is the processor's time, which on a machine
+that does nothing else is wall time, since the suite waits for no real clock; elsewhere the others' work is not its."""
 PATIENCE = 120.0
 """Seconds until a run counts as one that hangs."""
 
@@ -65,12 +65,17 @@ def coverage() -> Run:
         return run("coverage", ("coverage", "report", data)) if measured.passed else measured
 
 
-def problems(repetitions: Sequence[Run], covered: Run) -> list[str]:
+def processor_seconds() -> float:
+    """What ended processes of this one have used so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def problems(repetitions: Sequence[Run], each_used: float, covered: Run) -> list[str]:
     """What is not as it should be; of a run that failed with its output."""
     found = [f"{each.name} failed:\n{each.output}" for each in (covered, *repetitions) if not each.passed]
-    quickest = min(each.seconds for each in repetitions)
-    if quickest >= LIMIT:
-        found.append(f"the quickest repetition took {quickest:.1f} s; the limit is {LIMIT:g} s")
+    if each_used >= LIMIT:
+        found.append(f"a repetition takes {each_used:.1f} s of the processor; the limit is {LIMIT:g} s")
     return found
 
 
@@ -78,16 +83,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run the runtime's own tests many times over.")
     parser.add_argument("--times", type=int, default=10, help="repetitions, 1 or more")
     times = max(1, parser.parse_args().times)
+    covered = coverage()
+    before = processor_seconds()
     with ThreadPoolExecutor(os.cpu_count()) as workers:
-        covered = workers.submit(coverage)
         repetitions = list(workers.map(repetition, range(1, times + 1)))
-    found = problems(repetitions, covered.result())
-    print(*found, sep="\n")
+    each_used = (processor_seconds() - before) / times
+    found = problems(repetitions, each_used, covered)
+    for each in found:
+        print(each)
     seconds = sorted(each.seconds for each in repetitions)
     print(
-        f"runtime suite: {sum(each.passed for each in repetitions)} of {times} passed, "
-        f"{seconds[0]:.1f} to {seconds[-1]:.1f} s each (median {statistics.median(seconds):.1f} s); "
-        f"every branch taken: {'yes' if covered.result().passed else 'no'}"
+        f"runtime suite: {sum(each.passed for each in repetitions)} of {times} passed, {each_used:.1f} s of the "
+        f"processor each ({seconds[0]:.1f} to {seconds[-1]:.1f} s on the wall); "
+        f"every branch taken: {'yes' if covered.passed else 'no'}"
     )
     raise SystemExit(bool(found))
 

@@ -132,7 +132,7 @@ class Branch:
                 place = self._place(each)
                 place.booted, place.wanted = True, False
                 self.staff.admit(place)
-            place.spec = each
+            self.staff.describe(place, each)
         self.staff.follow(spec.strategy, tuple(each.name for each in spec.children))
 
     @property
@@ -188,6 +188,13 @@ class Branch:
             yield self, child
             if child.nested is not None:
                 yield from child.nested.walk()
+
+    def branches(self) -> Iterator[Branch]:
+        """Itself, and every supervisor below that lives, or was the last one in its place."""
+        yield self
+        for child in tuple(self.staff.branches.values()):
+            if child.nested is not None:
+                yield from child.nested.branches()
 
     def may_restart(self, child: Child, error: BaseException | None, *, started: bool) -> bool:
         """For a lane: count a restart; False when it is one too many."""

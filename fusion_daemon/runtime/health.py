@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 
 class HealthLevel(StrEnum):
     OK = "ok"
@@ -32,9 +34,9 @@ class ActorState(StrEnum):
     ZOMBIE = "zombie"
 
 
-@dataclass(frozen=True, slots=True)
-class ActorStatus:
-    """One child of the tree at one moment. All times are unix seconds."""
+class ActorStatus(msgspec.Struct, frozen=True, gc=False):
+    """One child of the tree at one moment. All times are unix seconds. (Everybody waits while the list of a large tree
+    is made: as a struct of msgspec's it takes less than half the time.)"""
 
     name: str
     supervisor: str

@@ -12,19 +12,22 @@ from fusion_daemon.runtime.failures import ActorBusy, StartFailed, SupervisionEr
 from fusion_daemon.runtime.lane import Lane, Roster, StartTimeout, Ward
 from fusion_daemon.runtime.life import Departure
 from fusion_daemon.runtime.restart import Strategy
-from fusion_daemon.runtime.spec import ChildSpec
+from fusion_daemon.runtime.spec import ChildSpec, SupervisorSpec
 
 
 class Staff:
     """Trio side. Whatever waits, waits at most the budgets of its children.
 
-    INVARIANT: every child of the roster has exactly one lane: its own under one_for_one, else that of all.
+    INVARIANTS: every child of the roster has exactly one lane: its own under one_for_one, else that of all. `branches`
+    are the children of the roster that are or once were supervisors; so only `describe` changes a child's spec.
     """
 
     def __init__(
         self, name: str, strategy: Strategy, ward: Ward, random: Random, log: FilteringBoundLogger
     ) -> None:
         self.roster = Roster()
+        self.branches: dict[str, Child] = {}
+        """Few among many: whoever looks for a name below has to look at these alone."""
         self._name = name
         self._strategy = strategy
         self._ward = ward
@@ -45,6 +48,7 @@ class Staff:
     def admit(self, child: Child) -> None:
         """Take a child in, behind those present."""
         self.roster.children[child.spec.name] = child
+        self.describe(child, child.spec)
         if self._common is not None:
             self._common.admit(child)
             return
@@ -59,10 +63,17 @@ class Staff:
         """Its place is gone. Idempotent."""
         if child in self.roster:
             del self.roster.children[child.spec.name]
+            self.branches.pop(child.spec.name, None)
             if self._common is None:
                 lane, roster = self._single.pop(child.spec.name)
                 roster.children.clear()
                 lane.bell.ring()
+
+    def describe(self, child: Child, spec: ChildSpec) -> None:
+        """Of the same name. What runs takes it up at its next start."""
+        child.spec = spec
+        if isinstance(spec.start, SupervisorSpec):
+            self.branches[spec.name] = child
 
     def may_follow(self, strategy: Strategy) -> bool:
         """Whether a living staff can change to it: lanes are not merged or split while they heal."""
@@ -141,7 +152,8 @@ class Staff:
     async def _try_out(self, child: Child, spec: ChildSpec) -> StartFailed | None:
         """Start a child after `spec`, unless the operator has stopped it; if that fails, order it back as
         it was."""
-        old, child.spec = child.spec, spec
+        old = child.spec
+        self.describe(child, spec)
         if child.order is None:
             return None
         child.order, child.wanted = None, True
@@ -149,7 +161,8 @@ class Staff:
         if error is None:
             return None
         await _clear_away(child)
-        child.spec, child.order = old, Order.START
+        self.describe(child, old)
+        child.order = Order.START
         return StartFailed(self._name, spec.name, error)
 
     def stop_budget(self, *, together: bool) -> float:

@@ -131,8 +131,8 @@ class Supervisor:
     def update(self, spec: ChildSpec) -> None:
         """Describe the child of that name anew: how it is kept and stopped at once, what runs from its
         next start on. Returns at once. Raises `UnknownActor`, `ActorBusy`, `NameTaken`, ValueError."""
-        _, child = self._replaceable(spec)
-        child.spec = spec
+        owner, child = self._replaceable(spec)
+        owner.staff.describe(child, spec)
 
     async def replace(self, spec: ChildSpec) -> None:
         """Stop the child of that name, and start it after this spec; in any state, and with the siblings
@@ -157,8 +157,8 @@ class Supervisor:
         self._refuse_change(owner, spec)
         owner.change(spec)
         if owner is not self._root:
-            _, place = self._locate(owner.name)
-            place.spec = replace(place.spec, start=spec)
+            parent, place = self._locate(owner.name)
+            parent.staff.describe(place, replace(place.spec, start=spec))
 
     def pause(self, name: str) -> None:
         """Hold a child, and all below it, at its next gate. Returns at once. Raises `UnknownActor`."""
@@ -226,16 +226,18 @@ class Supervisor:
         for child in present.values():
             if not child.booted:
                 raise ActorBusy(child.spec.name, child.status().state)
+        promised = self._promised()
         for each in spec.children:
-            self._refuse_taken(each, present.get(each.name))
+            self._refuse_taken(each, present.get(each.name), promised)
 
     def _refuse_unfit(self, owner: Branch, spec: ChildSpec, present: Child | None) -> None:
         owner.spec.refuse_idle_significance(spec)
-        self._refuse_taken(spec, present)
+        self._refuse_taken(spec, present, self._promised())
 
     def _locate(self, name: str) -> tuple[Branch, Child]:
-        for owner, child in self._root.walk():
-            if child.spec.name == name:
+        for owner in self._root.branches():
+            child = owner.staff.roster.children.get(name)
+            if child is not None:
                 return owner, child
         raise UnknownActor(name)
 
@@ -247,15 +249,25 @@ class Supervisor:
             raise NotRunning(name)
         return child.nested
 
-    def _refuse_taken(self, spec: ChildSpec, present: Child | None) -> None:
-        """Every name is unique in the tree, also those of branches that do not live now."""
-        taken = {self.name, *(name for _, child in self._root.walk() for name in child.spec.names())}
-        if present is not None:
-            taken -= set(present.spec.names())
+    def _refuse_taken(self, spec: ChildSpec, present: Child | None, promised: frozenset[str]) -> None:
+        """Every name is unique in the tree, also those of branches that do not live now.
+
+        No member of a pool is looked at: there may be many, and each of them is added by its name.
+        """
+        free = frozenset[str]() if present is None else frozenset(present.spec.names())
+        seen = set[str]()
         for name in spec.names():
-            if name in taken:
+            if name in seen or (name not in free and (name in promised or self._present(name))):
                 raise NameTaken(name)
-            taken.add(name)
+            seen.add(name)
+
+    def _present(self, name: str) -> bool:
+        return any(name in branch.staff.roster.children for branch in self._root.branches())
+
+    def _promised(self) -> frozenset[str]:
+        """Names that are described: this one's, and of each branch its own and those of its children."""
+        places = (place for branch in self._root.branches() for place in branch.staff.branches.values())
+        return frozenset([self.name, *(name for place in places for name in place.spec.names())])
 
 
 def _refuse_double_names(name: str, spec: SupervisorSpec) -> None:

@@ -28,7 +28,7 @@ DEAD = "http://127.0.0.1:1"
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[str]:
-    with anvil(CHAIN) as running:
+    with anvil(CHAIN, options=("--block-time", "1")) as running:  # else its last block is old before the last test
         yield running.url
 
 

@@ -88,7 +88,7 @@ def lease_of(config: Path) -> dict[str, object]:
 def test_a_standby_is_healthy_and_not_ready_and_says_why(first: Path, second: Path) -> None:
     with daemon(first), daemon(second, wait="lease"):
         until(lambda: status_of(second) == STANDBY, "stands by")
-        assert ask(second, "/-/healthy")[0] == 200
+        assert (ask(second, "/-/live")[0], ask(second, "/-/healthy")[0]) == (200, 200)
         code, body = ask(second, "/-/ready")
         assert code == 503, "no load balancer sends anybody here"
         (component,) = json.loads(body)["components"]
@@ -108,6 +108,7 @@ def test_a_standby_with_another_configuration_says_so_and_waits_to_be_told(
 ) -> None:
     with daemon(first) as holder, daemon(deciding_otherwise(second), wait="lease") as waiting:
         until(lambda: lease_of(second)["state"] == "hindered", "hindered")
+        assert (ask(second, "/-/live")[0], ask(second, "/-/healthy")[0]) == (200, 503)
         assert status_of(second) == DEGRADED
         assert "another configuration than first" in str(lease_of(second)["reason"])
         assert "fusion_lease_other_configuration 1.0" in ask(second, "/metrics", "metrics")[1]

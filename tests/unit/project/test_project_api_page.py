@@ -4,6 +4,7 @@ example and names every field of its body (test_docs runs the examples)."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import cast
@@ -18,7 +19,7 @@ from fusion_daemon.http.admin_routes import health_routes
 from fusion_daemon.http.operation_routes import Observer, drain_routes, operation_routes
 from fusion_daemon.http.route import Route
 from fusion_daemon.operation import ActorOperations
-from fusion_daemon.runtime import Supervisor, SystemClock
+from fusion_daemon.runtime import ChildSpec, Supervisor, SupervisorSpec, SystemClock
 from fusion_daemon.standby import lease_routes
 from fusion_daemon.store import Candidacy
 from tools.metrics_page import unstarted_house
@@ -34,6 +35,9 @@ BODIES = {
     "/v1/accounts/{id}/contacts/verify": VerifyForm,
     "/v1/chains/{id}/start-block": StartBlock,
 }
+
+
+LIMIT = re.compile(r"^\| `(\w+(?::<id>)?)` \| .* \| (\d+) s \|$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +77,19 @@ def test_every_field_of_a_body_is_named() -> None:
         (section,) = (each for each in sections if each.startswith(f"`POST {path}`"))
         for field in form.__struct_fields__:
             assert f"`{field}`" in section, (path, field)
+
+
+def test_the_limits_of_the_data_are_those_of_the_tree() -> None:
+    async def actors() -> dict[str, float | None]:
+        async with unstarted_house(load_config(ROOT / "config.toml")) as (_, _, house):
+            return {re.sub(r":\d+$", ":<id>", each.name): each.data_limit for each in leaves(house.tree)}
+
+    assert {name: float(limit) for name, limit in LIMIT.findall(PAGE)} == trio.run(actors)
+
+
+def leaves(spec: SupervisorSpec) -> Iterator[ChildSpec]:
+    for child in spec.children:
+        if isinstance(child.start, SupervisorSpec):
+            yield from leaves(child.start)
+        else:
+            yield child

@@ -128,7 +128,9 @@ def test_it_settles_and_stops_within_its_budget(
                 disturb(troupe, step, name, let_go)
                 await trio.sleep(pause)
             before = trio.current_time()
-            supervisor.tree(), supervisor.statistics(), supervisor.zombies()
+            listed = supervisor.tree()
+            assert [supervisor.find(each.name) for each in listed] == list(listed), "who is listed is found"
+            supervisor.statistics(), supervisor.zombies()
             assert trio.current_time() == before
             # Left alone, what is wanted comes up: no permanent child stays in a restart for ever.
             await trio.sleep(200.0)

@@ -74,3 +74,14 @@ async def test_an_actor_without_a_limit_is_never_stale(autojump_clock: trio.test
         await trio.sleep(80_000.0)
         assert stale(tree.find("reader")) is None
         await tree.stop()
+
+
+def test_a_branch_is_required_if_one_below_it_is() -> None:
+    def branch(*required: bool, itself: bool = True) -> ChildSpec:
+        children = tuple(ChildSpec(f"child {at}", Reader, required=each) for at, each in enumerate(required))
+        return ChildSpec("branch", SupervisorSpec(children), required=itself)
+
+    assert branch(False, True).is_required()
+    assert not branch(False, False).is_required()
+    assert not branch(True, itself=False).is_required()
+    assert branch().is_required(), "its children are yet to come"

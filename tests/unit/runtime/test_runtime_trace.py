@@ -23,6 +23,7 @@ from fusion_daemon.runtime import (
     TraceEvent,
     UnknownActor,
 )
+from fusion_daemon.runtime.life import Life
 from fusion_daemon.runtime.window import LEASE
 from tests.unit.runtime.troupe import AT_ONCE, Boom, Troupe, one_for_one
 
@@ -206,6 +207,7 @@ async def test_where_a_task_waits_is_told_and_by_nobody_for_one_that_has_ended(a
         assert any("troupe.py" in frame and frame.endswith(" run") for frame in tree.whereabouts("waits"))
         await tree.stop_child("stopped")
         assert tree.whereabouts("stopped") == ()
+        assert Life(1, ActorContext("unborn", ManualClock()), _nothing, lambda _: None).whereabouts() == ()
         with pytest.raises(UnknownActor):
             tree.whereabouts("nobody")
 
@@ -220,3 +222,7 @@ async def test_a_look_at_a_task_from_another_thread_may_be_torn_and_is_no_error(
     async with troupe.performing(one_for_one(troupe.child("waits"))) as tree:
         monkeypatch.setattr("fusion_daemon.runtime.life._whereabouts", torn)
         assert tree.whereabouts("waits") == ()
+
+
+async def _nothing(_context: ActorContext) -> None:
+    """A body that never runs."""
