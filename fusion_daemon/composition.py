@@ -6,6 +6,7 @@ stand before producers and are stopped after them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -13,7 +14,7 @@ from random import Random
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener
 from actors.oracle_poller import OraclePoller
-from actors.retention_keeper import RetentionKeeper
+from actors.retention_keeper import RetentionKeeper, RetentionSettings
 from actors.risk_calculator import MarginOf, MarginRequests, RiskCalculator, Sources
 from fusion_daemon.accounts.registry import PostgresRegistryStore, Registry
 from fusion_daemon.accounts.repository import fill_changes
@@ -35,6 +36,7 @@ from fusion_daemon.domain.margin import MARGIN_STREAM, MarginEvent
 from fusion_daemon.domain.price import PRICE_STREAM, Price
 from fusion_daemon.feeds import ChainCalls
 from fusion_daemon.http import Routes
+from fusion_daemon.http.principals import Principals
 from fusion_daemon.oracle.repository import prices_after
 from fusion_daemon.oracle.routes import routes as price_routes
 from fusion_daemon.risk.report import AccountMargin
@@ -55,6 +57,7 @@ from fusion_daemon.settings import (
     alerting_settings,
     chain_settings,
     oracle_settings,
+    principal_settings,
     retention_settings,
     risk_settings,
 )
@@ -70,71 +73,143 @@ BEAT_LIMIT = 30.0
 AnyTopic = Topic[Price] | Topic[AccountChange] | Topic[JournalEntry] | Topic[MarginEvent]
 
 
-@dataclass(slots=True)
-class House:
-    """Everything that lives in one process, wired but not yet started."""
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What one configuration makes of the house. Everything that a reload exchanges is made, and so checked, before
+    anything is touched."""
 
-    tree: SupervisorSpec
-    topics: tuple[AnyTopic, ...]
-    requests: MarginRequests
+    config: Config
+    principals: Principals
+    retention: RetentionSettings
+    journals: Mapping[ChainId, Topic[JournalEntry]]
+    branches: Mapping[str, ChildSpec]
+    """By name, in start order. A branch keeps the settings with which it was made."""
+    routes: Routes
+
+    @property
+    def tree(self) -> SupervisorSpec:
+        return SupervisorSpec(tuple(self.branches.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Fixtures:
+    """What stays, whatever the configuration says."""
+
+    secret: SecretFiles
+    clock: Clock
+    aio: Aio
+    store: Store
+    bell: Bell
+    prices: Topic[Price]
+    accounts: Topic[AccountChange]
+    margin: Topic[MarginEvent]
     dead_letters: DeadLetters
+    requests: MarginRequests
+    table: EventTable
     registry: Registry
     audit: AuditRows
-    routes: Routes
     alive: dict[str, Actor] = field(default_factory=dict)
     """The present life of every actor, by name: what metrics are read from."""
 
 
-def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, store: Store, calls: ChainCalls) -> House:
-    """Raises SecretMissing and the Failures of settings."""
-    chains = [chain_settings(chain, secret) for chain in config.chains]
-    alerting = alerting_settings(config)
-    bell = Bell()
-    prices = Topic[Price](PRICE_STREAM, TOPIC_CAPACITY, clock)
+class House:
+    """Everything that lives in one process, wired but not yet started. Trio side; properties from any thread."""
+
+    def __init__(self, config: Config, fixtures: Fixtures) -> None:
+        """Raises as `design`."""
+        self.fixtures = fixtures
+        self.stand = self.design(config, {})
+        """In force."""
+        self.retention = self.stand.retention
+        """What the retention keeper asks at every pass."""
+
+    @property
+    def topics(self) -> Sequence[AnyTopic]:
+        fixed = self.fixtures
+        return [fixed.prices, fixed.accounts, fixed.margin, *self.stand.journals.values()]
+
+    def design(self, config: Config, journals: Mapping[ChainId, Topic[JournalEntry]]) -> Stand:
+        """What a configuration would make of the house: a chain that it has in common with `journals` keeps its topic.
+        Changes nothing. Raises SecretMissing and the Failures of settings."""
+        chains = [chain_settings(chain, self.fixtures.secret) for chain in config.chains]
+        kept = {each.chain: journals.get(each.chain) or self._journal(each.chain) for each in chains}
+        users = [principal_settings(each, self.fixtures.secret) for each in config.http.principals]
+        return Stand(
+            config=config,
+            principals=Principals(users, own_uid=os.getuid()),
+            retention=retention_settings(config),
+            journals=kept,
+            branches={each.name: each for each in self._branches(config, chains, kept)},
+            routes=self._routes(chains),
+        )
+
+    def _branches(
+        self, config: Config, chains: Sequence[ChainSettings], journals: Mapping[ChainId, Topic[JournalEntry]]
+    ) -> Sequence[ChildSpec]:
+        fixed = self.fixtures
+        aio, store, alive = fixed.aio, fixed.store, fixed.alive
+        alerting, oracle, risk = alerting_settings(config), oracle_settings(config), risk_settings(config)
+        sources = _sources(store, fixed.table, fixed.prices, fixed.accounts, journals)
+
+        def dispatcher() -> Actor:
+            secrets = _optional(fixed.secret)
+            return AlertDispatcher(alerting, secrets, aio, store, fixed.bell, Random())  # noqa: S311 - jitter
+
+        def calculator() -> Actor:
+            accept = _acceptance(alerting, fixed.clock)
+            return RiskCalculator(store, risk, sources, fixed.margin, fixed.bell, fixed.requests, accept)
+
+        def listener(settings: ChainSettings) -> Actor:
+            return ChainListener(settings, aio, store, journals[settings.chain], fixed.table)
+
+        def poller() -> Actor:
+            return OraclePoller(oracle, store, fixed.prices, lambda: ChainCalls(aio, chains))
+
+        def keeper() -> Actor:
+            return RetentionKeeper(lambda: self.retention, store)
+
+        return [
+            ChildSpec("alerting", _branch(alive, "alert_dispatcher", dispatcher)),
+            ChildSpec("risk", _branch(alive, "risk_calculator", calculator)),
+            *(_chain_branch(alive, each, listener) for each in chains),
+            ChildSpec("oracle", _branch(alive, "oracle_poller", poller)),
+            ChildSpec("retention", _branch(alive, "retention_keeper", keeper)),
+        ]
+
+    def _routes(self, chains: Sequence[ChainSettings]) -> Routes:
+        fixed = self.fixtures
+        return [
+            *account_routes(fixed.store, fixed.aio, fixed.registry, frozenset(each.chain for each in chains)),
+            *margin_routes(fixed.store, _asking(fixed.aio, fixed.requests)),
+            *price_routes(fixed.store),
+            *alert_routes(fixed.store),
+            *chain_routes(fixed.aio, fixed.store, {each.chain: each.name for each in chains}),
+        ]
+
+    def _journal(self, chain: ChainId) -> Topic[JournalEntry]:
+        return Topic[JournalEntry](journal_stream(chain), TOPIC_CAPACITY, self.fixtures.clock)
+
+
+def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, store: Store) -> House:
+    """Raises as `House.design`."""
     accounts = Topic[AccountChange](ACCOUNT_STREAM, TOPIC_CAPACITY, clock)
-    margin = Topic[MarginEvent](MARGIN_STREAM, TOPIC_CAPACITY, clock)
-    journals = {each.chain: Topic[JournalEntry](journal_stream(each.chain), TOPIC_CAPACITY, clock) for each in chains}
     dead_letters = DeadLetters(clock)
-    requests: MarginRequests = Mailbox("margin_requests", MARGIN_REQUESTS, Overflow.FAIL, dead_letters)
-    table = load_event_table()
-    sources = _sources(store, table, prices, accounts, journals)
-    registry = Registry(PostgresRegistryStore(store), accounts)
-    audit = AuditRows(store, aio)
-    alive: dict[str, Actor] = {}
-
-    def dispatcher() -> Actor:
-        return AlertDispatcher(alerting, _optional(secret), aio, store, bell, Random())  # noqa: S311 - jitter
-
-    def calculator() -> Actor:
-        accept = _acceptance(alerting, clock)
-        return RiskCalculator(store, risk_settings(config), sources, margin, bell, requests, accept)
-
-    def listener(settings: ChainSettings) -> Actor:
-        return ChainListener(settings, aio, store, journals[settings.chain], table)
-
-    def poller() -> Actor:
-        return OraclePoller(oracle_settings(config), store, prices, calls)
-
-    def keeper() -> Actor:
-        return RetentionKeeper(retention_settings(config), store)
-
-    branches = [
-        ChildSpec("alerting", _branch(alive, "alert_dispatcher", dispatcher)),
-        ChildSpec("risk", _branch(alive, "risk_calculator", calculator)),
-        *(_chain_branch(alive, each, listener) for each in chains),
-        ChildSpec("oracle", _branch(alive, "oracle_poller", poller)),
-        ChildSpec("retention", _branch(alive, "retention_keeper", keeper)),
-    ]
-    routes = [
-        *account_routes(store, aio, registry, frozenset(journals)),
-        *margin_routes(store, _asking(aio, requests)),
-        *price_routes(store),
-        *alert_routes(store),
-        *chain_routes(aio, store, {each.chain: each.name for each in chains}),
-    ]
-    topics: list[AnyTopic] = [prices, accounts, margin, *journals.values()]
-    tree = SupervisorSpec(tuple(branches))
-    return House(tree, tuple(topics), requests, dead_letters, registry, audit, routes, alive)
+    fixtures = Fixtures(
+        secret=secret,
+        clock=clock,
+        aio=aio,
+        store=store,
+        bell=Bell(),
+        prices=Topic[Price](PRICE_STREAM, TOPIC_CAPACITY, clock),
+        accounts=accounts,
+        margin=Topic[MarginEvent](MARGIN_STREAM, TOPIC_CAPACITY, clock),
+        dead_letters=dead_letters,
+        requests=Mailbox("margin_requests", MARGIN_REQUESTS, Overflow.FAIL, dead_letters),
+        table=load_event_table(),
+        registry=Registry(PostgresRegistryStore(store), accounts),
+        audit=AuditRows(store, aio),
+    )
+    return House(config, fixtures)
 
 
 def _branch(alive: dict[str, Actor], name: str, build: Callable[[], Actor]) -> SupervisorSpec:

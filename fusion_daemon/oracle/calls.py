@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from fusion_daemon.domain.failure import Failure
@@ -33,6 +34,10 @@ class CallMany(Protocol):
         answer raises CallFailed. Has a deadline of its own, and may be cancelled at any time.
         """
         ...
+
+
+OpenCalls = Callable[[], AbstractAsyncContextManager[CallMany]]
+"""Clients of one life's own, open for as long as the block runs. Trio side."""
 
 
 def identity_calls(source: ChainlinkSource) -> list[Call]:
