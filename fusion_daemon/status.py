@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import http.client
 import shutil
-import socket
 import sys
 import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http import HTTPStatus
-from pathlib import Path
 
 import msgspec
 
+from fusion_daemon.admin_client import UnixConnection, call, not_reached
 from fusion_daemon.config import Config
-from fusion_daemon.domain.failure import Failure
 from fusion_daemon.settings import admin_http
 
 _TIMEOUT = 5.0
 TAKEOVER_PATIENCE = 30.0
 _LIMPING = frozenset({"degraded", "paused", "stopped"})
 """Up, but not doing its work as it should; that an operator paused it does not make it well."""
-
-
-class DaemonNotReached(Failure):
-    """Nobody answers on the admin port."""
 
 
 class ComponentStatus(msgspec.Struct, frozen=True):
@@ -63,31 +56,10 @@ class Takeover(msgspec.Struct, frozen=True):
     term: int
 
 
-class TakeoverRefused(Failure):
-    """The daemon did not take the lease."""
-
-
 def take_over(config: Config) -> Takeover:
-    """Tell the standby that this configuration describes to take the lease now; over the unix socket, where the
-    caller's user id says who asks. Blocks. Raises DaemonNotReached, TakeoverRefused."""
-    path = admin_http(config).socket
-    assert path is not None  # every daemon has one
-    connection = _UnixConnection(path, TAKEOVER_PATIENCE)
-    try:
-        connection.request("POST", "/v1/lease/takeover", b"{}", {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status == HTTPStatus.OK:
-            return msgspec.json.decode(body, type=Takeover)
-    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
-        raise _not_reached(str(path), error) from error
-    finally:
-        connection.close()
-    raise TakeoverRefused(
-        f"The daemon did not take over ({answer.status}: {body.decode(errors='replace')[:300]}).",
-        "Whoever held the lease may hold it still.",
-        "See `fusion-daemon status`, and the daemon's log.",
-    )
+    """Tell the standby that this configuration describes to take the lease now. Blocks. Raises DaemonNotReached, and
+    Refused: then whoever held the lease may hold it still."""
+    return call(config, "POST", "/v1/lease/takeover", {}, Takeover, TAKEOVER_PATIENCE)
 
 
 def takeover_text(done: Takeover, *, as_json: bool) -> str:
@@ -104,36 +76,15 @@ def read_status(config: Config) -> Readiness:
         connection.request("GET", "/-/ready")
         return msgspec.json.decode(connection.getresponse().read(), type=Readiness)
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
-        raise _not_reached(where, error) from error
+        raise not_reached(where, error) from error
     finally:
         connection.close()
-
-
-def _not_reached(where: str, error: Exception) -> DaemonNotReached:
-    return DaemonNotReached(
-        f"Nothing that speaks our protocol answers on {where} ({type(error).__name__}).",
-        "The daemon is not running, or listens elsewhere.",
-        "See `systemctl status fusion-daemon`, and [http] port in the configuration.",
-    )
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: Path, patience: float) -> None:
-        super().__init__("localhost", timeout=patience)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
 
 
 def _door(config: Config) -> tuple[str, http.client.HTTPConnection]:
     settings = admin_http(config)
     if config.http.port == 0 and settings.socket is not None:
-        return str(settings.socket), _UnixConnection(settings.socket, _TIMEOUT)
+        return str(settings.socket), UnixConnection(settings.socket, _TIMEOUT)
     where = f"{config.http.host}:{config.http.port}"
     return where, http.client.HTTPConnection(config.http.host, config.http.port, timeout=_TIMEOUT)
 
