@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from fusion_daemon.cli_db import ConfigOption, JsonOption, data_commands
+from fusion_daemon.cli_reload import add_reload
 
 if TYPE_CHECKING:
     from fusion_daemon.config import Config
@@ -57,7 +58,8 @@ def run(config: ConfigOption = None) -> None:
         loaded = _load(config, redactor)
         from fusion_daemon.daemon import run_daemon
 
-        raise typer.Exit(run_daemon(loaded))
+        assert config is not None  # or nothing could have been loaded
+        raise typer.Exit(run_daemon(loaded, config))
 
 
 @app.command()
@@ -148,6 +150,7 @@ def _loaded(path: Path | None) -> Iterator[Config]:
 
 
 app.add_typer(data_commands(_loaded), name="db")
+add_reload(app, _loaded)
 
 
 def _load(path: Path | None, redactor: Redactor) -> Config:

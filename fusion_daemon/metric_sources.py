@@ -247,12 +247,12 @@ _MAILBOX_COUNTERS: Sequence[tuple[str, str, Callable[[MailboxStatistics], float]
 
 
 def _mailboxes(house: House) -> Iterable[AnyFamily]:
-    seen = [house.requests.statistics()]
+    seen = [house.fixtures.requests.statistics()]
     for name, text, figure in _MAILBOX_GAUGES:
         yield _gauge(name, text, [Sample(figure(s), (s.name,)) for s in seen], ("mailbox",))
     for name, text, figure in _MAILBOX_COUNTERS:
         yield _counter(name, text, [Sample(figure(s), (s.name,)) for s in seen], ("mailbox",))
-    counts = house.dead_letters.statistics().counts
+    counts = house.fixtures.dead_letters.statistics().counts
     yield _counter(
         "fusion_dead_letters_total",
         "Messages that nobody handled, and replies that nobody heard, by reason.",
@@ -297,7 +297,7 @@ _LISTENER_GAUGES: Sequence[tuple[str, str, Callable[[ListenerStatistics], float 
 def _chains(house: House) -> Iterable[AnyFamily]:
     seen = [
         (actor.name.partition(":")[2], actor.statistics())
-        for actor in tuple(house.alive.values())
+        for actor in tuple(house.fixtures.alive.values())
         if isinstance(actor, ChainListener)
     ]
     for name, text, number in _LISTENER_COUNTERS:
@@ -328,7 +328,7 @@ def _chains(house: House) -> Iterable[AnyFamily]:
 
 
 def _oracle(house: House) -> Iterable[AnyFamily]:
-    poller = house.alive.get("oracle_poller")
+    poller = house.fixtures.alive.get("oracle_poller")
     seen = poller.statistics() if isinstance(poller, OraclePoller) else ()
     label = ("source",)
     yield _counter(
@@ -371,7 +371,7 @@ _ENDS = (
 
 
 def _alerting(house: House) -> Iterable[AnyFamily]:
-    dispatcher = house.alive.get("alert_dispatcher")
+    dispatcher = house.fixtures.alive.get("alert_dispatcher")
     if not isinstance(dispatcher, AlertDispatcher):
         return
     seen = dispatcher.statistics()
@@ -412,7 +412,7 @@ _PARTITIONED = ("chain_blocks", "chain_journal", "chain_logs", "deliveries", "de
 
 
 def _retention(house: House) -> Iterable[AnyFamily]:
-    keeper = house.alive.get("retention_keeper")
+    keeper = house.fixtures.alive.get("retention_keeper")
     if not isinstance(keeper, RetentionKeeper):
         return
     seen = keeper.statistics()

@@ -144,10 +144,10 @@ class Reloader(Generic[S]):
     async def _in_turn(self, *, dry_run: bool) -> Reloaded:
         try:
             return await self._reload(dry_run=dry_run)
-        except Failure as failure:
+        except Exception as error:
             if not dry_run:
-                self._note(failure)
-                self._log.error("reload_failed", reason=str(failure))
+                self._note(error)
+                self._log.error("reload_failed", reason=str(error))
             raise
         finally:
             self._turn.release()
@@ -182,16 +182,21 @@ class Reloader(Generic[S]):
 
     async def _undo(self, step: Step) -> str | None:
         """What is not yet as it was."""
-        for way in (self._living.take, self._living.insist):
-            try:
-                await way(step, self._present)
-            except Exception:
-                self._log.exception("reload_undo_failed", action=step.action.value, target=step.target)
-            else:
-                return None if way == self._living.take else step.target
-        return step.target
+        try:
+            await self._living.take(step, self._present)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the others are undone as well
+            self._log.error("reload_undo_failed", target=step.target, exc_info=error)
+            await self._insist(step)
+            return step.target
+        return None
 
-    def _note(self, failure: Failure | None) -> None:
+    async def _insist(self, step: Step) -> None:
+        try:
+            await self._living.insist(step, self._present)
+        except Exception as error:  # noqa: BLE001 - such as of a tree that comes down meanwhile
+            self._log.error("reload_undo_given_up", target=step.target, exc_info=error)
+
+    def _note(self, failure: Exception | None) -> None:
         before, failed = self.last, failure is not None
         self.last = LastReload(
             succeeded=not failed,

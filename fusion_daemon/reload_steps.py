@@ -37,17 +37,20 @@ class HouseSteps:
         admin: AdminServer,
         logs: LogStyle,
         candidacy: Candidacy,
-        shown: Callable[[], None],
     ) -> None:
-        """`shown` serves the routes of the stand in force."""
         self._path = path
         self._secret = secret
         self._house = house
         self._admin = admin
         self._logs = logs
         self._candidacy = candidacy
-        self._shown = shown
-        self.tree: Supervisor | None = None
+        self._tree: Supervisor | None = None
+        self._show: Callable[[], None] = lambda: None
+
+    def act_on(self, tree: Supervisor, show: Callable[[], None]) -> None:
+        """`tree` was made from the stand in force, whose routes `show` serves from now on."""
+        self._tree, self._show = tree, show
+        show()
 
     def read(self) -> tuple[Config, SecretSnapshot]:
         config = load_config(self._path)
@@ -60,29 +63,29 @@ class HouseSteps:
     async def take(self, step: Step, to: Stand) -> None:
         if step.action is Action.UPDATE:
             self._update(step.target, to)
-        elif self.tree is None:
+        elif self._tree is None:
             return
         elif step.action is Action.ADD:
-            await self.tree.add(to.branches[step.target])
+            await self._tree.add(to.branches[step.target])
         elif step.action is Action.REMOVE:
-            await self._remove(self.tree, step.target)
+            await self._remove(self._tree, step.target)
         else:
-            await self._exchange(self.tree, step.target, to)
+            await self._exchange(self._tree, step.target, to)
 
     async def insist(self, step: Step, to: Stand) -> None:
-        if self.tree is None or step.action in (Action.UPDATE, Action.REMOVE):
+        if self._tree is None or step.action in (Action.UPDATE, Action.REMOVE):
             return
-        self.tree.change(to.tree)  # also describes what is not there any more
-        await self.tree.stop_child(step.target)
-        self.tree.restart(step.target)
+        self._tree.change(to.tree)  # also describes what is not there any more
+        await self._tree.stop_child(step.target)
+        self._tree.restart(step.target)
 
     async def settle(self, to: Stand) -> Sequence[str]:
         self._house.stand = to
-        self._shown()
+        self._show()
         with trio.move_on_after(RECORD_SECONDS) as patience:
             await self._candidacy.decide_by(configuration_hash(to.config))
         if patience.cancelled_caught:
-            return ["the lease does not yet say that this daemon decides by the new configuration: the database is away"]
+            return ["the lease does not tell standbys of the new configuration yet: its database is away"]
         return ()
 
     def _update(self, target: str, to: Stand) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import signal
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
-import msgspec
 import trio
+from structlog.typing import FilteringBoundLogger
 
 from fusion_daemon.accounts.audit import AuditEntry, By, Committer, detail_of, record
 from fusion_daemon.aio import Aio
@@ -20,6 +21,7 @@ from fusion_daemon.http import Reply, Request, Role, Route, Routes, body_as, rep
 from fusion_daemon.http.metrics import Family, Kind, Sample, Unit
 from fusion_daemon.http.principals import PrincipalsInvalid, TokenInvalid
 from fusion_daemon.reload import LastReload, ReloadBusy, Reloaded, ReloadFailed, ReloadRefused
+from fusion_daemon.reload_answer import ReloadAnswer, ReloadForm, StepAnswer
 from fusion_daemon.risk.settings import RiskSettingsInvalid
 from fusion_daemon.secret_files import SecretMissing
 
@@ -43,12 +45,6 @@ _FAILURES: dict[type[Failure], int] = {
 }
 
 
-class ReloadForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of POST /v1/reload."""
-
-    dry_run: bool = False
-
-
 class Reloads(Protocol):
     """The part of the Reloader that is asked here. Trio side; `last` from any thread."""
 
@@ -66,36 +62,37 @@ class AuditedReloads:
     effect in the database; one that cannot be recorded is not begun. A dry run changes nothing, and leaves no row.
     """
 
-    def __init__(self, reloads: Reloads, store: Committer, instance: str) -> None:
+    def __init__(self, reloads: Reloads, store: Committer, instance: str, log: FilteringBoundLogger) -> None:
         self._reloads = reloads
         self._store = store
         self._instance = instance
+        self._log = log
 
     async def ask(self, by: By, dry_run: bool) -> Reloaded:
         """Raises as `Reloader.reload`, and what keeps the request from being recorded."""
         if dry_run:
             return await self._reloads.reload(dry_run=True)
-        await self._note(by, "requested")
-        try:
-            done = await self._reloads.reload(dry_run=False)
-        except Failure as failure:
-            await self._note_outcome(by, f"failed: {type(failure).__name__}", None)
-            raise
-        await self._note_outcome(by, "done", done)
-        return done
+        return await self._audited(by, partial(self._reloads.reload, dry_run=False))
 
     async def on_signal(self) -> None:
         """SIGHUP, for ever. What fails is in the log; the old configuration goes on."""
         with trio.open_signal_receiver(signal.SIGHUP) as signals:
             async for _ in signals:
-                by = By(BY_SIGNAL, secrets.token_hex(16))
-                await self._note(by, "requested")
                 try:
-                    done = await self._reloads.wait_and_reload()
-                except Failure as failure:  # the reloader has logged and counted it
-                    await self._note_outcome(by, f"failed: {type(failure).__name__}", None)
-                else:
-                    await self._note_outcome(by, "done", done)
+                    by = By(BY_SIGNAL, secrets.token_hex(16))
+                    await self._audited(by, self._reloads.wait_and_reload)
+                except Exception as error:  # noqa: BLE001 - nobody waits for an answer, and the daemon goes on
+                    self._log.error("reload_by_signal_failed", exc_info=error)
+
+    async def _audited(self, by: By, reload: Callable[[], Awaitable[Reloaded]]) -> Reloaded:
+        await self._note(by, "requested")
+        try:
+            done = await reload()
+        except Exception as error:
+            await self._note_outcome(by, f"failed: {type(error).__name__}", None)
+            raise
+        await self._note_outcome(by, "done", done)
+        return done
 
     async def _note(self, by: By, outcome: str, detail: bytes = b"{}") -> None:
         await record(self._store, AuditEntry(by, ACTION, self._instance, outcome, detail))
@@ -170,15 +167,9 @@ def reload_families(last: LastReload) -> Iterable[Family]:
     )
 
 
-def _shown(done: Reloaded) -> dict[str, object]:
-    return {
-        "dry_run": done.dry_run,
-        "steps": _steps(done),
-        "refused": done.plan.refused,
-        "warnings": done.warnings,
-        "configuration": done.configuration,
-    }
+def _shown(done: Reloaded) -> ReloadAnswer:
+    return ReloadAnswer(done.dry_run, _steps(done), done.plan.refused, done.warnings, done.configuration)
 
 
-def _steps(done: Reloaded) -> list[dict[str, object]]:
-    return [{"action": each.action, "target": each.target, "because": each.because} for each in done.plan.steps]
+def _steps(done: Reloaded) -> tuple[StepAnswer, ...]:
+    return tuple(StepAnswer(each.action, each.target, each.because) for each in done.plan.steps)

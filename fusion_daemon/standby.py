@@ -94,21 +94,21 @@ class Announcer:
         self.notifier = notifier
         self.log = log
         self.stood_by = trio.Event()
+        """It was told so as of a standby."""
+        self.told = trio.Event()
         """The service manager has been told READY."""
-        self._words: str | None = None
+        self._words = ""
         """With which it was last told so."""
 
     def ready(self, words: str) -> None:
         """Tell the service manager."""
         self._words = words
         self.notifier.ready(words)
+        self.told.set()
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
-        """The service manager sees the block as a reload, once it has been told READY."""
-        if self._words is None:
-            yield
-            return
+        """After it was told READY: the service manager sees the block as a reload."""
         self.notifier.reloading("reloading the configuration")
         try:
             yield

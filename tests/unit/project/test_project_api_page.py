@@ -17,6 +17,8 @@ from fusion_daemon.config import load_config
 from fusion_daemon.http.admin_routes import actor_routes, health_routes
 from fusion_daemon.http.route import Route
 from fusion_daemon.operation import ActorOperations
+from fusion_daemon.reload_answer import ReloadForm
+from fusion_daemon.reload_ways import AuditedReloads, Reloads, reload_routes
 from fusion_daemon.runtime import Supervisor, SystemClock
 from fusion_daemon.standby import lease_routes
 from fusion_daemon.store import Candidacy
@@ -32,6 +34,7 @@ BODIES = {
     "/v1/accounts/{id}/contacts": ContactForm,
     "/v1/accounts/{id}/contacts/verify": VerifyForm,
     "/v1/chains/{id}/start-block": StartBlock,
+    "/v1/reload": ReloadForm,
 }
 
 
@@ -41,10 +44,15 @@ def served() -> list[Route]:
 
     async def table() -> list[Route]:
         async with unstarted_house(load_config(ROOT / "config.toml")) as (aio, _, house):
-            operations = ActorOperations(Supervisor("root", house.tree, clock=SystemClock(), random=Random(0)), aio)
+            tree = Supervisor("root", house.stand.tree, clock=SystemClock(), random=Random(0))
+            operations = ActorOperations(tree, aio)
             management = health_routes(lambda: (), lambda: ())
-            lease = lease_routes(cast("Candidacy", None), aio, house.audit, "fusion-prime")
-            return [*management, *actor_routes(operations.actors, operations, house.audit), *house.routes, *lease]
+            audit = house.fixtures.audit
+            duty = [
+                *lease_routes(cast("Candidacy", None), aio, audit, "fusion-prime"),
+                *reload_routes(cast("Reloads", None), cast("AuditedReloads", None), aio),
+            ]
+            return [*management, *actor_routes(operations.actors, operations, audit), *house.stand.routes, *duty]
 
     return trio.run(table)
 
