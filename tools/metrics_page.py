@@ -57,7 +57,7 @@ class _Blanks(SecretFiles):
     """Every secret is there, and worth nothing."""
 
     def __call__(self, name: str) -> str:
-        return "blank"
+        return name.ljust(32, "-")  # as long as a token has to be
 
 
 class _NoConnections:

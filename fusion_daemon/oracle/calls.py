@@ -66,7 +66,7 @@ def judge_identity(
         return CallFailed(
             f"No contract answers at {source.name}.",
             "There is no price to read until one does.",
-            "If it goes on, correct the address or the chain of this source under [[oracle.assets]] and restart.",
+            "If it goes on, correct the address or the chain of this source under [[oracle.assets]] and reload.",
         )
     try:
         check_identity(source, decimals, description)
@@ -76,7 +76,7 @@ def judge_identity(
         return FeedMismatch(
             f"What lies at {source.name} is no Chainlink feed: {error}.",
             "There is no price to read; its asset is refused.",
-            "Correct the address or the chain of this source under [[oracle.assets]] and restart.",
+            "Correct the address or the chain of this source under [[oracle.assets]] and reload.",
         )
     return None
 
