@@ -8,8 +8,9 @@ BIN := $(CURDIR)/.venv/bin
 WITH_TOOLS := PATH="$(BIN):$$PATH"
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+REPETITIONS ?= 10
 
-.PHONY: install demo test soak lint contracts-check lock
+.PHONY: install demo test soak lint contracts-check runtime-suite lock
 
 install:
 	@$(PYTHON) tools/install.py
@@ -19,11 +20,17 @@ demo: install
 
 test: install
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint contracts-check
+	@$(MAKE) --no-print-directory runtime-suite
 	$(WITH_TOOLS) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# The crash and outage tests in their long form: more kills, longer outages.
+# The tests that look for what is rare, in their long form: more repetitions, more kills, longer outages.
 soak: install
+	@$(MAKE) --no-print-directory runtime-suite REPETITIONS=200
 	$(WITH_TOOLS) FUSION_PRIME_SOAK=1 FUSION_PRIME_TEST_OUTAGE=20 $(BIN)/python -m pytest tests/faults tests/e2e $(PYTEST_ARGS)
+
+# The runtime's own tests, again and again, and every branch of it.
+runtime-suite: install
+	$(BIN)/python -m tools.runtime_suite --times $(REPETITIONS)
 
 lint: install
 	$(BIN)/ruff check

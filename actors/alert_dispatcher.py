@@ -168,6 +168,7 @@ class AlertDispatcher(Actor):
                 await trio.sleep(STORE_PAUSE)
                 continue
             context.healthy()
+            context.fresh(context.clock.now() - self._overdue)
             with trio.move_on_after(self._rest(look, context.clock.now())):
                 await self._bell.wait()
 

@@ -185,6 +185,8 @@ class ChainListener(Actor):
         still = self._stillness = self._stillness.looked(self._view.blocks, now, self._settings.poll.stillness)
         if still.looks:
             self._avoid = head.endpoint
+        if self._view.tip is not None:
+            context.fresh(self._view.tip.timestamp)
         if self._latched:
             return
         if still.looks >= len(self._settings.rpc_urls):

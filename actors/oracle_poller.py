@@ -143,6 +143,9 @@ class OraclePoller(Actor):
     def _tell(self, context: ActorContext, book: FeedBook) -> None:
         now = context.clock.now()
         troubles = book.troubles(now)
+        as_of = book.as_of(now)
+        if as_of is not None:
+            context.fresh(as_of)
         if not troubles:
             context.healthy()
         elif book.without_price(now):

@@ -103,6 +103,7 @@ class RetentionKeeper(Actor):
             self._held = watch.held()
             if self._held:
                 context.degraded("The wall clock jumped: nothing is dropped for a day. Check the machine's time.")
+                context.fresh(context.clock.now())
             else:
                 await self._pass(context)
             due = context.clock.monotonic() + PASS_SECONDS
@@ -117,6 +118,7 @@ class RetentionKeeper(Actor):
             context.degraded(str(failure))
             return
         context.healthy()
+        context.fresh(context.clock.now())
         for group in groups:
             try:
                 await self._store.transact(drop_partitions, group, timeout=DROP_SECONDS)

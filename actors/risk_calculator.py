@@ -41,6 +41,8 @@ UNCOMMITTED_SECONDS = 5.0
 ACCEPTED_AT_ONCE = 64
 """Margin events rendered between two checkpoints."""
 SNAPSHOT_SECONDS = 600.0
+TELL_SECONDS = 1.0
+"""How often at most the age of its data is told."""
 
 
 class Accept(Protocol):
@@ -265,10 +267,12 @@ class _Loop:
         self._paces = Paces()
         self._reconfigured = snapshot.fingerprint != monitor.settings.fingerprint
         self._interest_due = self._clock.monotonic() + monitor.settings.interest_seconds
+        self._fresh_due = self._clock.monotonic()
 
     async def run(self) -> None:
         while True:
             await self._context.gate()
+            self._tell_age()
             await self._desk.drain(self._answer)
             if not await self._step():
                 self._judge_health()
@@ -365,6 +369,14 @@ class _Loop:
             self._context.degraded("; ".join(troubles))
         else:
             self._context.healthy()
+
+    def _tell_age(self) -> None:
+        """As of when the accounts stand: what has been announced since is not folded yet."""
+        now = self._clock.monotonic()
+        if now >= self._fresh_due:
+            self._fresh_due = now + TELL_SECONDS
+            ages = [self._prices.age, self._accounts.age, *(each.age for each in self._journals.values())]
+            self._context.fresh(self._clock.now() - max(ages))
 
     async def _rest(self) -> None:
         until_interest = self._interest_due - self._clock.monotonic()

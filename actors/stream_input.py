@@ -28,6 +28,11 @@ class Input(Generic[T]):
         """Whether it has yet to reach the head that its stream had at the start."""
         return self._behind > 0
 
+    @property
+    def age(self) -> float:
+        """Seconds for which the oldest entry has been announced that is not in hand yet."""
+        return self._subscription.age
+
     async def look(self) -> bool:
         """Whether there is a next entry. A checkpoint when the topic is asked; cancelled, nothing is lost."""
         if not self._taken and self._subscription.ready:

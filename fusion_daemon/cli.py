@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from fusion_daemon.cli_db import ConfigOption, JsonOption, data_commands
+from fusion_daemon.cli_operation import operation_commands
 from fusion_daemon.cli_reload import add_reload
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def _loaded(path: Path | None) -> Iterator[Config]:
         yield _load(path, redactor)
 
 
+operation_commands(app, _loaded)
 app.add_typer(data_commands(_loaded), name="db")
 add_reload(app, _loaded)
 

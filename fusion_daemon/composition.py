@@ -10,6 +10,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Protocol, runtime_checkable
 
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener
@@ -48,6 +49,7 @@ from fusion_daemon.runtime import (
     Clock,
     DeadLetters,
     Mailbox,
+    MailboxStatistics,
     Overflow,
     SupervisorSpec,
     Topic,
@@ -68,9 +70,19 @@ TOPIC_CAPACITY = 4_096
 MARGIN_REQUESTS = 64
 ASK_SECONDS = 5.0
 BEAT_LIMIT = 30.0
+DATA_LIMITS = {"alerting": 60.0, "risk": 30.0, "chain": 120.0, "oracle": 60.0, "retention": 1_800.0}
+"""Seconds: how old what an actor knows may be. A delivery that is due, an entry that is not folded, the last block, the
+last good reading of an asset, the last look at what may be dropped."""
 
 
 AnyTopic = Topic[Price] | Topic[AccountChange] | Topic[JournalEntry] | Topic[MarginEvent]
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """An actor that counts what it does."""
+
+    def statistics(self) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +123,18 @@ class Fixtures:
     alive: dict[str, Actor] = field(default_factory=dict)
     """The present life of every actor, by name: what metrics are read from."""
 
+    def mailboxes(self) -> Sequence[MailboxStatistics]:
+        """Any thread."""
+        return (self.requests.statistics(),)
+
+    def counted(self, name: str) -> object:
+        """What an actor's present life has counted, or None. Any thread."""
+        return _count(self.alive.get(name))
+
+
+def _count(actor: object) -> object:
+    return actor.statistics() if isinstance(actor, Counting) else None
+
 
 class House:
     """Everything that lives in one process, wired but not yet started. Trio side; properties from any thread."""
@@ -132,7 +156,7 @@ class House:
         """What a configuration would make of the house: a chain that it has in common with `journals` keeps its topic.
         Changes nothing. Raises SecretMissing and the Failures of settings."""
         chains = [chain_settings(chain, self.fixtures.secret) for chain in config.chains]
-        kept = {each.chain: journals.get(each.chain) or self._journal(each.chain) for each in chains}
+        kept = {each.chain: self._journal(each.chain, journals) for each in chains}
         users = [principal_settings(each, self.fixtures.secret) for each in config.http.principals]
         return Stand(
             config=config,
@@ -169,12 +193,20 @@ class House:
             return RetentionKeeper(lambda: self.retention, store)
 
         return [
-            ChildSpec("alerting", _branch(alive, "alert_dispatcher", dispatcher)),
-            ChildSpec("risk", _branch(alive, "risk_calculator", calculator)),
+            ChildSpec("alerting", _branch(alive, "alert_dispatcher", dispatcher, DATA_LIMITS["alerting"])),
+            ChildSpec("risk", _branch(alive, "risk_calculator", calculator, DATA_LIMITS["risk"])),
             *(_chain_branch(alive, each, listener) for each in chains),
-            ChildSpec("oracle", _branch(alive, "oracle_poller", poller)),
-            ChildSpec("retention", _branch(alive, "retention_keeper", keeper)),
+            ChildSpec("oracle", _branch(alive, "oracle_poller", poller, DATA_LIMITS["oracle"])),
+            ChildSpec(
+                "retention",
+                _branch(alive, "retention_keeper", keeper, DATA_LIMITS["retention"], required=False),
+            ),
         ]
+
+    def _journal(self, chain: ChainId, present: Mapping[ChainId, Topic[JournalEntry]]) -> Topic[JournalEntry]:
+        if chain in present:
+            return present[chain]
+        return Topic[JournalEntry](journal_stream(chain), TOPIC_CAPACITY, self.fixtures.clock)
 
     def _routes(self, chains: Sequence[ChainSettings]) -> Routes:
         fixed = self.fixtures
@@ -185,10 +217,6 @@ class House:
             *alert_routes(fixed.store),
             *chain_routes(fixed.aio, fixed.store, {each.chain: each.name for each in chains}),
         ]
-
-    def _journal(self, chain: ChainId) -> Topic[JournalEntry]:
-        return Topic[JournalEntry](journal_stream(chain), TOPIC_CAPACITY, self.fixtures.clock)
-
 
 def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, store: Store) -> House:
     """Raises as `House.design`."""
@@ -212,19 +240,24 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
     return House(config, fixtures)
 
 
-def _branch(alive: dict[str, Actor], name: str, build: Callable[[], Actor]) -> SupervisorSpec:
+def _branch(
+    alive: dict[str, Actor], name: str, build: Callable[[], Actor], data_limit: float, *, required: bool = True
+) -> SupervisorSpec:
     def start() -> Actor:
         alive[name] = actor = build()
         return actor
 
-    return SupervisorSpec((ChildSpec(name, start, beat_limit=BEAT_LIMIT),))
+    child = ChildSpec(name, start, beat_limit=BEAT_LIMIT, data_limit=data_limit, required=required)
+    return SupervisorSpec((child,))
 
 
 def _chain_branch(
     alive: dict[str, Actor], settings: ChainSettings, build: Callable[[ChainSettings], Actor]
 ) -> ChildSpec:
     name = f"chain_listener:{settings.chain}"
-    return ChildSpec(f"chain:{settings.chain}", _branch(alive, name, lambda: build(settings)))
+    return ChildSpec(
+        f"chain:{settings.chain}", _branch(alive, name, lambda: build(settings), DATA_LIMITS["chain"])
+    )
 
 
 def _sources(

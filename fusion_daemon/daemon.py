@@ -26,19 +26,23 @@ from fusion_daemon.config import Config
 from fusion_daemon.config_hash import configuration_hash
 from fusion_daemon.database import running_database
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.http.admin_routes import Beat, Component, actor_routes, health_routes
+from fusion_daemon.http.admin_routes import Component, health_routes
 from fusion_daemon.http.metrics import Metrics, metrics_route
+from fusion_daemon.http.operation_routes import drain_routes, operation_routes
 from fusion_daemon.http.principals import Principals
 from fusion_daemon.http.route import Routes
 from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.serving import serving
+from fusion_daemon.inspection import Inspection
+from fusion_daemon.judge import Judge
+from fusion_daemon.liveness import loop_beats, reasons_to_starve, stuck_loops
 from fusion_daemon.logs import LogStyle, Redactor, configure_logging
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
-from fusion_daemon.operation import ActorOperations, components_of
+from fusion_daemon.operation import FOUNDATION, ActorOperations, components_of
 from fusion_daemon.reload import Reloader
 from fusion_daemon.reload_steps import HouseSteps
 from fusion_daemon.reload_ways import AuditedReloads, reload_families, reload_routes
-from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog, stalled
+from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog
 from fusion_daemon.secret_files import SecretFiles, SecretSnapshot, read_secrets
 from fusion_daemon.settings import admin_http, check_signing_keys, metrics_http
 from fusion_daemon.standby import Announcer, lease_component, lease_routes, stand_by
@@ -46,8 +50,6 @@ from fusion_daemon.store import Candidacy, Candidate, Lease, Store, migrate, ope
 
 SWITCH_INTERVAL = 0.0005
 """Seconds: with the default of 5 ms an API flood would delay trio's loop."""
-LOOP_LIMIT = 5.0
-"""Seconds without a beat after which a loop counts as stuck."""
 MIGRATION_TIMEOUT = 600.0
 HTTP_STOP_TIMEOUT = 8.0
 CRASHED = 1
@@ -121,6 +123,7 @@ async def _stand_by_and_run(
     reloads = AuditedReloads(reloader, store, config.daemon.instance, log)
     duty = [
         *lease_routes(candidacy, aio, house.fixtures.audit, config.daemon.instance),
+        *drain_routes(partial(_stop_in_order, house), house.fixtures.audit, config.daemon.instance),
         *reload_routes(reloader, reloads, aio),
     ]
     admin.serve([*_standby_routes(aio, candidacy), *duty])
@@ -132,21 +135,23 @@ async def _stand_by_and_run(
         log.info("listening", admin=bound.port, socket=str(bound.socket), metrics=scraped.port)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_hear_reloads, announcer, reloader, reloads)
-            lease = await stand_by(candidacy, announcer, partial(_stuck_loops, aio))
+            lease = await stand_by(candidacy, announcer, lambda: stuck_loops(aio.statistics()))
             if lease is not None:
                 store.carry(lease)
                 await house.fixtures.registry.open()
                 if announcer.told.is_set():
                     await reloader.close()
                 tree = Supervisor("root", house.stand.tree, clock=clock, random=Random())  # noqa: S311 - jitter
-                steps.act_on(tree, lambda: admin.serve([*_routes(aio, store, candidacy, house, tree), *duty]))
-                add_house_sources(metrics, house, tree)
-                await _supervise(tree, aio, store, lease, announcer, reloader)
+                judge = Judge(partial(_components, aio, store, candidacy, tree, time.time()), FOUNDATION, clock)
+                add_house_sources(metrics, house, tree, judge)
+                steps.act_on(tree, lambda: admin.serve([*_routes(aio, store, house, tree, judge), *duty]))
+                await _supervise(tree, judge, aio, store, lease, announcer, reloader)
             nursery.cancel_scope.cancel()
 
 
 async def _supervise(
     tree: Supervisor,
+    judge: Judge,
     aio: Aio,
     store: Store,
     lease: Lease,
@@ -162,9 +167,11 @@ async def _supervise(
         nursery.start_soon(_end_with_lease, lease)
         if announcer.stood_by.is_set():  # the service manager was told READY long since
             nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
+        nursery.start_soon(judge.watch)
         await nursery.start(partial(_run_tree, tree, nursery.cancel_scope))
         if announcer.told.is_set():
             reloader.open()  # else it opens with the first word to the service manager
+        judge.look()
         announcer.ready("running")
         log.info("ready")
         if not announcer.stood_by.is_set():
@@ -174,7 +181,11 @@ async def _supervise(
 
 async def _feed_watchdog(tree: Supervisor, aio: Aio, store: Store, notifier: Notifier) -> None:
     if notifier.watchdog_seconds is not None:
-        await feed_watchdog(notifier, partial(_reasons_to_starve, tree, aio, store), notifier.watchdog_seconds / 3)
+        await feed_watchdog(
+            notifier,
+            lambda: reasons_to_starve(aio.statistics(), tree, store.statistics().trouble),
+            notifier.watchdog_seconds / 3,
+        )
 
 
 def _end_with_zombies(report: StopReport, log: structlog.typing.FilteringBoundLogger) -> None:
@@ -206,6 +217,12 @@ async def _stop_on_signal(tree: Supervisor, notifier: Notifier, log: structlog.t
             return
 
 
+def _stop_in_order(house: House) -> float:
+    """From any thread: what SIGTERM does, in whichever role. Returns the seconds that it takes at most."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    return house.stand.tree.stop_budget() + HTTP_STOP_TIMEOUT
+
+
 async def _end_with_loop(aio: Aio) -> None:
     await aio.died.wait()
     raise LoopDied(
@@ -224,26 +241,6 @@ async def _end_with_lease(lease: Lease) -> None:
     )
 
 
-def _reasons_to_starve(tree: Supervisor, aio: Aio, store: Store) -> Sequence[str]:
-    # Who waits for a database that is away or full is not stuck, and a restart would cure nothing.
-    waiting = store.statistics().trouble is not None
-    stuck = () if waiting else stalled(tree.tree())
-    reasons = [*_stuck_loops(aio), *(f"{found.name}: {found.reason}" for found in stuck)]
-    return reasons + [f"{zombie.name}: would not stop" for zombie in tree.zombies()]
-
-
-def _stuck_loops(aio: Aio) -> Sequence[str]:
-    return [f"{beat.name} loop: no beat for {beat.age:.1f} s" for beat in _beats(aio) if beat.age > beat.limit]
-
-
-def _beats(aio: Aio) -> Sequence[Beat]:
-    seen = aio.statistics()
-    return (
-        Beat("asyncio", seen.asyncio_loop.beat_age, LOOP_LIMIT),
-        Beat("trio", seen.trio_loop.beat_age, LOOP_LIMIT),
-    )
-
-
 async def _hear_reloads(announcer: Announcer, reloader: Reloader[Stand], reloads: AuditedReloads) -> None:
     """From the first word to the service manager on: what holds the lease then has the audit's table."""
     await announcer.told.wait()
@@ -253,21 +250,25 @@ async def _hear_reloads(announcer: Announcer, reloader: Reloader[Stand], reloads
 
 def _standby_routes(aio: Aio, candidacy: Candidacy) -> Routes:
     """How a daemon is that does not hold the lease yet."""
-    return health_routes(lambda: _beats(aio), lambda: [lease_component(candidacy.standing, serving=False)])
+    return health_routes(
+        lambda: loop_beats(aio.statistics()), lambda: [lease_component(candidacy.standing, serving=False)]
+    )
 
 
-def _routes(aio: Aio, store: Store, candidacy: Candidacy, house: House, tree: Supervisor) -> Routes:
+def _components(
+    aio: Aio, store: Store, candidacy: Candidacy, tree: Supervisor, started: float
+) -> Sequence[Component]:
+    trouble = store.statistics().trouble
+    return [lease_component(candidacy.standing, serving=True), *components_of(tree, aio, trouble, started)]
+
+
+def _routes(aio: Aio, store: Store, house: House, tree: Supervisor, judge: Judge) -> Routes:
     """All that the holder serves."""
-    started = time.time()
-
-    def components() -> Sequence[Component]:
-        trouble = store.statistics().trouble
-        return [lease_component(candidacy.standing, serving=True), *components_of(tree, aio, trouble, started)]
-
-    operations = ActorOperations(tree, aio)
+    dead_letters = house.fixtures.dead_letters.statistics
+    inspection = Inspection(tree, house.topics, house.fixtures.mailboxes, dead_letters, house.fixtures.counted, store)
     return [
-        *health_routes(lambda: _beats(aio), components),
-        *actor_routes(operations.actors, operations, house.fixtures.audit),
+        *health_routes(lambda: loop_beats(aio.statistics()), judge.components),
+        *operation_routes(inspection, ActorOperations(tree, aio), house.fixtures.audit),
         *house.stand.routes,
     ]
 

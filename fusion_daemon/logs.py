@@ -59,6 +59,13 @@ class Redactor:
         self._registered = re.compile("|".join(map(re.escape, longest_first)))
 
     def text(self, value: str) -> str:
+        # One mask may uncover what another one knows: what stood between a quoted value and an `@` becomes a URL's.
+        # It ends: every pass that changes something leaves less that is no mask.
+        while (masked := self._masked(value)) != value:
+            value = masked
+        return value
+
+    def _masked(self, value: str) -> str:
         if self._registered is not None:
             value = self._registered.sub(_MASK, value)
         value = _SIGNING_KEY.sub(_MASK, value)

@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from fusion_daemon.aio import Aio
 from fusion_daemon.http.admin_routes import AuditTrail, Component
-from fusion_daemon.http.metrics import Family, Kind, Sample, Unit
+from fusion_daemon.http.metrics import Family, Sample, gauge
 from fusion_daemon.http.route import Reply, Request, Role, Route, Routes, reply_json
 from fusion_daemon.runtime import Notifier, feed_watchdog
 from fusion_daemon.store import Candidacy, Lease, LeaseRole, LeaseStanding
@@ -31,7 +31,14 @@ def lease_component(standing: LeaseStanding, *, serving: bool) -> Component:
         state = "standby" if reason is None else HINDERED
         holder = f"{standing.holder} holds the lease (term {standing.term})"
         reason = f"{holder}; this daemon takes over when it ends" if reason is None else f"{holder}; {reason}"
-    return Component("lease", serving and standing.role is LeaseRole.ACTIVE, state, standing.since, reason)
+    return Component(
+        "lease",
+        serving and standing.role is LeaseRole.ACTIVE,
+        state,
+        standing.since,
+        reason,
+        healthy=standing.hindrance is None and standing.role is not LeaseRole.LOST,
+    )
 
 
 def lease_routes(candidacy: Candidacy, aio: Aio, audit: AuditTrail, instance: str) -> Routes:
@@ -66,24 +73,22 @@ def lease_routes(candidacy: Candidacy, aio: Aio, audit: AuditTrail, instance: st
 def lease_families(standing: LeaseStanding) -> Iterable[Family]:
     """What is scraped of the lease."""
     roles = [Sample(float(role is standing.role), (role.value,)) for role in LeaseRole]
-    yield Family("fusion_lease_role", Kind.GAUGE, "1 for the role that this daemon has.", roles, ("role",))
-    yield _gauge("fusion_lease_term", "The lease's term, as this daemon knows it.", standing.term or 0)
-    yield Family(
+    yield gauge("fusion_lease_role", "1 for the role that this daemon has.", roles, ("role",))
+    yield gauge("fusion_lease_term", "The lease's term, as this daemon knows it.", [Sample(standing.term or 0)])
+    yield gauge(
         "fusion_lease_silence_seconds",
-        Kind.GAUGE,
         "For how long the holder had not renewed the lease when this standby last looked.",
         [Sample(standing.silence)],
-        unit=Unit.SECONDS,
     )
-    yield _gauge(
+    yield gauge(
         "fusion_lease_hindered",
         "1 while this standby could not take over; readiness says why.",
-        float(standing.role is LeaseRole.STANDBY and standing.hindrance is not None),
+        [Sample(standing.role is LeaseRole.STANDBY and standing.hindrance is not None)],
     )
-    yield _gauge(
+    yield gauge(
         "fusion_lease_other_configuration",
         "1 while the holder decides by another configuration than this standby.",
-        float(standing.other_configuration),
+        [Sample(standing.other_configuration)],
     )
 
 
@@ -157,7 +162,3 @@ async def _feed_while_standby(announcer: Announcer, held_back: Callable[[], Sequ
     if seconds is not None:
         await announcer.stood_by.wait()  # before READY no sign of life is expected
         await feed_watchdog(announcer.notifier, held_back, seconds / 3)
-
-
-def _gauge(name: str, text: str, value: float) -> Family:
-    return Family(name, Kind.GAUGE, text, [Sample(value)])

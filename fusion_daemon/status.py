@@ -17,8 +17,6 @@ from fusion_daemon.settings import admin_http
 
 _TIMEOUT = 5.0
 TAKEOVER_PATIENCE = 30.0
-_LIMPING = frozenset({"degraded", "paused", "stopped"})
-"""Up, but not doing its work as it should; that an operator paused it does not make it well."""
 
 
 class ComponentStatus(msgspec.Struct, frozen=True):
@@ -27,7 +25,9 @@ class ComponentStatus(msgspec.Struct, frozen=True):
     state: str
     since: datetime
     restarts: int
+    healthy: bool
     reason: str | None = None
+    data_age: float | None = None
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class Readiness(msgspec.Struct, frozen=True):
     @property
     def well(self) -> bool:
         """Ready, and no component is limping: a chain whose endpoints are down leaves the daemon ready for the rest."""
-        return self.ready and not any(each.state in _LIMPING for each in self.components)
+        return self.ready and all(each.healthy for each in self.components)
 
     @property
     def stands_by(self) -> bool:
@@ -108,10 +108,11 @@ def status_lines(status: Readiness, width: int | None) -> Iterator[tuple[str, st
     names = max((len(each.name) for each in status.components), default=0)
     states = max((len(each.state) for each in status.components), default=0)
     for each in status.components:
-        style = "red" if not (each.ready or status.stands_by) else "yellow" if each.state in _LIMPING else ""
+        style = "red" if not (each.ready or status.stands_by) else "" if each.healthy else "yellow"
         since = each.since.astimezone(UTC)
         restarts = f", {each.restarts} restart{'s' * (each.restarts != 1)}" if each.restarts else ""
-        yield f"  {each.name:<{names}}  {each.state:<{states}}  since {since:%Y-%m-%d %H:%M:%SZ}{restarts}", style
+        age = "" if each.data_age is None else f", data {each.data_age:.0f} s old"
+        yield f"  {each.name:<{names}}  {each.state:<{states}}  since {since:%Y-%m-%d %H:%M:%SZ}{age}{restarts}", style
         for line in _folded(each.reason or "", width):
             yield f"    {line}", style
 

@@ -25,6 +25,7 @@ from fusion_daemon.http.metrics import AnyFamily, HistogramFamily, Metrics
 from fusion_daemon.http.principals import Principals
 from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.settings import HttpSettings
+from fusion_daemon.judge import Judge
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
 from fusion_daemon.reload import LastReload
 from fusion_daemon.reload_ways import reload_families
@@ -104,7 +105,8 @@ async def _collect(config: Config) -> Sequence[AnyFamily]:
         metrics = _Families(_broken)
         add_process_sources(metrics, aio, store, admin, lambda: standing)
         metrics.add("reload", lambda: reload_families(LastReload(True, 0.0, "", configuration_hash(config))))
-        add_house_sources(metrics, house, tree)
+        judge = Judge(list, frozenset(), SystemClock())
+        add_house_sources(metrics, house, tree, judge)
         return metrics.families()
 
 

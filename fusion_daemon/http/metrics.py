@@ -115,6 +115,19 @@ class HistogramFamily:
         _check_samples(self.name, self.labels, [sample.labels for sample in self.samples])
 
 
+def gauge(name: str, text: str, samples: Sequence[Sample], labels: tuple[str, ...] = ()) -> Family:
+    """Its unit is the last word of its name."""
+    last = name.rsplit("_", 1)[-1]
+    unit = next((each for each in Unit if each.value and each.value == last), Unit.NONE)
+    return Family(name, Kind.GAUGE, text, samples, labels, unit)
+
+
+def counter(name: str, text: str, samples: Sequence[Sample], labels: tuple[str, ...] = ()) -> Family:
+    """Its unit is the last word of its name before `_total`."""
+    bare = name.removesuffix("_total").rsplit("_", 1)[-1]
+    unit = next((each for each in Unit if each.value and each.value == bare), Unit.NONE)
+    return Family(name, Kind.COUNTER, text, samples, labels, unit)
+
 AnyFamily = Family | HistogramFamily
 Source = Callable[[], Iterable[AnyFamily]]
 """Called on the asyncio side at each scrape; must not block and must bear the trio side writing

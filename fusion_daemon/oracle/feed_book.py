@@ -180,6 +180,23 @@ class FeedBook:
             )
         return tuple(found)
 
+    def as_of(self, now: float) -> float | None:
+        """When the asset was read that has not been read for longest, of each by its latest reading for which its
+        source still vouches at `now` (unix seconds); None while an asset has none. So a feed that answers and stands
+        still is as old as its last good reading."""
+        read: list[float] = []
+        for feed in self._settings.feeds:
+            outcomes = [self._outcome(feed, index, now) for index in range(len(feed.sources))]
+            readings = [
+                each.received_at
+                for each in outcomes
+                if isinstance(each, Reading) and now - each.observed_at <= each.lifetime
+            ]
+            if not readings:
+                return None
+            read.append(max(readings))
+        return min(read, default=now)
+
     def without_price(self, now: float) -> bool:
         """Whether not one asset has a figure that rests on a fresh reading."""
         figures = [self.figure(feed, now) for feed in self._settings.feeds]

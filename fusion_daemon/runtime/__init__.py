@@ -6,7 +6,7 @@ Knows no chain and no money, and imports nothing of the project.
 from __future__ import annotations
 
 from fusion_daemon.runtime.actor import Actor, ActorContext, Ignore
-from fusion_daemon.runtime.branch import SupervisorStatistics
+from fusion_daemon.runtime.branch import Outline, SupervisorStatistics
 from fusion_daemon.runtime.clock import Clock, ManualClock, SystemClock, TrioClock
 from fusion_daemon.runtime.dead_letters import (
     DeadLetter,
@@ -31,8 +31,10 @@ from fusion_daemon.runtime.health import (
     Finding,
     Health,
     HealthLevel,
+    stale,
     stalled,
 )
+from fusion_daemon.runtime.hysteresis import Patience, Truth
 from fusion_daemon.runtime.lane import StartTimeout
 from fusion_daemon.runtime.ledger import MailboxStatistics
 from fusion_daemon.runtime.letter import (
@@ -60,6 +62,8 @@ from fusion_daemon.runtime.topic import (
     TopicGap,
     TopicStatistics,
 )
+from fusion_daemon.runtime.trace import Trace, TraceEvent, TraceKind
+from fusion_daemon.runtime.window import Look
 
 __all__ = [
     "Actor",
@@ -89,6 +93,7 @@ __all__ = [
     "HealthLevel",
     "Ignore",
     "Intensity",
+    "Look",
     "Mailbox",
     "MailboxClosed",
     "MailboxFull",
@@ -99,7 +104,9 @@ __all__ = [
     "NotRunning",
     "Notifier",
     "NotifierStatistics",
+    "Outline",
     "Overflow",
+    "Patience",
     "Poison",
     "Policy",
     "Priority",
@@ -122,9 +129,14 @@ __all__ = [
     "Topic",
     "TopicGap",
     "TopicStatistics",
+    "Trace",
+    "TraceEvent",
+    "TraceKind",
     "TrioClock",
+    "Truth",
     "UnknownActor",
     "Zombie",
     "feed_watchdog",
+    "stale",
     "stalled",
 ]

@@ -12,14 +12,19 @@ from structlog.typing import FilteringBoundLogger
 
 from fusion_daemon.runtime.clock import Clock
 from fusion_daemon.runtime.health import Health, HealthLevel
+from fusion_daemon.runtime.trace import Trace, TraceKind
 
 
 class Pause:
-    """The operator's hand on one child. It belongs to the child, so it outlives a restart."""
+    """The operator's hand on one child. It belongs to the child, so it outlives a restart.
 
-    __slots__ = ("_open",)
+    `moved` is called when the actor comes to stand at its gate, and when it goes on.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_open", "moved")
+
+    def __init__(self, moved: Callable[[], None] = lambda: None) -> None:
+        self.moved = moved
         self._open = trio.Event()
         self._open.set()
 
@@ -61,9 +66,11 @@ class ActorContext:
         log: FilteringBoundLogger | None = None,
         pause: Pause | None = None,
         on_started: Callable[[], None] = lambda: None,
+        trace: Trace | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
+        self.trace = trace if trace is not None else Trace(name, clock)
         self.log: FilteringBoundLogger = (
             log if log is not None else cast("FilteringBoundLogger", structlog.get_logger(actor=name))
         )
@@ -79,6 +86,8 @@ class ActorContext:
         self.last_beat: float | None = None
         """Unix seconds."""
         self.last_beat_monotonic: float | None = None
+        self.data_since: float | None = None
+        """As of when what the actor knows is true, by the monotonic clock; see `fresh`."""
         self.gated_since: float | None = None
         """Unix seconds since when the actor stands at a closed gate."""
         self._on_started = on_started
@@ -95,12 +104,20 @@ class ActorContext:
             self.started_monotonic = self.clock.monotonic()
             self.decided.set()
             self._on_started()
+            self.trace.note(TraceKind.STARTED)
         self.beat()
 
     def beat(self) -> None:
         """Progress was made. A critical actor beats at least once per beat limit, also when idle."""
         self.last_beat = self.clock.now()
         self.last_beat_monotonic = self.clock.monotonic()
+        self.trace.beat()
+
+    def fresh(self, as_of: float) -> None:
+        """What this actor knows and tells was true at `as_of` (unix seconds). Its age grows by itself until the next
+        call, so the data of an actor that hangs grow old; see `ChildSpec.data_limit`. A wall clock that is set
+        meanwhile makes them neither older nor younger."""
+        self.data_since = self.clock.monotonic() - max(self.clock.now() - as_of, 0.0)
 
     def healthy(self) -> None:
         self._report(HealthLevel.OK, "")
@@ -121,10 +138,12 @@ class ActorContext:
         self.beat()
         if self._pause.requested:
             self.gated_since = self.clock.now()
+            self._pause.moved()
             try:
                 await self._pause.passed()
             finally:
                 self.gated_since = None
+                self._pause.moved()
             self.beat()
         else:
             await trio.lowlevel.checkpoint()
@@ -132,6 +151,8 @@ class ActorContext:
     def _report(self, level: HealthLevel, reason: str) -> None:
         # `since` is when the level was entered: a new wording of the same trouble is not a new trouble.
         since = self.health.since if level is self.health.level else self.clock.now()
+        if (level, reason) != (self.health.level, self.health.reason):
+            self.trace.note(TraceKind.HEALTH, level.value, reason)
         self.health = Health(level, reason, since)
 
 

@@ -14,7 +14,7 @@ from fusion_daemon.runtime.child import Child
 from fusion_daemon.runtime.clock import Clock
 from fusion_daemon.runtime.errand import Errand
 from fusion_daemon.runtime.failures import NotRunning, RestartLimitExceeded, StartFailed
-from fusion_daemon.runtime.health import ActorState
+from fusion_daemon.runtime.health import ActorState, ActorStatus
 from fusion_daemon.runtime.life import Graveyard, StopReport, describe, ends_program
 from fusion_daemon.runtime.restart import AutoShutdown, Intensity, RestartWindow, Strategy
 from fusion_daemon.runtime.spec import ChildSpec, SupervisorSpec
@@ -38,6 +38,15 @@ class SupervisorStatistics:
     start_intensity: Intensity
     stop_budget: float
     """Seconds that an ordered stop takes at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A supervisor at one moment, and all below it in start order."""
+
+    supervisor: SupervisorStatistics
+    children: tuple[tuple[ActorStatus, Outline | None], ...]
+    """A supervisor that has not begun yet has no outline."""
 
 
 class Branch:
@@ -161,6 +170,16 @@ class Branch:
             recent_failed_starts=self._failed_starts.count(now),
             start_intensity=self.spec.start_intensity,
             stop_budget=self.stop_budget(),
+        )
+
+    def outline(self) -> Outline:
+        """Any thread."""
+        return Outline(
+            self.statistics(),
+            tuple(
+                (child.status(), None if child.nested is None else child.nested.outline())
+                for child in self.staff.roster.all()
+            ),
         )
 
     def walk(self) -> Iterator[tuple[Branch, Child]]:

@@ -15,6 +15,7 @@ from fusion_daemon.runtime.health import ActorState, ActorStatus, Health, Health
 from fusion_daemon.runtime.life import Departure, Graveyard, Life, describe
 from fusion_daemon.runtime.restart import Restart, failures_after
 from fusion_daemon.runtime.spec import SETTLING, ChildSpec, SupervisorSpec
+from fusion_daemon.runtime.trace import Trace
 
 if TYPE_CHECKING:
     from fusion_daemon.runtime.branch import Branch
@@ -59,7 +60,10 @@ class Child:
         self._last_error_at: float | None = None
         self._zombie: Life | None = None
         self._idle_since = clock.now()
-        self._pause = Pause()
+        self._changed = trio.Event()
+        """Set when its state has changed, and then replaced."""
+        self._pause = Pause(self._change)
+        self.trace = Trace(spec.name, clock)
         self._owner = owner
         self._clock = clock
         self._log = log.bind(actor=spec.name)
@@ -80,9 +84,10 @@ class Child:
     def spawn(self) -> Life:
         """Begin a new life. The factory runs inside it, so its errors are the life's."""
         self._lives += 1
-        context = ActorContext(self.spec.name, self._clock, self._log, self._pause, self._started)
+        context = ActorContext(self.spec.name, self._clock, self._log, self._pause, self._started, self.trace)
         self.life = Life(self._lives, context, self._body(), self._ended)
         self.life.begin()
+        self._change()
         return self.life
 
     def stop_budget(self) -> float:
@@ -163,6 +168,7 @@ class Child:
         state, since = self._state()
         context = self.life.context if self.life is not None else None
         beat = None if context is None else context.last_beat_monotonic
+        data = None if context is None else context.data_since
         return ActorStatus(
             name=self.spec.name,
             supervisor=self._owner,
@@ -176,8 +182,26 @@ class Child:
             last_beat=None if context is None else context.last_beat,
             beat_age=None if beat is None else self._clock.monotonic() - beat,
             beat_limit=self.spec.beat_limit,
+            data_age=None if data is None else self._clock.monotonic() - data,
+            data_limit=self.spec.data_limit,
+            required=self.spec.is_required(),
             pause_requested=self._pause.requested,
         )
+
+    async def until(self, holds: Callable[[ActorStatus], bool]) -> ActorStatus:
+        """Its first status that `holds`, looked at whenever its state has changed. Trio side."""
+        while not holds(status := self.status()):
+            await self._changed.wait()
+        return status
+
+    def whereabouts(self) -> tuple[str, ...]:
+        """Where the tasks of its present life wait. Any thread."""
+        life = self.life
+        return () if life is None else life.whereabouts()
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
 
     def _state(self) -> tuple[ActorState, float]:
         life = self.life
@@ -224,6 +248,7 @@ class Child:
 
     def _started(self) -> None:
         self._log.info("actor_started", life=self._lives)
+        self._change()
         self.wake()
 
     def _ended(self, life: Life) -> None:
@@ -232,6 +257,7 @@ class Child:
             if self._zombie is life:
                 self._zombie = None
         self._on_end(life.error)
+        self._change()
         self.wake()
 
     def _bury(self, life: Life) -> None:

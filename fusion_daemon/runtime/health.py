@@ -53,6 +53,12 @@ class ActorStatus:
     """Seconds since the last beat; None before the first."""
     beat_limit: float | None
     """A critical actor's longest pause between two beats; None for one that is not watched."""
+    data_age: float | None
+    """Seconds; how old what it knows is. None before it has said so, in every life anew."""
+    data_limit: float | None
+    """The oldest that it may be; None for an actor without such data."""
+    required: bool
+    """The whole is not ready while this is not."""
     pause_requested: bool
     """The operator asked for a pause; `state` says whether the actor has reached its gate."""
 
@@ -64,6 +70,18 @@ class Finding:
     name: str
     reason: str
     since: float
+
+
+def stale(status: ActorStatus) -> str | None:
+    """Why an actor's data are too old, or None when they are not. Before it has said how old they are, they are:
+    whoever starts knows nothing yet."""
+    if status.data_limit is None:
+        return None
+    if status.data_age is None:
+        return "it has not yet said how old what it knows is"
+    if status.data_age <= status.data_limit:
+        return None
+    return f"what it knows is {status.data_age:.0f} s old, limit {status.data_limit:g} s"
 
 
 def stalled(statuses: Iterable[ActorStatus]) -> tuple[Finding, ...]:

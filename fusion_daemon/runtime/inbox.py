@@ -93,5 +93,9 @@ class Inbox(Generic[Message, Reply]):
     def letters(self) -> list[Letter[Message, Reply]]:
         return [letter for lane in self._lanes for letter in lane]
 
+    def depths(self) -> tuple[int, int, int]:
+        """Of control, supervision and work. Any thread."""
+        return len(self.control), len(self.supervision), len(self.work)
+
     def __len__(self) -> int:
         return sum(map(len, self._lanes))

@@ -9,7 +9,7 @@ from fusion_daemon.runtime.dead_letters import DeadLetters, Reason
 
 @dataclass(frozen=True, slots=True)
 class MailboxStatistics:
-    """Messages since the mailbox exists; the last three are present ones.
+    """Messages since the mailbox exists; from `waiting` on, present ones.
 
     accepted = handled + dropped + dead + queued + in_hand.
     """
@@ -18,6 +18,8 @@ class MailboxStatistics:
     policy: str
     capacity: int
     serving: bool
+    server: str
+    """The actor that serves it, or did last; empty when no actor ever did."""
     closed: bool
     refused: int
     """Not accepted: full, closed, an ask that nobody serves, or a sender that gave up waiting for room."""
@@ -36,6 +38,8 @@ class MailboxStatistics:
     waiting: int
     """Senders that wait for room."""
     queued: int
+    lanes: tuple[int, int, int]
+    """Of those queued: control, supervision and work."""
     in_hand: int
 
 

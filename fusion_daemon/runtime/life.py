@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -17,8 +18,10 @@ import trio
 
 from fusion_daemon.runtime.actor import ActorContext, Ignore
 from fusion_daemon.runtime.clock import Clock
+from fusion_daemon.runtime.trace import TraceKind, enter
 
 _MOST_FRAMES = 24
+_LOOKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +134,10 @@ class Life:
         return self.ended.is_set() and self.stop_asked_at is None
 
     def begin(self) -> None:
-        self._task = trio.lowlevel.spawn_system_task(
-            self._live, name=f"actor {self.context.name}", context=contextvars.copy_context()
-        )
+        context = contextvars.copy_context()
+        context.run(enter, self.context.trace)
+        name = f"actor {self.context.name}"
+        self._task = trio.lowlevel.spawn_system_task(self._live, name=name, context=context)
 
     @property
     def drained(self) -> bool:
@@ -170,8 +174,19 @@ class Life:
             self.context.name,
             self.number,
             self.clock.monotonic() - self.stop_asked_monotonic,
-            () if self._task is None else tuple(_whereabouts(self._task)[:_MOST_FRAMES]),
+            self.whereabouts(),
         )
+
+    def whereabouts(self) -> tuple[str, ...]:
+        """Where its tasks wait, `file:line function`, outermost first; empty when they have ended. Any thread: from
+        another one it may be torn, as its tasks run on, and then it looks again."""
+        task = self._task
+        if task is None or self.ended.is_set():
+            return ()
+        for _ in range(_LOOKS):
+            with suppress(RuntimeError, AttributeError, TypeError):  # a frame or a nursery went away meanwhile
+                return tuple(_whereabouts(task)[:_MOST_FRAMES])
+        return ()
 
     async def _live(self) -> None:
         try:
@@ -186,6 +201,10 @@ class Life:
             self._ended_monotonic = self.clock.monotonic()
             self.ended.set()
             self.context.decided.set()
+            if self.error is None:
+                self.context.trace.note(TraceKind.ENDED)
+            else:
+                self.context.trace.note(TraceKind.CRASHED, text=describe(self.error))
             self._on_end(self)
 
 

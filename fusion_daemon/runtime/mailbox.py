@@ -40,6 +40,7 @@ from fusion_daemon.runtime.letter import (
 )
 from fusion_daemon.runtime.policy import Block, Conflate, Overflow, Policy, Priority
 from fusion_daemon.runtime.topic import Bell
+from fusion_daemon.runtime.trace import present_trace
 
 Message = TypeVar("Message")
 Reply = TypeVar("Reply")
@@ -69,6 +70,7 @@ class Desk(Generic[Message, Reply]):
         self.bell = bell
         self.in_hand: Letter[Message, Reply] | None = None
         """For the mailbox."""
+        self.trace = present_trace()
         self._box = box
 
     async def drain(self, handler: Handler[Message, Reply]) -> None:
@@ -108,6 +110,7 @@ class Mailbox(Generic[Message, Reply]):
         self._work = self._inbox.work
         self._waiting: OrderedDict[Letter[Message, Reply], Door] = OrderedDict()
         self._desk: Desk[Message, Reply] | None = None
+        self._server = ""
         self._closed = False
         self._until_turn = FAIR_TELLS
         self._plain_below = 0
@@ -166,6 +169,7 @@ class Mailbox(Generic[Message, Reply]):
         if self._desk is not None:
             self._put_down(self._desk, Deposed(self.name))
         self._desk = desk = Desk(self, bell)
+        self._server = desk.trace.name
         if len(self._inbox):
             bell.ring()
         try:
@@ -201,6 +205,7 @@ class Mailbox(Generic[Message, Reply]):
             policy=str(self._policy),
             capacity=self._capacity,
             serving=desk is not None,
+            server=self._server,
             closed=self._closed,
             refused=self._ledger.refused,
             accepted=self._ledger.accepted,
@@ -212,12 +217,15 @@ class Mailbox(Generic[Message, Reply]):
             peak_queued=self._ledger.peak,
             waiting=len(self._waiting),
             queued=len(self._inbox),
+            lanes=self._inbox.depths(),
             in_hand=int(desk is not None and desk.in_hand is not None),
         )
 
     async def drain(self, desk: Desk[Message, Reply], handler: Handler[Message, Reply]) -> None:
         """For a desk."""
         self._require(desk)
+        if desk.trace.on:
+            handler = desk.trace.timing(self.name, handler)
         control, supervision, work = self._inbox.control, self._inbox.supervision, self._work
         until = trio.current_time() + FAIR_SECONDS
         try:

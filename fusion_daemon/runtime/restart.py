@@ -103,8 +103,8 @@ class RestartWindow:
         return self.count(now) > self._intensity.limit
 
     def count(self, now: float) -> int:
-        """Restarts not older than the period. Like OTP, one exactly a period ago still counts."""
-        return sum(1 for moment in self._moments if now - moment <= self._intensity.period)
+        """Restarts not older than the period. Like OTP, one exactly a period ago still counts. Any thread."""
+        return sum(1 for moment in tuple(self._moments) if now - moment <= self._intensity.period)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,10 @@ class ChildSpec:
     backoff: Backoff = field(default_factory=Backoff)
     beat_limit: float | None = None
     """Critical actor: the systemd watchdog is fed only while it beats at least this often."""
+    data_limit: float | None = None
+    """The oldest that what the actor knows may be (`ActorContext.fresh`) while it counts as well."""
+    required: bool = True
+    """The whole is not ready while this child is not. A supervisor child is required if one of its own is."""
     significant: bool = False
     """When it ends by itself and does not come back, its supervisor may, as `AutoShutdown` says."""
 
@@ -53,6 +57,11 @@ class ChildSpec:
         if isinstance(self.start, SupervisorSpec):
             return max(self.start_timeout, sum(child.start_budget() for child in self.start.children))
         return self.start_timeout
+
+    def is_required(self) -> bool:
+        if isinstance(self.start, SupervisorSpec) and self.start.children:
+            return self.required and any(child.is_required() for child in self.start.children)
+        return self.required
 
     def names(self) -> Iterator[str]:
         """Its own, then those of every child below."""

@@ -115,8 +115,10 @@ class Staff:
         INVARIANT: meanwhile none of them is booted, so no lane starts one of them; whom the operator
         stops meanwhile has no order any more, and stays stopped. Raises `StartFailed`: then the old spec is
         back, and the lane starts the child after it as it would after a crash. Raises `ActorBusy`, and
-        `UnknownActor` for one that was temporary and went down with its group meanwhile.
+        `UnknownActor` for one that is gone by now, or that was temporary and went down with its group.
         """
+        if child not in self.roster:
+            raise UnknownActor(spec.name)
         if not child.booted:
             raise ActorBusy(child.spec.name, child.status().state)
         group = [each for each in self.dependents(child) if each is child or (each.booted and each.wanted)]

@@ -12,6 +12,7 @@ Differences from OTP, on purpose:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 from typing import cast
@@ -20,13 +21,14 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fusion_daemon.runtime.branch import Branch, SupervisorStatistics
+from fusion_daemon.runtime.branch import Branch, Outline, SupervisorStatistics
 from fusion_daemon.runtime.child import Child, Order
 from fusion_daemon.runtime.clock import Clock
 from fusion_daemon.runtime.failures import ActorBusy, NameTaken, NotRunning, UnknownActor
 from fusion_daemon.runtime.health import ActorState, ActorStatus
 from fusion_daemon.runtime.life import Graveyard, StopReport, Zombie
 from fusion_daemon.runtime.spec import ChildSpec, SupervisorSpec
+from fusion_daemon.runtime.trace import Trace
 
 
 class Supervisor:
@@ -175,6 +177,24 @@ class Supervisor:
     def find(self, name: str) -> ActorStatus:
         """Raises `UnknownActor`."""
         return self._locate(name)[1].status()
+
+    async def until(self, name: str, holds: Callable[[ActorStatus], bool]) -> ActorStatus:
+        """The first status of a child that `holds`, looked at whenever its state has changed. A child that is forgotten
+        meanwhile changes no more: give it a deadline. Raises `UnknownActor`."""
+        return await self._locate(name)[1].until(holds)
+
+    def trace(self, name: str) -> Trace:
+        """From any thread. Raises `UnknownActor`."""
+        return self._locate(name)[1].trace
+
+    def whereabouts(self, name: str) -> tuple[str, ...]:
+        """Where the tasks of a child wait, `file:line function`, outermost first. From any thread. Raises
+        `UnknownActor`."""
+        return self._locate(name)[1].whereabouts()
+
+    def outline(self) -> Outline:
+        """The whole tree. From any thread."""
+        return self._root.outline()
 
     def children(self) -> tuple[ActorStatus, ...]:
         """The direct children in start order. From any thread."""

@@ -25,8 +25,13 @@ import trio
 
 from fusion_daemon.runtime.ages import Ages
 from fusion_daemon.runtime.clock import Clock, SystemClock
+from fusion_daemon.runtime.trace import TraceKind, present_trace
+from fusion_daemon.runtime.window import Look, Window
 
 T = TypeVar("T")
+
+TAPPED = 1_000
+"""Items that are kept for who taps too seldom."""
 
 Fill = Callable[[int, int], Awaitable[Sequence[T]]]
 """`fill(after, limit)`: the items numbered after+1, after+2 … without a gap, at least one and at most
@@ -137,11 +142,17 @@ class Subscription(Generic[T]):
         self._buffer: deque[_Batch[T]] = deque()
         self._buffered = self._peak = self._delivered = self._dropped = self._filled = 0
         self._closed = False
+        self._trace = present_trace()
 
     @property
     def lag(self) -> int:
         """Items of the stream that `take` has not returned yet."""
         return self._topic.head - self.position
+
+    @property
+    def age(self) -> float:
+        """For how long the oldest of them has been announced in this process, in seconds; 0 when there is none."""
+        return self._topic.age(self.position + 1)
 
     @property
     def ready(self) -> bool:
@@ -168,6 +179,9 @@ class Subscription(Generic[T]):
             items = await self._from_store(limit)
         self.position += len(items)
         self._delivered += len(items)
+        if self._trace.on:
+            first = self.position - len(items) + 1
+            self._trace.note(TraceKind.TAKEN, self._topic.stream, first=first, last=self.position)
         return items
 
     def close(self) -> None:
@@ -182,7 +196,7 @@ class Subscription(Generic[T]):
             consumer=self.consumer,
             position=self.position,
             lag=self.lag,
-            lag_seconds=self._topic.age(self.position + 1),
+            lag_seconds=self.age,
             buffered=self._buffered,
             peak_buffered=self._peak,
             delivered=self._delivered,
@@ -231,8 +245,8 @@ _MACHINE = SystemClock()
 
 
 class Topic(Generic[T]):
-    """One durable stream inside this process. Trio side, except `statistics`: any thread that may use the clock. No
-    method waits.
+    """One durable stream inside this process. Trio side, except `statistics` and `tap`: any thread that may use the
+    clock. No method waits.
 
     `capacity` bounds each subscriber's buffer, in items; `clock` tells how long a consumer lags.
     """
@@ -246,6 +260,7 @@ class Topic(Generic[T]):
         self._clock = clock
         self._ages = Ages()
         self._published = 0
+        self._window = Window[T](TAPPED, clock)
         self._subscriptions: dict[str, Subscription[T]] = {}
 
     def publish(self, first: int, items: Sequence[T]) -> None:
@@ -257,7 +272,9 @@ class Topic(Generic[T]):
         batch = _Batch(first + known, items[known:] if known else items)
         if not batch.items:
             return
+        self._window.put(batch.first, batch.items)
         self._move(batch.last)
+        present_trace().note(TraceKind.PUBLISHED, self.stream, first=batch.first, last=batch.last)
         self._published += len(batch.items)
         for subscription in self._subscriptions.values():
             subscription.offer(batch, self._capacity)
@@ -269,6 +286,14 @@ class Topic(Generic[T]):
             self._move(head)
             for subscription in self._subscriptions.values():
                 subscription.bell.ring()
+
+    def tap(self, after: int | None, limit: int) -> Look[T]:
+        """The next items after the one numbered `after`, as they are published; with None it begins. Any thread.
+
+        Nobody waits for a tap, and its memory is bounded: what it did not see in time it counts as missed, and so what
+        was announced without items. It ends LEASE seconds after the last look.
+        """
+        return self._window.look(self.head, after, limit)
 
     def age(self, number: int) -> float:
         """Seconds since the item was announced; 0 for one that was not."""

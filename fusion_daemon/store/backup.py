@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from fusion_daemon.domain.failure import Failure
+from fusion_daemon.store.connect import PASSING, connect, describe, unavailable
 from fusion_daemon.store.migrate import Applied, pending, schema_state, shipped_migrations
 from fusion_daemon.store.programs import find_program, run_program
 from fusion_daemon.store.snapshot import LongReader, open_snapshot, read_facts
@@ -145,7 +146,20 @@ async def restore_backup(dsn: str, dump: Path) -> Manifest:
             "The database must not be used.",
             "Drop it; report this, and restore an earlier backup.",
         )
+    await _give_back_the_lease(dsn)
     return manifest
+
+
+async def _give_back_the_lease(dsn: str) -> None:
+    """Whoever held it when the backup was taken has no session here. So any daemon that is started takes it, as
+    from one that ended in good order: also one with another name or another configuration."""
+    connection = await connect(dsn, purpose="restore")
+    try:
+        await connection.execute("UPDATE leases SET released_at = clock_timestamp() WHERE released_at IS NULL")
+    except PASSING as error:
+        raise unavailable(f"went away after the restore ({describe(error)})") from error
+    finally:
+        connection.terminate()
 
 
 async def _snapshot_of(reader: LongReader) -> tuple[int, str]:

@@ -36,6 +36,7 @@ PATIENCE = 60.0
 """Seconds that a commit or a claim waits for the database to come back."""
 
 QUERY_TIMEOUT = 10.0
+GLANCE_TIMEOUT = 1.0
 """Seconds for a query of the HTTP side."""
 
 ACTOR_CONNECTIONS = 12
@@ -111,6 +112,7 @@ class Store:
         self._http = http
         self._patience = patience
         self._lease: Lease | None = None
+        self._claims: dict[str, Claim] = {}
         self._commits = 0
         self._commit_seconds = 0.0
         self._unknown = 0
@@ -157,7 +159,18 @@ class Store:
         predecessor that is on its way. Raises `StoreUnavailable`. Cancelled, it may have happened, which
         fences predecessors and harms no one else."""
         names = sorted(set(produces)), sorted(set(consumes))
-        return await self._write(partial(_claim, self._actors, owner, *names, self._patience), self._patience)
+        claim = await self._write(partial(_claim, self._actors, owner, *names, self._patience), self._patience)
+        self._claims[owner] = claim
+        return claim
+
+    def claim_of(self, owner: str) -> Claim | None:
+        """Any thread. The last claim that this process made for it."""
+        return self._claims.get(owner)
+
+    async def cursors_of(self, consumer: str) -> Mapping[str, int]:
+        """asyncio side, for HTTP handlers. Its committed position in every stream that it consumes. Raises
+        `StoreUnavailable` after a second."""
+        return await _snapshot(self._http, _cursors, (consumer,), GLANCE_TIMEOUT)
 
     async def query(self, query: Callable[[Reader, *Ts], Awaitable[T]], *args: *Ts) -> T:
         """asyncio side, for HTTP handlers. As `read`, on connections of its own."""
@@ -252,6 +265,11 @@ async def open_store(aio: Aio, dsn: str, *, patience: float = PATIENCE) -> Async
         with trio.CancelScope(shield=True):
             for pool in opened:
                 await aio.call(pool.close, timeout=MARGIN)
+
+
+async def _cursors(reader: Reader, consumer: str) -> Mapping[str, int]:
+    rows = await reader.fetch("SELECT stream, position FROM cursors WHERE consumer = $1", consumer)
+    return {row.text("stream"): row.integer("position") for row in rows}
 
 
 async def _snapshot(pool: Pool, query: Callable[[Reader, *Ts], Awaitable[T]], args: tuple[*Ts], patience: float) -> T:

@@ -205,10 +205,11 @@ def _ask_everything(stage: Stage, when: str, said: dict[str, str]) -> None:
     sources = Path(fusion_daemon.__file__).parent.rglob("*.py")
     paths = sorted({path for source in sources for path in _GET.findall(source.read_text())} - {"/metrics"})
     assert len(paths) >= 10
-    for path in paths:
-        ident = _first_alert(stage) if path.startswith("/v1/alerts") else stage.players[0].id
+    for shape in paths:
+        ident = _first_alert(stage) if shape.startswith("/v1/alerts") else stage.players[0].id
+        path = shape.replace("{id}", ident).replace("{name}", "risk_calculator").replace("{stream}", "prices")
         for headers in ({}, {"Authorization": f"Bearer {FOREIGN_TOKEN}"}):
-            said[f"GET {path} {when}, {len(headers)}"] = _get(stage.daemon.url + path.replace("{id}", ident), headers)
+            said[f"GET {path} {when}, {len(headers)}"] = _get(stage.daemon.url + path, headers)
     said[f"metrics {when}"] = _get(stage.metrics_url, {})
 
 

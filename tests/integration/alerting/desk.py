@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal, TypeVar
 
@@ -161,6 +161,8 @@ class Desk:
     settings: AlertingSettings
     bell: Bell
     secrets: dict[str, str]
+    contexts: list[ActorContext] = field(default_factory=list)
+    """Of each life, in order."""
 
     async def accept(self, *events: MarginEvent, accounts: Sequence[AccountRecord] = ()) -> None:
         """What the risk calculator does: commit the alerts (here alone), then ring."""
@@ -175,6 +177,12 @@ class Desk:
         self.clock.advance(seconds)
         self.bell.ring()
 
+    def data_age(self) -> float:
+        """Seconds, of what the present life knows."""
+        since = self.contexts[-1].data_since
+        assert since is not None
+        return self.clock.monotonic() - since
+
     async def look(self) -> None:
         """Make the dispatcher look at its queue, and wait until it has."""
         self.bell.ring()
@@ -185,6 +193,7 @@ class Desk:
         dispatcher = self.dispatcher()
         ready = trio.Event()
         context = ActorContext(dispatcher.name, self.clock, pause=pause, on_started=ready.set)
+        self.contexts.append(context)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(dispatcher.run, context)
             with trio.fail_after(DEADLINE):

@@ -8,6 +8,7 @@ from email.utils import formatdate
 
 import pytest
 import trio
+import trio.testing
 from structlog.testing import capture_logs
 
 from fusion_daemon.alerting.channels import Channels
@@ -181,6 +182,33 @@ async def test_one_that_hangs_delays_no_other(desk: Desk, receiver: Receiver, ot
         receiver.release()
         await desk.store.until(DELIVERED.format(120))
     assert set(receiver.ids().values()) | set(other.ids().values()) == {1}
+
+
+async def test_what_waits_for_a_slot_is_as_old_as_it_is_overdue(desk: Desk, receiver: Receiver) -> None:
+    """One slot, held by a receiver that hangs: the second delivery is due, and nobody takes it."""
+    receiver.always(HANG)
+    desk.configure(webhook(receiver), per_destination=1, concurrency=1)
+    async with desk.started():
+        await desk.accept(margin_event(account="acct-1"))
+        await trio.to_thread.run_sync(receiver.wait_for, 1)
+        await desk.accept(margin_event(account="acct-2"))
+        await looked(desk)
+        assert desk.data_age() == pytest.approx(0.0, abs=1e-3)
+        desk.clock.advance(90.0)
+        assert desk.data_age() == pytest.approx(90.0, abs=1e-3), "nobody has looked since"
+        await looked(desk)
+        assert desk.data_age() == pytest.approx(90.0, abs=1e-3), "a look at it makes nothing younger"
+        receiver.release()
+        await desk.store.until(DELIVERED.format(2))
+        await looked(desk)
+        assert desk.data_age() == pytest.approx(0.0, abs=1e-3)
+
+
+async def looked(desk: Desk) -> None:
+    """Two looks have begun since, so one is over and told."""
+    await desk.look()
+    await desk.look()
+    await trio.testing.wait_all_tasks_blocked()
 
 
 async def test_a_flood_of_warnings_does_not_delay_a_margin_call(desk: Desk, receiver: Receiver) -> None:

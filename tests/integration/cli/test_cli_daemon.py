@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ DEAD = "http://127.0.0.1:1"
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[str]:
-    with anvil(CHAIN) as running:
+    with anvil(CHAIN, options=("--block-time", "1")) as running:  # else its last block is old before the last test
         yield running.url
 
 
@@ -181,6 +182,23 @@ def test_status_names_what_is_degraded_and_exits_so(open_directory: Path, postgr
     (listener,) = (each for each in told["components"] if each["state"] == "degraded")
     assert listener["name"] == f"chain_listener:{CHAIN}"
     assert "127.0.0.1:1" in listener["reason"]
+
+
+def test_a_chain_whose_last_block_is_old_leaves_the_daemon_ready_and_not_healthy(
+    open_directory: Path, postgres_dsn: str
+) -> None:
+    two_hours_ago = str(int(time.time()) - 7_200)
+    with anvil(CHAIN, options=("--timestamp", two_hours_ago)) as old:
+        config = config_for(open_directory, old.url, postgres_dsn)
+        with daemon(config):
+            until(lambda: "limit 120 s" in run("status", "--config", config).stdout, "the age of the chain's data")
+            done = run("status", "--config", config, "--json")
+    told = json.loads(done.stdout)
+    (listener,) = (each for each in told["components"] if each["name"] == f"chain_listener:{CHAIN}")
+    assert (done.returncode, told["ready"], listener["ready"], listener["healthy"]) == (DEGRADED, True, True, False)
+    assert 7_200 <= listener["data_age"] < 7_300
+    others = {each["name"]: each["healthy"] for each in told["components"] if each is not listener}
+    assert all(others.values()), "their own data are young"
 
 
 def test_status_finds_a_daemon_whose_port_the_system_chose(open_directory: Path, postgres_dsn: str, node: str) -> None:

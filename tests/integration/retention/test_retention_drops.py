@@ -36,7 +36,7 @@ INSERT INTO chain_blocks
     SELECT 7, decode(lpad(to_hex(n), 64, '0'), 'hex'), n, '\\x00',
            CASE WHEN n <= {WIDTH} THEN {OLD} ELSE {YOUNG} END, true
     FROM unnest(ARRAY[0, {WIDTH} - 2, {WIDTH} - 1, {WIDTH}, {WIDTH} + 1, {WIDTH} + 8]) AS n;
-INSERT INTO chain_logs SELECT 7, hash, 0, number, '\\x00', 0, '\\x00', '{{}}', '\\x00' FROM chain_blocks;
+INSERT INTO chain_logs SELECT 7, hash, 0, number, '\\x00', 0, '\\x00', '{{}}', '\\x00', NULL, NULL, 1 FROM chain_blocks;
 INSERT INTO chain_journal
     SELECT greatest(number, 1), 7, 'apply', hash, number, 1, true FROM chain_blocks;
 """

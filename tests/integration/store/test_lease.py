@@ -7,64 +7,40 @@ what another has taken.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 
-import asyncpg
 import pytest
 import trio
 
 from fusion_daemon.aio import Aio
 from fusion_daemon.store import (
-    Candidacy,
     Candidate,
-    Lease,
+    LeaseHeld,
     LeaseRole,
-    LeaseStanding,
     MigrationRefused,
     Reader,
     Store,
     StoreUnavailable,
     Taken,
     open_candidacy,
+    without_holder,
 )
 from fusion_daemon.store import candidacy as module
 from fusion_daemon.store.lease_sessions import LOCK
-
-PATIENCE = 20.0
-LONG = 600.0
-"""Seconds of a lease that no test waits for."""
-SHORT = 0.5
-A = Candidate("a", "same", LONG)
-B = Candidate("b", "same", LONG)
-
-
-class Heard:
-    """What a candidate has told of itself."""
-
-    def __init__(self) -> None:
-        self.last: LeaseStanding | None = None
-        self._news = trio.Event()
-
-    def __call__(self, now: LeaseStanding) -> None:
-        self.last = now
-        self._news.set()
-        self._news = trio.Event()
-
-    async def until(self, holds: Callable[[LeaseStanding], bool]) -> LeaseStanding:
-        with trio.fail_after(PATIENCE):
-            while self.last is None or not holds(self.last):
-                await self._news.wait()
-            return self.last
-
-    async def stands_by(self, hindrance: str | None = None) -> LeaseStanding:
-        """With that in its reason."""
-        return await self.until(
-            lambda now: now.role is LeaseRole.STANDBY
-            and (now.hindrance is None if hindrance is None else hindrance in (now.hindrance or ""))
-        )
+from tests.integration.store.candidates import (
+    END_HOLDER,
+    LONG,
+    PATIENCE,
+    SHORT,
+    A,
+    B,
+    Heard,
+    active,
+    execute,
+    holder,
+    standby,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -74,47 +50,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def renew_every(monkeypatch: pytest.MonkeyPatch, seconds: float, candidate: Candidate) -> None:
     monkeypatch.setattr(module, "RENEWALS", candidate.seconds / seconds)
-
-
-@asynccontextmanager
-async def holder(aio: Aio, dsn: str, mine: Candidate) -> AsyncIterator[tuple[Candidacy, Lease]]:
-    async with open_candidacy(aio, dsn, mine, Heard()) as candidacy:
-        with trio.fail_after(PATIENCE):
-            lease = await candidacy.won()
-        yield candidacy, lease
-
-
-@asynccontextmanager
-async def standby(
-    aio: Aio, dsn: str, mine: Candidate, hindrance: str | None = None
-) -> AsyncIterator[tuple[Candidacy, Heard]]:
-    """One that stands by, with that in its reason, and goes on to wait for the lease."""
-    heard = Heard()
-    async with open_candidacy(aio, dsn, mine, heard) as candidacy, trio.open_nursery() as nursery:
-        nursery.start_soon(candidacy.won)
-        await heard.stands_by(hindrance)
-        yield candidacy, heard
-        nursery.cancel_scope.cancel()
-
-
-def active(now: LeaseStanding) -> bool:
-    return now.role is LeaseRole.ACTIVE
-
-
-async def execute(aio: Aio, dsn: str, *statements: str) -> None:
-    async def run() -> None:
-        connection = await asyncpg.connect(dsn)
-        try:
-            for statement in statements:
-                await connection.execute(statement)
-        finally:
-            connection.terminate()
-
-    await aio.call(run, timeout=PATIENCE)
-
-
-END_HOLDER = """
-SELECT pg_terminate_backend(backend_pid, 5000) FROM leases WHERE term = (SELECT max(term) FROM leases)"""
 
 
 async def configurations(reader: Reader) -> list[str]:
@@ -392,3 +327,25 @@ async def test_a_role_that_may_not_end_the_silent_holder_says_so(
                 assert await store.read(terms) == [("a", "free")]
     finally:
         await execute(aio, postgres_dsn, "DROP OWNED BY stranger", "DROP ROLE stranger")
+
+
+async def test_whoever_holds_the_lease_is_not_disturbed(aio: Aio, postgres_dsn: str) -> None:
+    async with holder(aio, postgres_dsn, A) as (_, lease):
+        with pytest.raises(LeaseHeld, match="Another fusion-daemon works on this database"):
+            async with without_holder(aio, postgres_dsn):
+                raise AssertionError("the block ran beside a holder")
+        assert not lease.lost.is_set()
+
+
+async def test_two_fillers_do_not_meet(aio: Aio, postgres_dsn: str) -> None:
+    async with without_holder(aio, postgres_dsn):
+        with pytest.raises(LeaseHeld):
+            async with without_holder(aio, postgres_dsn):
+                raise AssertionError("two filled the database at once")
+
+
+async def test_afterwards_the_lease_is_free_and_no_term_was_begun(aio: Aio, empty_postgres_dsn: str) -> None:
+    async with without_holder(aio, empty_postgres_dsn):
+        pass
+    async with holder(aio, empty_postgres_dsn, A) as (_, lease):
+        assert lease.term == 1

@@ -42,6 +42,15 @@ async def count(dsn: str, table: str) -> int | None:
         await connection.close()
 
 
+async def value(dsn: str, question: str) -> object:
+    connection = await asyncpg.connect(dsn)
+    try:
+        found: object = await connection.fetchval(question)
+        return found
+    finally:
+        await connection.close()
+
+
 @pytest.fixture
 def dump(postgres_dsn: str, tmp_path: Path) -> Path:
     asyncio.run(execute(postgres_dsn, "INSERT INTO accounts (id, customer, name) VALUES ('a', 'c', 'n')"))
@@ -62,6 +71,20 @@ def test_a_restore_brings_rows_streams_partitions_and_triggers_back(dump: Path, 
     assert asyncio.run(count(empty_postgres_dsn, "accounts")) == 1
     asyncio.run(execute(empty_postgres_dsn, "INSERT INTO streams (name) VALUES ('journal:6')"))
     assert asyncio.run(count(empty_postgres_dsn, "chain_journal_c6_p1")) == 0
+
+
+def test_a_restored_lease_is_nobodys(postgres_dsn: str, empty_postgres_dsn: str, tmp_path: Path) -> None:
+    """The holder at the time of the backup works elsewhere: whoever is started here need not fear or await it."""
+    held = (
+        "INSERT INTO leases (term, instance, configuration, lease_seconds, taken, backend_pid, backend_start)"
+        " VALUES (3, 'elsewhere', 'other', 600, 'free', 1, now())"
+    )
+    asyncio.run(execute(postgres_dsn, held))
+    dump, _ = asyncio.run(take_backup(postgres_dsn, tmp_path / "held.dump", "hash"))
+    asyncio.run(restore_backup(empty_postgres_dsn, dump))
+    assert asyncio.run(count(empty_postgres_dsn, "leases")) == 1
+    released = asyncio.run(value(empty_postgres_dsn, "SELECT released_at IS NOT NULL FROM leases WHERE term = 3"))
+    assert released is True
 
 
 def test_a_backup_replaces_nothing(dump: Path, postgres_dsn: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def daemon(config: Config, reply: bytes) -> Iterator[list[bytes]]:
 
     def answer() -> None:
         with listener.accept()[0] as caller:
-            heard.append(caller.recv(65536))
+            heard.append(_request(caller))
             if reply:
                 caller.sendall(reply)
             else:
@@ -53,6 +54,16 @@ def daemon(config: Config, reply: bytes) -> Iterator[list[bytes]]:
         finally:
             over.set()
             thread.join()
+
+
+def _request(caller: socket.socket) -> bytes:
+    """All of it: who hangs up with something unread resets the connection, and the answer may be lost."""
+    with caller.makefile("rb") as stream:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += stream.readline()
+        length = re.search(rb"Content-Length: (\d+)", head)
+        return head + stream.read(0 if length is None else int(length[1]))
 
 
 def http(status: str, body: bytes) -> bytes:

@@ -56,5 +56,7 @@ def test_every_command_is_listed() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fusion_daemon", "--help"], capture_output=True, text=True, timeout=30, check=True
     )
-    for verb in ("run", "check", "migrate", "status", "demo", "db"):
+    verbs = ("run", "check", "migrate", "status", "takeover", "demo", "db")
+    operation = ("ps", "tree", "inspect", "mailbox", "pause", "resume", "restart", "trace", "tap", "drain")
+    for verb in (*verbs, *operation):
         assert f" {verb} " in done.stdout

@@ -40,6 +40,6 @@ def test_only_a_holder_that_serves_is_ready(
 
 @pytest.mark.parametrize(("state", "stands_by"), [("standby", True), ("hindered", False), ("active", False)])
 def test_a_standby_that_could_take_over_is_told_apart(state: str, stands_by: bool) -> None:
-    told = Readiness(ready=False, components=(ComponentStatus("lease", False, state, NOW, 0),))
+    told = Readiness(ready=False, components=(ComponentStatus("lease", False, state, NOW, 0, True),))
     assert told.stands_by is stands_by
     assert not told.well

@@ -16,8 +16,8 @@ REASON = (
 STATUS = Readiness(
     True,
     (
-        ComponentStatus("aio", True, "running", SINCE, 0),
-        ComponentStatus("chain_listener:8453", True, "degraded", SINCE, 1, REASON),
+        ComponentStatus("aio", True, "running", SINCE, 0, True),
+        ComponentStatus("chain_listener:8453", True, "degraded", SINCE, 1, False, REASON, 61.7),
     ),
 )
 
@@ -27,7 +27,7 @@ def test_a_pipe_gets_each_reason_whole_on_a_line_below_its_component(capsys: pyt
     assert capsys.readouterr().out.splitlines() == [
         "ready, but DEGRADED",
         "  aio                  running   since 2026-01-02 03:04:05Z",
-        "  chain_listener:8453  degraded  since 2026-01-02 03:04:05Z, 1 restart",
+        "  chain_listener:8453  degraded  since 2026-01-02 03:04:05Z, data 62 s old, 1 restart",
         f"    {REASON}",
     ]
 
@@ -41,7 +41,7 @@ def test_a_terminal_gets_it_folded_between_words(width: int) -> None:
 
 
 def test_what_is_ill_is_coloured() -> None:
-    ill = Readiness(False, (ComponentStatus("risk_calculator", False, "restarting", SINCE, 2, "It fell."),))
+    ill = Readiness(False, (ComponentStatus("risk_calculator", False, "restarting", SINCE, 2, False, "It fell."),))
     assert list(status_lines(ill, 80)) == [
         ("NOT READY", "bold"),
         ("  risk_calculator  restarting  since 2026-01-02 03:04:05Z, 2 restarts", "red"),
@@ -49,8 +49,8 @@ def test_what_is_ill_is_coloured() -> None:
     ]
 
 
-@pytest.mark.parametrize("state", ["degraded", "paused", "stopped"])
-def test_what_does_not_do_its_work_is_not_well_although_ready(state: str) -> None:
-    running = ComponentStatus("aio", True, "running", SINCE, 0)
+@pytest.mark.parametrize("state", ["running", "degraded", "paused", "stopped"])
+def test_what_is_not_healthy_is_not_well_although_ready(state: str) -> None:
+    running = ComponentStatus("aio", True, "running", SINCE, 0, True)
     assert Readiness(True, (running,)).well
-    assert not Readiness(True, (running, ComponentStatus("oracle_poller", True, state, SINCE, 0))).well
+    assert not Readiness(True, (running, ComponentStatus("oracle_poller", True, state, SINCE, 0, False))).well

@@ -26,6 +26,25 @@ class Idle(Actor):
         await trio.sleep_forever()
 
 
+async def test_an_actor_that_is_not_required_and_its_branch_say_so() -> None:
+    def branch(name: str, *, required: bool) -> ChildSpec:
+        return ChildSpec(f"{name} branch", SupervisorSpec((ChildSpec(name, Idle, required=required),)))
+
+    spec = SupervisorSpec((branch("listener", required=True), branch("keeper", required=False)))
+    tree = Supervisor("root", spec, clock=SystemClock(), random=Random(0))
+    async with open_aio() as aio, trio.open_nursery() as nursery:
+        await nursery.start(lambda task_status: tree.run(task_status=task_status))
+        assert {each.name: each.required for each in components_of(tree, aio, None, 0.0)} == {
+            "aio": True,
+            "database": True,
+            "listener branch": True,
+            "listener": True,
+            "keeper branch": False,
+            "keeper": False,
+        }
+        await tree.stop()
+
+
 async def test_a_branch_that_does_not_run_is_a_component_that_is_not_ready() -> None:
     branch = SupervisorSpec((ChildSpec("actor", Idle),))
     tree = Supervisor(
@@ -39,5 +58,5 @@ async def test_a_branch_that_does_not_run_is_a_component_that_is_not_ready() -> 
         assert seen() == [("aio", True, "running"), ("database", True, "running"), ("branch", False, "starting")]
         async with trio.open_nursery() as nursery:
             await nursery.start(lambda task_status: tree.run(task_status=task_status))
-            assert seen() == [("aio", True, "running"), ("database", True, "running"), ("actor", True, "running")]
+            assert seen()[2:] == [("branch", True, "running"), ("actor", True, "running")]
             await tree.stop()

@@ -256,3 +256,33 @@ def test_settings_that_cannot_be_meant_are_refused() -> None:
 
 def test_a_feed_that_prices_two_assets_is_read_once() -> None:
     assert settings(ETH=(A,), WETH=(A, B)).on_chains() == {ChainId(1): (A,), ChainId(10): (B,)}
+
+
+def test_the_age_of_what_is_known_is_that_of_the_asset_without_a_good_reading_for_longest() -> None:
+    """
+    A     read at 0          read at 40 what is good until 45
+    B              read at 30
+    ETH   0        30        40                               30, after 45
+    """
+    book = FeedBook(settings(ETH=(A, B)), ())
+    assert book.as_of(T0) is None, "nobody was read"
+    book.record(reading(A, 100))
+    assert book.as_of(T0 + 10) == T0
+    book.record(reading(B, 100, T0 + 30))
+    assert book.as_of(T0 + 35) == T0 + 30
+    vouched_until = T0 + 45 - int(A.heartbeat + A.slack)
+    book.record(reading(A, 100, T0 + 40, round_id=2, observed_at=vouched_until))
+    assert book.as_of(T0 + 45) == T0 + 40
+    assert book.as_of(T0 + 46) == T0 + 30
+
+
+def test_one_asset_that_nobody_vouches_for_leaves_no_age_however_young_the_others() -> None:
+    book = FeedBook(settings(ETH=(A,), BTC=(B,), USDC=(StaticSource(10**8),)), ())
+    book.record(reading(A, 100))
+    assert book.as_of(T0) is None
+    book.record(reading(B, 200, T0 + 5))
+    assert book.as_of(T0 + 5) == T0
+    book.record(Rejection(B.name, "answer -5 is not a positive price"))
+    assert book.as_of(T0 + 6) is None
+    assert FeedBook(settings(USDC=(StaticSource(10**8),)), ()).as_of(T0) == T0
+    assert FeedBook(settings(), ()).as_of(T0) == T0

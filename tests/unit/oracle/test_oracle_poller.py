@@ -228,6 +228,28 @@ async def test_a_hanging_chain_delays_no_other(mock_clock: MockClock) -> None:
         assert "USDC has no price yet" in stage.context.health.reason
 
 
+async def test_what_it_knows_grows_old_while_no_good_reading_comes_and_young_with_the_next(
+    mock_clock: MockClock,
+) -> None:
+    chains = FakeChains({address(1): FakeFeed(2000)})
+    async with running(chains, {"ETH": [source(1)], "USDC": [StaticSource(10**8)]}) as stage:
+
+        def age() -> float:
+            assert stage.context.data_since is not None
+            return stage.context.clock.monotonic() - stage.context.data_since
+
+        await pass_time(mock_clock, 4)
+        assert age() <= 2.0
+        chains.down.add(ONE)
+        await pass_time(mock_clock, 40)
+        assert 40.0 <= age() <= 42.0, "the figure that never moves hides nothing"
+        chains.down.clear()
+        await pass_time(mock_clock, 3_600)
+        assert age() <= 2.0
+        await pass_time(mock_clock, 100)  # it answers, with a round that is older than its heartbeat allows
+        assert 80.0 <= age() <= 100.0
+
+
 async def test_an_outage_makes_stale_only_after_a_while_and_is_told_at_once(mock_clock: MockClock) -> None:
     chains = FakeChains({address(1): FakeFeed(2000)})
     async with running(chains, {"ETH": [source(1)]}) as stage:

@@ -4,6 +4,7 @@ example and names every field of its body (test_docs runs the examples)."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import cast
@@ -14,12 +15,13 @@ import trio
 from fusion_daemon.accounts.routes import AccountForm, AddressForm, ContactForm, VerifyForm
 from fusion_daemon.chain.routes import StartBlock
 from fusion_daemon.config import load_config
-from fusion_daemon.http.admin_routes import actor_routes, health_routes
+from fusion_daemon.http.admin_routes import health_routes
+from fusion_daemon.http.operation_routes import Observer, drain_routes, operation_routes
 from fusion_daemon.http.route import Route
 from fusion_daemon.operation import ActorOperations
 from fusion_daemon.reload_answer import ReloadForm
 from fusion_daemon.reload_ways import AuditedReloads, Reloads, reload_routes
-from fusion_daemon.runtime import Supervisor, SystemClock
+from fusion_daemon.runtime import ChildSpec, Supervisor, SupervisorSpec, SystemClock
 from fusion_daemon.standby import lease_routes
 from fusion_daemon.store import Candidacy
 from tools.metrics_page import unstarted_house
@@ -38,6 +40,9 @@ BODIES = {
 }
 
 
+LIMIT = re.compile(r"^\| `(\w+(?::<id>)?)` \| .* \| (\d+) s \|$", re.MULTILINE)
+
+
 @pytest.fixture(scope="module")
 def served() -> list[Route]:
     """The admin port's table, as the daemon puts it together."""
@@ -47,12 +52,11 @@ def served() -> list[Route]:
             tree = Supervisor("root", house.stand.tree, clock=SystemClock(), random=Random(0))
             operations = ActorOperations(tree, aio)
             management = health_routes(lambda: (), lambda: ())
-            audit = house.fixtures.audit
-            duty = [
-                *lease_routes(cast("Candidacy", None), aio, audit, "fusion-prime"),
-                *reload_routes(cast("Reloads", None), cast("AuditedReloads", None), aio),
-            ]
-            return [*management, *actor_routes(operations.actors, operations, audit), *house.stand.routes, *duty]
+            lease = lease_routes(cast("Candidacy", None), aio, house.fixtures.audit, "fusion-prime")
+            drain = drain_routes(lambda: 0.0, house.fixtures.audit, "fusion-prime")
+            reload = reload_routes(cast("Reloads", None), cast("AuditedReloads", None), aio)
+            operation = operation_routes(cast("Observer", None), operations, house.fixtures.audit)
+            return [*management, *operation, *house.stand.routes, *lease, *drain, *reload]
 
     return trio.run(table)
 
@@ -78,3 +82,19 @@ def test_every_field_of_a_body_is_named() -> None:
         (section,) = (each for each in sections if each.startswith(f"`POST {path}`"))
         for field in form.__struct_fields__:
             assert f"`{field}`" in section, (path, field)
+
+
+def test_the_limits_of_the_data_are_those_of_the_tree() -> None:
+    async def actors() -> dict[str, float | None]:
+        async with unstarted_house(load_config(ROOT / "config.toml")) as (_, _, house):
+            return {re.sub(r":\d+$", ":<id>", each.name): each.data_limit for each in leaves(house.stand.tree)}
+
+    assert {name: float(limit) for name, limit in LIMIT.findall(PAGE)} == trio.run(actors)
+
+
+def leaves(spec: SupervisorSpec) -> Iterator[ChildSpec]:
+    for child in spec.children:
+        if isinstance(child.start, SupervisorSpec):
+            yield from leaves(child.start)
+        else:
+            yield child

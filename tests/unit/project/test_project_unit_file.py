@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fusion_daemon.config import load_config
-from fusion_daemon.daemon import HTTP_STOP_TIMEOUT, LOOP_LIMIT
+from fusion_daemon.daemon import HTTP_STOP_TIMEOUT
+from fusion_daemon.liveness import LOOP_LIMIT
 from fusion_daemon.runtime import ChildSpec, SupervisorSpec
 from fusion_daemon.secret_files import secret_names
 from fusion_daemon.store.embedded import STOP_LADDER

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from actors.risk_calculator import UNCOMMITTED_SECONDS, MarginOf, RiskCalculator, Sources
+from actors.risk_calculator import TELL_SECONDS, UNCOMMITTED_SECONDS, MarginOf, RiskCalculator, Sources
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange
 from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.domain.journal import JournalEntry, Side, journal_stream
@@ -64,11 +64,15 @@ class FakeStore(Store):
 
     def __init__(self, snapshot: Snapshot = NOTHING, positions: Mapping[str, int] | None = None) -> None:
         self.committed: list[Commit] = []
+        self.held: trio.Event | None = None
+        """Commits wait for it."""
         self._snapshot = snapshot
         self._positions = positions or {}
 
     async def commit(self, commit: Commit) -> None:
         await trio.lowlevel.checkpoint()
+        if self.held is not None:
+            await self.held.wait()
         self.committed.append(commit)
 
     async def claim(self, owner: str, *, produces: Sequence[str] = (), consumes: Sequence[str] = ()) -> Claim:
@@ -144,6 +148,35 @@ async def test_interest_is_looked_at_when_its_time_comes(autojump_clock: trio.te
         stage.lend(1_066 * DOLLAR, rate=100 * RAY // A_YEAR)
         await trio.sleep(1_000)
         assert [(event.cause, event.after.name) for event in stage.told] == [(Cause.INTEREST, "WARNING")]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_it_knows_is_young_while_it_folds_and_grows_old_while_it_cannot(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """
+    quiet     for minutes nothing comes: everything that was announced is folded
+    held up   the database does not answer a commit, and a price waits behind it
+    """
+    stage = Stage()
+    async with trio.open_nursery() as nursery:
+        context: ActorContext = await nursery.start(stage.run)
+
+        def age() -> float:
+            assert context.data_since is not None
+            return trio.current_time() - context.data_since
+
+        await trio.sleep(300.0)
+        assert age() <= UNCOMMITTED_SECONDS + TELL_SECONDS
+        stage.store.held = trio.Event()
+        stage.lend(1_500 * DOLLAR)
+        await trio.testing.wait_all_tasks_blocked()
+        stage.prices.publish(3, [usd(3, ETH, 1_900.0)])
+        await trio.sleep(60.0)
+        assert age() >= 60.0
+        stage.store.held.set()
+        await trio.sleep(2 * UNCOMMITTED_SECONDS)
+        assert age() <= UNCOMMITTED_SECONDS + TELL_SECONDS
         nursery.cancel_scope.cancel()
 
 

@@ -16,6 +16,7 @@ from fusion_daemon.runtime import (
     Supervisor,
     SupervisorSpec,
     TrioClock,
+    stale,
     stalled,
 )
 
@@ -72,6 +73,34 @@ async def test_a_jump_makes_nobody_look_stalled(autojump_clock: MockClock, jump:
         assert status.beat_age == pytest.approx(10.0)
         await trio.sleep(21)
         assert [each.name for each in stalled(tree.tree())] == ["sleeper"]
+        await tree.stop()
+
+
+class Reader(Actor):
+    """Reads once, what is three seconds old, and hangs."""
+
+    name = "reader"
+
+    async def run(self, context: ActorContext) -> None:
+        context.started()
+        context.fresh(context.clock.now() - 3.0)
+        await trio.sleep_forever()
+
+
+@pytest.mark.parametrize("jump", [-5 * HOURS, 5 * HOURS])
+async def test_a_jump_makes_no_data_older_or_younger(autojump_clock: MockClock, jump: float) -> None:
+    # a clock set back by hours must not hide for hours that a reader hangs
+    clock = JumpingClock()
+    spec = SupervisorSpec((ChildSpec("reader", Reader, data_limit=30.0),))
+    tree = Supervisor("root", spec, clock=clock, random=Random(1))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(tree.run)
+        await trio.sleep(10)
+        clock.jumped = jump
+        assert tree.find("reader").data_age == pytest.approx(13.0)
+        assert stale(tree.find("reader")) is None
+        await trio.sleep(18)
+        assert stale(tree.find("reader")) == "what it knows is 31 s old, limit 30 s"
         await tree.stop()
 
 

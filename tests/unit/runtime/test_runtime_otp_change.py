@@ -267,6 +267,27 @@ async def test_two_replacements_of_one_child_do_not_meet(autojump_clock: MockClo
         assert (len(refused), troupe.lives["a"]) == (1, 2)
 
 
+@pytest.mark.parametrize("build", [one_for_one, one_for_all, rest_for_one])
+async def test_one_that_went_before_its_replacement_is_not_replaced(autojump_clock: MockClock, build: object) -> None:
+    # It is deleted in the tick in which the replacement was ordered: either may come first, and nobody falls over.
+    troupe = Troupe()
+    assert callable(build)
+
+    async def ask() -> None:
+        with pytest.raises(UnknownActor):
+            await supervisor.replace(troupe.child("b"))
+
+    async with troupe.performing(build(*map(troupe.child, "ac"))) as supervisor:
+        for _ in range(20):
+            await supervisor.add(troupe.child("b"))
+            await supervisor.stop_child("b")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ask)
+                await trio.lowlevel.checkpoint()
+                supervisor.delete("b")
+        assert states(supervisor) == dict.fromkeys("ac", ActorState.RUNNING)
+
+
 async def test_a_reload_adds_removes_restarts_and_updates(autojump_clock: MockClock) -> None:
     """The four steps of a configuration's reload, on a tree of branches."""
     troupe = Troupe()

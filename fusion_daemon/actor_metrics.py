@@ -1,0 +1,181 @@
+"""What is scraped of each room's actors, in Prometheus' words; see `metric_sources`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from actors.alert_dispatcher import AlertDispatcher
+from actors.chain_listener import ChainListener, ListenerStatistics
+from actors.oracle_poller import OraclePoller
+from actors.retention_keeper import RetentionKeeper
+from fusion_daemon.alerting.retry import DeliveryState, Verdict
+from fusion_daemon.composition import House
+from fusion_daemon.http.metrics import AnyFamily, Sample, counter, gauge
+
+_LISTENER_COUNTERS: Sequence[tuple[str, str, Callable[[ListenerStatistics], float]]] = (
+    ("fusion_chain_blocks_total", "Blocks committed.", lambda s: s.blocks),
+    ("fusion_chain_logs_total", "Logs committed.", lambda s: s.logs),
+    (
+        "fusion_chain_undecodable_logs_total",
+        "Logs stored raw because their arguments were odd.",
+        lambda s: s.undecodable,
+    ),
+    ("fusion_chain_repaired_blocks_total", "Blocks whose logs a node had left out.", lambda s: s.repaired),
+    ("fusion_chain_range_splits_total", "Ranges that a provider refused.", lambda s: s.splits),
+    ("fusion_chain_reorgs_total", "Reorganisations followed.", lambda s: s.reorgs),
+    ("fusion_chain_rate_limits_total", "Requests that a provider limited.", lambda s: s.rate_limits),
+    ("fusion_chain_faults_total", "Steps that failed on an endpoint.", lambda s: s.faults),
+)
+_LISTENER_GAUGES: Sequence[tuple[str, str, Callable[[ListenerStatistics], float | None]]] = (
+    ("fusion_chain_tip_block", "Number of the last committed block.", lambda s: s.tip),
+    ("fusion_chain_head_block", "Number of the endpoint's head.", lambda s: s.head),
+    ("fusion_chain_finalized_block", "Number of the highest final block.", lambda s: s.finalized),
+    ("fusion_chain_deepest_reorg_blocks", "Depth of the deepest reorganisation.", lambda s: s.deepest_reorg),
+    (
+        "fusion_chain_behind_blocks",
+        "Blocks between the endpoint's head and the last committed one.",
+        lambda s: None if s.head is None or s.tip is None else max(s.head - s.tip, 0),
+    ),
+    (
+        "fusion_chain_tip_age_seconds",
+        "Age of the last committed block by its own time.",
+        lambda s: None if s.tip_timestamp is None else time.time() - s.tip_timestamp,
+    ),
+)
+
+
+def chain_families(house: House) -> Iterable[AnyFamily]:
+    seen = [
+        (actor.name.partition(":")[2], actor.statistics())
+        for actor in tuple(house.fixtures.alive.values())
+        if isinstance(actor, ChainListener)
+    ]
+    for name, text, number in _LISTENER_COUNTERS:
+        yield counter(name, text, [Sample(number(s), (chain,)) for chain, s in seen], ("chain",))
+    for name, text, figure in _LISTENER_GAUGES:
+        told = [(chain, figure(s)) for chain, s in seen]
+        yield gauge(name, text, [Sample(value, (chain,)) for chain, value in told if value is not None], ("chain",))
+    endpoints = [(chain, str(place), e) for chain, s in seen for place, e in enumerate(s.endpoints)]
+    label = ("chain", "endpoint")
+    yield counter(
+        "fusion_rpc_requests_total",
+        "HTTP requests.",
+        [Sample(e.requests, (c, p)) for c, p, e in endpoints],
+        label,
+    )
+    yield counter(
+        "fusion_rpc_faults_total",
+        "Requests that failed.",
+        [Sample(e.faults, (c, p)) for c, p, e in endpoints],
+        label,
+    )
+    yield counter(
+        "fusion_rpc_received_bytes_total",
+        "Bytes received.",
+        [Sample(e.octets, (c, p)) for c, p, e in endpoints],
+        label,
+    )
+
+
+def oracle_families(house: House) -> Iterable[AnyFamily]:
+    poller = house.fixtures.alive.get("oracle_poller")
+    seen = poller.statistics() if isinstance(poller, OraclePoller) else ()
+    label = ("source",)
+    yield counter(
+        "fusion_feed_readings_total", "Good readings.", [Sample(s.readings, (s.source,)) for s in seen], label
+    )
+    yield counter(
+        "fusion_feed_rejections_total",
+        "Answers that failed a check.",
+        [Sample(s.rejections, (s.source,)) for s in seen],
+        label,
+    )
+    yield counter(
+        "fusion_feed_silences_total",
+        "Questions without an answer.",
+        [Sample(s.silences, (s.source,)) for s in seen],
+        label,
+    )
+    yield gauge(
+        "fusion_feed_age_seconds",
+        "Age of a source's last good reading by the source's own time.",
+        [Sample(time.time() - s.observed_at, (s.source,)) for s in seen if s.observed_at is not None],
+        label,
+    )
+    yield gauge(
+        "fusion_feed_allowed_age_seconds",
+        "Age beyond which that reading is not used: the source's heartbeat and slack.",
+        [Sample(s.lifetime, (s.source,)) for s in seen if s.lifetime is not None],
+        label,
+    )
+
+
+_ENDS = (
+    DeliveryState.DELIVERED,
+    DeliveryState.ACCEPTED,
+    DeliveryState.REJECTED,
+    DeliveryState.EXHAUSTED,
+    DeliveryState.SUPERSEDED,
+)
+"""Told from zero on: `increase` cannot see a series whose first value is already 1."""
+
+
+def alerting_families(house: House) -> Iterable[AnyFamily]:
+    dispatcher = house.fixtures.alive.get("alert_dispatcher")
+    if not isinstance(dispatcher, AlertDispatcher):
+        return
+    seen = dispatcher.statistics()
+    yield counter(
+        "fusion_delivery_attempts_total",
+        "Attempts by outcome.",
+        [Sample(seen.attempts.get(verdict, 0), (verdict.value,)) for verdict in Verdict],
+        ("outcome",),
+    )
+    yield counter(
+        "fusion_deliveries_ended_total",
+        "Deliveries by final state.",
+        [Sample(seen.ended.get(state, 0), (state.value,)) for state in _ENDS],
+        ("state",),
+    )
+    yield counter(
+        "fusion_delivery_faults_total", "Attempts that ended in an error of the daemon's own.", [Sample(seen.faults)]
+    )
+    yield counter("fusion_delivery_attempt_seconds_total", "Time spent in attempts.", [Sample(seen.attempt_seconds)])
+    yield counter("fusion_alerts_routed_total", "Alerts that were given their deliveries.", [Sample(seen.routed)])
+    yield counter(
+        "fusion_deliveries_interrupted_total",
+        "Deliveries taken up again after an earlier life.",
+        [Sample(seen.interrupted)],
+    )
+    yield gauge(
+        "fusion_deliveries_unrecorded", "Attempts that ended and are not yet stored.", [Sample(seen.unrecorded)]
+    )
+    yield gauge("fusion_deliveries_in_flight", "Attempts under way.", [Sample(seen.in_flight)])
+    yield gauge(
+        "fusion_delivery_overdue_seconds",
+        "For how long the oldest due delivery has waited.",
+        [Sample(seen.overdue_seconds)],
+    )
+
+
+_PARTITIONED = ("chain_blocks", "chain_journal", "chain_logs", "deliveries", "delivery_attempts", "prices")
+
+
+def retention_families(house: House) -> Iterable[AnyFamily]:
+    keeper = house.fixtures.alive.get("retention_keeper")
+    if not isinstance(keeper, RetentionKeeper):
+        return
+    seen = keeper.statistics()
+    yield counter(
+        "fusion_retention_dropped_partitions_total",
+        "Partitions dropped because the configuration keeps them no longer.",
+        [Sample(seen.dropped.get(table, 0), (table,)) for table in _PARTITIONED],
+        ("table",),
+    )
+    yield counter(
+        "fusion_retention_put_off_total", "Drops left for later: the table was in use.", [Sample(seen.put_off)]
+    )
+    yield gauge(
+        "fusion_retention_held", "1 while nothing is dropped because the wall clock jumped.", [Sample(seen.held)]
+    )

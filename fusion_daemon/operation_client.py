@@ -1,0 +1,111 @@
+"""What the operation commands ask of the running daemon, and how they wait. Everything here blocks."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Iterator
+
+from fusion_daemon.admin_client import call, segment
+from fusion_daemon.config import Config
+from fusion_daemon.domain.failure import Failure
+from fusion_daemon.operation_views import (
+    ActorsView,
+    DetailView,
+    EventView,
+    MailboxesView,
+    ObeyedView,
+    StoppingView,
+    SupervisorView,
+    TapView,
+    TopicsView,
+    TraceView,
+)
+
+LOOK_SECONDS = 0.25
+"""Between two looks at what happens; the daemon keeps it for much longer."""
+LOOK_LIMIT = 500
+GRACE = 10.0
+"""Seconds for a daemon that drains to put away what is not its actors'."""
+
+
+class StillRunning(Failure):
+    """The daemon was told to stop, and has not ended in time."""
+
+
+def actors(config: Config) -> ActorsView:
+    return call(config, "GET", "/v1/actors", None, ActorsView)
+
+
+def tree(config: Config) -> SupervisorView:
+    return call(config, "GET", "/v1/tree", None, SupervisorView)
+
+
+def inspect(config: Config, actor: str) -> DetailView:
+    return call(config, "GET", f"/v1/actors/{segment(actor)}", None, DetailView)
+
+
+def mailboxes(config: Config) -> tuple[MailboxesView, TopicsView]:
+    return (
+        call(config, "GET", "/v1/mailboxes", None, MailboxesView),
+        call(config, "GET", "/v1/topics", None, TopicsView),
+    )
+
+
+def order(config: Config, verb: str, actor: str) -> ObeyedView:
+    """`pause`, `resume` or `restart`."""
+    return call(config, "POST", f"/v1/actors/{segment(actor)}/{verb}", None, ObeyedView)
+
+
+def trace(config: Config, actor: str, count: int, seconds: float) -> Iterator[tuple[int, EventView]]:
+    """The next `count` events of an actor's life, or those of so many seconds; before each, how many went unseen."""
+    path = f"/v1/actors/{segment(actor)}/trace"
+    deadline, left = time.monotonic() + seconds, count
+    after = call(config, "GET", path, None, TraceView).next
+    while left > 0 and time.monotonic() < deadline:
+        time.sleep(max(0.0, min(LOOK_SECONDS, deadline - time.monotonic())))
+        look = call(config, "GET", f"{path}?after={after}&limit={min(left, LOOK_LIMIT)}", None, TraceView)
+        after, missed = look.next, look.missed
+        for event in look.events:
+            yield missed, event
+            left, missed = left - 1, 0
+
+
+def tap(config: Config, stream: str, count: float, seconds: float) -> Iterator[TapView]:
+    """What is published, look by look, until `count` items have been seen or so many seconds have passed (either may be
+    infinite)."""
+    path = f"/v1/topics/{segment(stream)}/tap"
+    deadline, left = time.monotonic() + seconds, count
+    after = call(config, "GET", path, None, TapView).next
+    while left > 0 and time.monotonic() < deadline:
+        time.sleep(max(0.0, min(LOOK_SECONDS, deadline - time.monotonic())))
+        limit = int(min(left, LOOK_LIMIT))
+        look = call(config, "GET", f"{path}?after={after}&limit={limit}", None, TapView)
+        after, left = look.next, left - len(look.items)
+        if look.items or look.missed:
+            yield look
+
+
+def drain(config: Config) -> StoppingView:
+    """Tell it to stop, and wait until its process has ended, at most as long as it may take. Raises StillRunning."""
+    stopping = call(config, "POST", "/v1/drain", None, StoppingView)
+    patience = stopping.seconds + GRACE
+    if not _ended_within(stopping.pid, patience):
+        raise StillRunning(
+            f"{stopping.instance} (process {stopping.pid}) was told to stop, and runs on after {patience:.0f} s.",
+            "An actor would not stop, or the database does not take what is to be written.",
+            "See its log; `systemctl stop fusion-daemon` ends it for good after its own timeout.",
+        )
+    return stopping
+
+
+def _ended_within(pid: int, seconds: float) -> bool:
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([process], [], [], seconds)[0])
+    finally:
+        os.close(process)
