@@ -9,7 +9,7 @@ import trio
 
 from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.domain.price import PRICE_STREAM, Price
-from fusion_daemon.oracle.calls import CallFailed, CallMany, identity_calls, judge_identity, round_call
+from fusion_daemon.oracle.calls import CallFailed, CallMany, OpenCalls, identity_calls, judge_identity, round_call
 from fusion_daemon.oracle.chainlink import FeedMismatch, read_round
 from fusion_daemon.oracle.feed_book import FeedBook, SourceStatistics
 from fusion_daemon.oracle.records import append_prices
@@ -49,12 +49,12 @@ class OraclePoller(Actor):
     name = NAME
 
     def __init__(
-        self, settings: OracleSettings, store: PriceStore, topic: Topic[Price], call_many: CallMany
+        self, settings: OracleSettings, store: PriceStore, topic: Topic[Price], calls: OpenCalls
     ) -> None:
         self._settings = settings
         self._store = store
         self._topic = topic
-        self._call_many = call_many
+        self._calls = calls
         self._bell = Bell()
         self._book = FeedBook(settings, ())
 
@@ -66,33 +66,34 @@ class OraclePoller(Actor):
         claim = await self._store.claim(self.name, produces=[PRICE_STREAM])
         self._book = book = FeedBook(self._settings, await self._store.read(latest_prices))
         self._topic.advance(claim.heads[PRICE_STREAM])
-        context.started()
-        async with trio.open_nursery() as nursery:
+        async with self._calls() as call_many, trio.open_nursery() as nursery:
+            context.started()
             chains = self._settings.on_chains()
             for chain, sources in chains.items():
-                nursery.start_soon(self._poll, context, book, chain, sources)
+                nursery.start_soon(self._poll, context, call_many, chain, sources)
             if not chains:
                 self._bell.ring()
             await self._publish(context, book, claim)
 
     async def _poll(
-        self, context: ActorContext, book: FeedBook, chain: ChainId, sources: Sequence[ChainlinkSource]
+        self, context: ActorContext, call_many: CallMany, chain: ChainId, sources: Sequence[ChainlinkSource]
     ) -> None:
         while True:
-            wanted = [source for source in sources if not book.refused(source.name)]
+            wanted = [source for source in sources if not self._book.refused(source.name)]
             if wanted:
-                await self._read_feeds(context, book, chain, wanted)
+                await self._read_feeds(context, call_many, chain, wanted)
                 self._bell.ring()
             await trio.sleep(self._settings.poll_interval)
 
     async def _read_feeds(
-        self, context: ActorContext, book: FeedBook, chain: ChainId, sources: Sequence[ChainlinkSource]
+        self, context: ActorContext, call_many: CallMany, chain: ChainId, sources: Sequence[ChainlinkSource]
     ) -> None:
         """One batch: the rounds of all feeds, and the identity of those that have not proved it yet."""
+        book = self._book
         unproved = [source for source in sources if not book.checked(source.name)]
         calls = [call for source in unproved for call in identity_calls(source)]
         try:
-            answers = await self._call_many(chain, [*calls, *map(round_call, sources)])
+            answers = await call_many(chain, [*calls, *map(round_call, sources)])
         except CallFailed as error:
             for source in sources:
                 book.record_silence(source.name, str(error))

@@ -11,7 +11,7 @@ INVARIANTS
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -83,7 +83,8 @@ class RetentionKeeper(Actor):
 
     name = NAME
 
-    def __init__(self, settings: RetentionSettings, store: Store) -> None:
+    def __init__(self, settings: Callable[[], RetentionSettings], store: Store) -> None:
+        """`settings` is asked at every pass: a change does not end the life, which remembers jumps of the clock."""
         self._settings = settings
         self._store = store
         self._dropped: Counter[str] = Counter()
@@ -112,7 +113,7 @@ class RetentionKeeper(Actor):
 
     async def _pass(self, context: ActorContext) -> None:
         try:
-            groups = await self._store.read(_spent, self._settings, context.clock.now())
+            groups = await self._store.read(_spent, self._settings(), context.clock.now())
         except StoreUnavailable as failure:
             context.degraded(str(failure))
             return

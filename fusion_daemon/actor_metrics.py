@@ -50,7 +50,7 @@ _LISTENER_GAUGES: Sequence[tuple[str, str, Callable[[ListenerStatistics], float 
 def chain_families(house: House) -> Iterable[AnyFamily]:
     seen = [
         (actor.name.partition(":")[2], actor.statistics())
-        for actor in tuple(house.alive.values())
+        for actor in tuple(house.fixtures.alive.values())
         if isinstance(actor, ChainListener)
     ]
     for name, text, number in _LISTENER_COUNTERS:
@@ -81,7 +81,7 @@ def chain_families(house: House) -> Iterable[AnyFamily]:
 
 
 def oracle_families(house: House) -> Iterable[AnyFamily]:
-    poller = house.alive.get("oracle_poller")
+    poller = house.fixtures.alive.get("oracle_poller")
     seen = poller.statistics() if isinstance(poller, OraclePoller) else ()
     label = ("source",)
     yield counter(
@@ -124,7 +124,7 @@ _ENDS = (
 
 
 def alerting_families(house: House) -> Iterable[AnyFamily]:
-    dispatcher = house.alive.get("alert_dispatcher")
+    dispatcher = house.fixtures.alive.get("alert_dispatcher")
     if not isinstance(dispatcher, AlertDispatcher):
         return
     seen = dispatcher.statistics()
@@ -165,7 +165,7 @@ _PARTITIONED = ("chain_blocks", "chain_journal", "chain_logs", "deliveries", "de
 
 
 def retention_families(house: House) -> Iterable[AnyFamily]:
-    keeper = house.alive.get("retention_keeper")
+    keeper = house.fixtures.alive.get("retention_keeper")
     if not isinstance(keeper, RetentionKeeper):
         return
     seen = keeper.statistics()
@@ -184,10 +184,10 @@ def retention_families(house: House) -> Iterable[AnyFamily]:
 
 
 def quarantine_families(house: House) -> Iterable[AnyFamily]:
-    keeper = house.alive.get("quarantine_keeper")
+    keeper = house.fixtures.alive.get("quarantine_keeper")
     held = keeper.statistics().held if isinstance(keeper, QuarantineKeeper) else {}
     consumed = (topic.stream for topic in house.topics if topic.stream != MARGIN_STREAM)
-    sources = {house.requests.name, *consumed, *held}
+    sources = {house.fixtures.requests.name, *consumed, *held}
     yield gauge(
         "fusion_quarantined",
         "Messages that killed their handler twice and wait for an operator, by mailbox or stream.",
@@ -197,10 +197,10 @@ def quarantine_families(house: House) -> Iterable[AnyFamily]:
     yield gauge(
         "fusion_quarantine_unwritten",
         "Of what was set aside, how many are not in the database yet.",
-        [Sample(len(house.ward.unwritten))],
+        [Sample(len(house.fixtures.ward.unwritten))],
     )
     yield counter(
         "fusion_quarantine_lost_total",
         "Messages that were to be set aside while there was no room: the database had been away.",
-        [Sample(house.ward.lost)],
+        [Sample(house.fixtures.ward.lost)],
     )

@@ -16,6 +16,7 @@ import typer
 from fusion_daemon.cli_db import ConfigOption, JsonOption, data_commands
 from fusion_daemon.cli_deadletters import dead_letter_commands
 from fusion_daemon.cli_operation import operation_commands
+from fusion_daemon.cli_reload import add_reload
 
 if TYPE_CHECKING:
     from fusion_daemon.config import Config
@@ -59,7 +60,8 @@ def run(config: ConfigOption = None) -> None:
         loaded = _load(config, redactor)
         from fusion_daemon.daemon import run_daemon
 
-        raise typer.Exit(run_daemon(loaded))
+        assert config is not None  # or nothing could have been loaded
+        raise typer.Exit(run_daemon(loaded, config))
 
 
 @app.command()
@@ -152,6 +154,7 @@ def _loaded(path: Path | None) -> Iterator[Config]:
 operation_commands(app, _loaded)
 app.add_typer(data_commands(_loaded), name="db")
 app.add_typer(dead_letter_commands(_loaded), name="deadletters")
+add_reload(app, _loaded)
 
 
 def _load(path: Path | None, redactor: Redactor) -> Config:

@@ -6,6 +6,7 @@ stand before producers and are stopped after them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -15,7 +16,7 @@ from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener
 from actors.oracle_poller import OraclePoller
 from actors.quarantine_keeper import QuarantineKeeper, Ward
-from actors.retention_keeper import RetentionKeeper
+from actors.retention_keeper import RetentionKeeper, RetentionSettings
 from actors.risk_calculator import MarginOf, MarginRequests, RiskCalculator
 from actors.risk_inputs import Sources
 from fusion_daemon.accounts.registry import PostgresRegistryStore, Registry
@@ -38,6 +39,7 @@ from fusion_daemon.domain.margin import MARGIN_STREAM, MarginEvent
 from fusion_daemon.domain.price import PRICE_STREAM, Price
 from fusion_daemon.feeds import ChainCalls
 from fusion_daemon.http import Routes
+from fusion_daemon.http.principals import Principals
 from fusion_daemon.oracle.repository import prices_after
 from fusion_daemon.oracle.routes import routes as price_routes
 from fusion_daemon.quarantine.routes import routes as dead_letter_routes
@@ -61,6 +63,7 @@ from fusion_daemon.settings import (
     alerting_settings,
     chain_settings,
     oracle_settings,
+    principal_settings,
     retention_settings,
     risk_settings,
 )
@@ -93,18 +96,42 @@ class Counting(Protocol):
     def statistics(self) -> object: ...
 
 
-@dataclass(slots=True)
-class House:
-    """Everything that lives in one process, wired but not yet started."""
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What one configuration makes of the house. Everything that a reload exchanges is made, and so checked, before
+    anything is touched."""
 
-    tree: SupervisorSpec
-    topics: tuple[AnyTopic, ...]
-    requests: MarginRequests
+    config: Config
+    principals: Principals
+    retention: RetentionSettings
+    journals: Mapping[ChainId, Topic[JournalEntry]]
+    branches: Mapping[str, ChildSpec]
+    """By name, in start order. A branch keeps the settings with which it was made."""
+    routes: Routes
+
+    @property
+    def tree(self) -> SupervisorSpec:
+        return SupervisorSpec(tuple(self.branches.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Fixtures:
+    """What stays, whatever the configuration says."""
+
+    secret: SecretFiles
+    clock: Clock
+    aio: Aio
+    store: Store
+    bell: Bell
+    prices: Topic[Price]
+    accounts: Topic[AccountChange]
+    margin: Topic[MarginEvent]
     dead_letters: DeadLetters
     ward: Ward
+    requests: MarginRequests
+    table: EventTable
     registry: Registry
     audit: AuditRows
-    routes: Routes
     alive: dict[str, Actor] = field(default_factory=dict)
     """The present life of every actor, by name: what metrics are read from."""
 
@@ -121,63 +148,124 @@ def _count(actor: object) -> object:
     return actor.statistics() if isinstance(actor, Counting) else None
 
 
-def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, store: Store, calls: ChainCalls) -> House:
-    """Raises SecretMissing and the Failures of settings."""
-    chains = [chain_settings(chain, secret) for chain in config.chains]
-    alerting = alerting_settings(config)
-    bell = Bell()
-    prices = Topic[Price](PRICE_STREAM, TOPIC_CAPACITY, clock)
+class House:
+    """Everything that lives in one process, wired but not yet started. Trio side; properties from any thread."""
+
+    def __init__(self, config: Config, fixtures: Fixtures) -> None:
+        """Raises as `design`."""
+        self.fixtures = fixtures
+        self.stand = self.design(config, {})
+        """In force."""
+        self.retention = self.stand.retention
+        """What the retention keeper asks at every pass."""
+
+    @property
+    def topics(self) -> Sequence[AnyTopic]:
+        fixed = self.fixtures
+        return [fixed.prices, fixed.accounts, fixed.margin, *self.stand.journals.values()]
+
+    def design(self, config: Config, journals: Mapping[ChainId, Topic[JournalEntry]]) -> Stand:
+        """What a configuration would make of the house: a chain that it has in common with `journals` keeps its topic.
+        Changes nothing. Raises SecretMissing and the Failures of settings."""
+        chains = [chain_settings(chain, self.fixtures.secret) for chain in config.chains]
+        kept = {each.chain: self._journal(each.chain, journals) for each in chains}
+        users = [principal_settings(each, self.fixtures.secret) for each in config.http.principals]
+        return Stand(
+            config=config,
+            principals=Principals(users, own_uid=os.getuid()),
+            retention=retention_settings(config),
+            journals=kept,
+            branches={each.name: each for each in self._branches(config, chains, kept)},
+            routes=self._routes(chains),
+        )
+
+    def _branches(
+        self, config: Config, chains: Sequence[ChainSettings], journals: Mapping[ChainId, Topic[JournalEntry]]
+    ) -> Sequence[ChildSpec]:
+        fixed = self.fixtures
+        aio, store, alive = fixed.aio, fixed.store, fixed.alive
+        alerting, oracle, risk = alerting_settings(config), oracle_settings(config), risk_settings(config)
+        sources = _sources(store, fixed.table, fixed.prices, fixed.accounts, journals)
+
+        def dispatcher() -> Actor:
+            secrets = _optional(fixed.secret)
+            return AlertDispatcher(alerting, secrets, aio, store, fixed.bell, Random())  # noqa: S311 - jitter
+
+        def calculator() -> Actor:
+            accept = _acceptance(alerting, fixed.clock)
+            return RiskCalculator(
+                store, risk, sources, fixed.margin, fixed.bell, fixed.requests, accept, fixed.ward
+            )
+
+        def listener(settings: ChainSettings) -> Actor:
+            return ChainListener(settings, aio, store, journals[settings.chain], fixed.table)
+
+        def poller() -> Actor:
+            return OraclePoller(oracle, store, fixed.prices, lambda: ChainCalls(aio, chains))
+
+        def keeper() -> Actor:
+            return RetentionKeeper(lambda: self.retention, store)
+
+        def warder() -> Actor:
+            return QuarantineKeeper(fixed.ward, store)
+
+        return [
+            ChildSpec("quarantine", _branch(alive, "quarantine_keeper", warder, DATA_LIMITS["quarantine"])),
+            ChildSpec("alerting", _branch(alive, "alert_dispatcher", dispatcher, DATA_LIMITS["alerting"])),
+            ChildSpec("risk", _branch(alive, "risk_calculator", calculator, DATA_LIMITS["risk"])),
+            *(_chain_branch(alive, each, listener) for each in chains),
+            ChildSpec("oracle", _branch(alive, "oracle_poller", poller, DATA_LIMITS["oracle"])),
+            ChildSpec(
+                "retention",
+                _branch(alive, "retention_keeper", keeper, DATA_LIMITS["retention"], required=False),
+            ),
+        ]
+
+    def _journal(self, chain: ChainId, present: Mapping[ChainId, Topic[JournalEntry]]) -> Topic[JournalEntry]:
+        if chain in present:
+            return present[chain]
+        return Topic[JournalEntry](journal_stream(chain), TOPIC_CAPACITY, self.fixtures.clock)
+
+    def _routes(self, chains: Sequence[ChainSettings]) -> Routes:
+        fixed = self.fixtures
+        return [
+            *account_routes(fixed.store, fixed.aio, fixed.registry, frozenset(each.chain for each in chains)),
+            *margin_routes(fixed.store, _asking(fixed.aio, fixed.requests)),
+            *price_routes(fixed.store),
+            *alert_routes(fixed.store),
+            *chain_routes(fixed.aio, fixed.store, {each.chain: each.name for each in chains}),
+            *dead_letter_routes(
+                fixed.store,
+                fixed.aio,
+                fixed.dead_letters.statistics,
+                {fixed.requests.name: fixed.requests.replay},
+                fixed.ward.settled,
+            ),
+        ]
+
+def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, store: Store) -> House:
+    """Raises as `House.design`."""
     accounts = Topic[AccountChange](ACCOUNT_STREAM, TOPIC_CAPACITY, clock)
-    margin = Topic[MarginEvent](MARGIN_STREAM, TOPIC_CAPACITY, clock)
-    journals = {each.chain: Topic[JournalEntry](journal_stream(each.chain), TOPIC_CAPACITY, clock) for each in chains}
     ward = Ward(clock)
     dead_letters = DeadLetters(clock, ward)
     codec = Codec(_encoded, _decoded)
-    requests: MarginRequests = Mailbox("margin_requests", MARGIN_REQUESTS, Overflow.FAIL, dead_letters, codec)
-    table = load_event_table()
-    sources = _sources(store, table, prices, accounts, journals)
-    registry = Registry(PostgresRegistryStore(store), accounts)
-    audit = AuditRows(store, aio)
-    alive: dict[str, Actor] = {}
-
-    def dispatcher() -> Actor:
-        return AlertDispatcher(alerting, _optional(secret), aio, store, bell, Random())  # noqa: S311 - jitter
-
-    def calculator() -> Actor:
-        accept = _acceptance(alerting, clock)
-        return RiskCalculator(store, risk_settings(config), sources, margin, bell, requests, accept, ward)
-
-    def listener(settings: ChainSettings) -> Actor:
-        return ChainListener(settings, aio, store, journals[settings.chain], table)
-
-    def poller() -> Actor:
-        return OraclePoller(oracle_settings(config), store, prices, calls)
-
-    def keeper() -> Actor:
-        return RetentionKeeper(retention_settings(config), store)
-
-    def warder() -> Actor:
-        return QuarantineKeeper(ward, store)
-
-    branches = [
-        ChildSpec("quarantine", _branch(alive, "quarantine_keeper", warder, DATA_LIMITS["quarantine"])),
-        ChildSpec("alerting", _branch(alive, "alert_dispatcher", dispatcher, DATA_LIMITS["alerting"])),
-        ChildSpec("risk", _branch(alive, "risk_calculator", calculator, DATA_LIMITS["risk"])),
-        *(_chain_branch(alive, each, listener) for each in chains),
-        ChildSpec("oracle", _branch(alive, "oracle_poller", poller, DATA_LIMITS["oracle"])),
-        ChildSpec("retention", _branch(alive, "retention_keeper", keeper, DATA_LIMITS["retention"], required=False)),
-    ]
-    routes = [
-        *account_routes(store, aio, registry, frozenset(journals)),
-        *margin_routes(store, _asking(aio, requests)),
-        *price_routes(store),
-        *alert_routes(store),
-        *chain_routes(aio, store, {each.chain: each.name for each in chains}),
-        *dead_letter_routes(store, aio, dead_letters.statistics, {requests.name: requests.replay}, ward.settled),
-    ]
-    topics: list[AnyTopic] = [prices, accounts, margin, *journals.values()]
-    tree = SupervisorSpec(tuple(branches))
-    return House(tree, tuple(topics), requests, dead_letters, ward, registry, audit, routes, alive)
+    fixtures = Fixtures(
+        secret=secret,
+        clock=clock,
+        aio=aio,
+        store=store,
+        bell=Bell(),
+        prices=Topic[Price](PRICE_STREAM, TOPIC_CAPACITY, clock),
+        accounts=accounts,
+        margin=Topic[MarginEvent](MARGIN_STREAM, TOPIC_CAPACITY, clock),
+        dead_letters=dead_letters,
+        ward=ward,
+        requests=Mailbox("margin_requests", MARGIN_REQUESTS, Overflow.FAIL, dead_letters, codec),
+        table=load_event_table(),
+        registry=Registry(PostgresRegistryStore(store), accounts),
+        audit=AuditRows(store, aio),
+    )
+    return House(config, fixtures)
 
 
 def _branch(

@@ -6,23 +6,29 @@ name in the secrets directory (`$CREDENTIALS_DIRECTORY` under systemd, else `[se
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import tomllib
-from decimal import Decimal
-from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from eth_utils.address import to_checksum_address
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fusion_daemon.accounts.contact_rules import is_mail_address
+from fusion_daemon.config_values import (
+    AddressText,
+    Host,
+    Loopback,
+    Name,
+    Port,
+    PostgresUrl,
+    Seconds,
+    Sender,
+    Symbol,
+    Url,
+    Usd,
+)
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.price import LARGEST_USD, USD_SCALE
 
-_ADDRESS_LENGTH = 42
 _ENTRIES = {
     "chains": ("chain", "id"),
     "tokens": ("token", "asset"),
@@ -31,87 +37,6 @@ _ENTRIES = {
     "receivers": ("receiver", "name"),
 }
 """Arrays of tables: what an entry is, and the key under which its author knows it."""
-
-
-def _shaped(pattern: str, otherwise: str) -> AfterValidator:
-    """The whole text fits the pattern, or `otherwise` says what was expected. It never quotes: a URL holds keys."""
-
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(otherwise)
-        return text
-
-    return AfterValidator(check)
-
-
-def _address(text: str) -> str:
-    """EIP-55: capitals are a checksum. An address mistyped by one digit would be watched in vain."""
-    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
-        # What is longer than an address may be a private key: it is not repeated.
-        shown = text if len(text) <= _ADDRESS_LENGTH else f"{text[:6]}… ({len(text)} characters)"
-        raise ValueError(f"not an address: {shown}; write 0x and 40 hex digits")
-    bare = text.removeprefix("0x")
-    if bare not in (bare.lower(), bare.upper()) and to_checksum_address(text.lower()) != text:
-        raise ValueError("the capitals do not fit this address: it is mistyped, or write it in small letters")
-    return text
-
-
-def _listening(text: str) -> str:
-    if text != "localhost":
-        try:
-            ipaddress.ip_address(text)
-        except ValueError:
-            raise ValueError("neither an IP address nor localhost") from None
-    return text
-
-
-def _loopback(text: str) -> str:
-    if text != "localhost" and not ipaddress.ip_address(text).is_loopback:
-        raise ValueError("not a loopback address: the admin port would be open to the network in clear text")
-    return text
-
-
-def _postgres(text: str) -> str:
-    url = urlsplit(text)
-    if url.scheme not in ("postgresql", "postgres"):
-        raise ValueError("write postgresql://user@host/database")
-    if url.password is not None or "password" in dict(parse_qsl(url.query)):
-        raise ValueError("no password belongs here: put it into a secret and name that as [database] password")
-    return text
-
-
-def _sender(text: str) -> str:
-    if not text.isprintable() or not is_mail_address(parseaddr(text)[1]):
-        raise ValueError("write an address, or a name and an address: Fusion Prime <alerts@desk.example>")
-    return text
-
-
-def _price(text: str) -> str:
-    if not 0 < Decimal(text) * USD_SCALE <= LARGEST_USD:
-        raise ValueError("not a price: it has to be above 0 and at most 1e22 USD")
-    return text
-
-
-AddressText = Annotated[str, AfterValidator(_address)]
-Host = Annotated[str, AfterValidator(_listening)]
-Symbol = Annotated[
-    str,
-    _shaped(
-        r"[A-Z0-9][A-Za-z0-9._-]{0,19}",
-        "not an asset's symbol: 1 to 20 letters, digits, dots, dashes and underscores, a capital or a digit first",
-    ),
-]
-Name = Annotated[
-    str,
-    _shaped(
-        r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}",
-        "not a name: 1 to 63 letters, digits, dots, dashes and underscores, a letter or a digit first",
-    ),
-]
-Url = Annotated[str, _shaped(r"https?://\S+", "not a URL: it begins with http:// or https:// and has no spaces")]
-Amount = Annotated[str, _shaped(r"\d+(\.\d{1,8})?", 'not an amount: a decimal number in quotes, such as "1.00"')]
-Seconds = Annotated[float, Field(gt=0)]
-Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class ConfigurationInvalid(Failure):
@@ -130,7 +55,7 @@ class Daemon(Section):
 
 
 class Database(Section):
-    dsn: Annotated[str, AfterValidator(_postgres)] | None = None
+    dsn: PostgresUrl | None = None
     """An external Postgres, without a password. Absent: the embedded one."""
     password: Name | None = None
     """The name of the secret that holds the external Postgres' password."""
@@ -162,7 +87,7 @@ class Principal(Section):
 
 
 class Http(Section):
-    host: Annotated[Host, AfterValidator(_loopback)] = "127.0.0.1"
+    host: Loopback = "127.0.0.1"
     port: Port = 8780
     """The admin port. 0 picks a free one."""
     socket: Path | None = None
@@ -233,7 +158,7 @@ class ChainlinkSource(Section):
 
 class StaticSource(Section):
     kind: Literal["static"]
-    usd: Annotated[Amount, AfterValidator(_price)]
+    usd: Usd
 
 
 Source = Annotated[ChainlinkSource | StaticSource, Field(discriminator="kind")]
@@ -307,7 +232,7 @@ class Smtp(Section):
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: str | None = None
     password: Name | None = None
-    sender: Annotated[str, AfterValidator(_sender)]
+    sender: Sender
 
 
 class Alerting(Section):

@@ -12,19 +12,20 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from random import Random
 
 import structlog
 import trio
 
 from fusion_daemon.aio import Aio, open_aio
-from fusion_daemon.composition import House, build_house
+from fusion_daemon.composition import House, Stand, build_house
 from fusion_daemon.config import Config
 from fusion_daemon.config_hash import configuration_hash
 from fusion_daemon.database import running_database
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.feeds import ChainCalls
 from fusion_daemon.http.admin_routes import Component, health_routes
 from fusion_daemon.http.metrics import Metrics, metrics_route
 from fusion_daemon.http.operation_routes import drain_routes, operation_routes
@@ -35,12 +36,15 @@ from fusion_daemon.http.serving import serving
 from fusion_daemon.inspection import Inspection
 from fusion_daemon.judge import Judge
 from fusion_daemon.liveness import loop_beats, reasons_to_starve, stuck_loops
-from fusion_daemon.logs import Redactor, configure_logging
+from fusion_daemon.logs import LogStyle, Redactor, configure_logging
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
 from fusion_daemon.operation import FOUNDATION, ActorOperations, components_of
+from fusion_daemon.reload import Reloader
+from fusion_daemon.reload_steps import HouseSteps
+from fusion_daemon.reload_ways import AuditedReloads, reload_families, reload_routes
 from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog
-from fusion_daemon.secret_files import SecretFiles, secret_names
-from fusion_daemon.settings import admin_http, chain_settings, check_signing_keys, metrics_http, principal_settings
+from fusion_daemon.secret_files import SecretFiles, SecretSnapshot, read_secrets
+from fusion_daemon.settings import admin_http, check_signing_keys, metrics_http
 from fusion_daemon.standby import Announcer, lease_component, lease_routes, stand_by
 from fusion_daemon.store import Candidacy, Candidate, Lease, Store, migrate, open_candidacy, open_store
 
@@ -60,15 +64,29 @@ class TakenOver(Failure):
     """Another daemon holds the database now."""
 
 
-def run_daemon(config: Config) -> int:
-    """Runs until SIGTERM or SIGINT; the exit code. Raises Failures of starting up."""
-    secret = SecretFiles.of(config)
-    redactor = Redactor(secret.every(secret_names(config)))
-    configure_logging(style=config.logging.style, level=config.logging.level, redactor=redactor)
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the daemon was started with."""
+
+    path: Path
+    config: Config
+    secret: SecretFiles
+    secrets: SecretSnapshot
+    logs: LogStyle
+
+
+def run_daemon(config: Config, path: Path) -> int:
+    """Runs until SIGTERM or SIGINT; the exit code. `path` is where `config` was read, and is read again at a reload.
+    Raises Failures of starting up."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until a reload can be heard: its default is to end the process
+    redactor = Redactor()
+    secret = SecretFiles.of(config, redactor.register)
+    logs = configure_logging(style=config.logging.style, level=config.logging.level, redactor=redactor)
+    start = Start(path.absolute(), config, secret, read_secrets(config, secret), logs)
     check_signing_keys(config, secret)
     faulthandler.enable()
     sys.setswitchinterval(SWITCH_INTERVAL)
-    trio.run(_live, config, secret)
+    trio.run(_live, start)
     return 0
 
 
@@ -82,49 +100,53 @@ def migrate_database(config: Config) -> list[str]:
     return trio.run(bring_up)
 
 
-async def _live(config: Config, secret: SecretFiles) -> None:
+async def _live(start: Start) -> None:
+    config = start.config
     log = structlog.get_logger("daemon").bind(instance=config.daemon.instance)
     announcer = Announcer(Notifier.from_environment(os.environ, os.getpid()), log)
     mine = Candidate(config.daemon.instance, configuration_hash(config), config.database.lease_seconds)
-    async with running_database(config, secret) as dsn, open_aio() as aio:
+    async with running_database(config, start.secret) as dsn, open_aio() as aio:
         async with open_candidacy(aio, dsn, mine, announcer) as candidacy, open_store(aio, dsn) as store:
-            async with ChainCalls(aio, [chain_settings(chain, secret) for chain in config.chains]) as calls:
-                await _stand_by_and_run(config, secret, aio, candidacy, store, calls, announcer)
+            await _stand_by_and_run(start, aio, candidacy, store, announcer)
     log.info("stopped")
 
 
 async def _stand_by_and_run(
-    config: Config,
-    secret: SecretFiles,
-    aio: Aio,
-    candidacy: Candidacy,
-    store: Store,
-    calls: ChainCalls,
-    announcer: Announcer,
+    start: Start, aio: Aio, candidacy: Candidacy, store: Store, announcer: Announcer
 ) -> None:
     """The house is built before the lease is won: what remains of a takeover is to start its actors."""
-    clock, log = SystemClock(), announcer.log
-    house = build_house(config, secret, clock, aio, store, calls)
-    tree = Supervisor("root", house.tree, clock=clock, random=Random())  # noqa: S311 - jitter
+    config, clock, log = start.config, SystemClock(), announcer.log
+    house = build_house(config, start.secret, clock, aio, store)
+    admin = AdminServer(admin_http(config), (), house.stand.principals, log)
+    steps = HouseSteps(start.path, start.secret, house, admin, start.logs, candidacy)
+    reloader = Reloader(config, start.secrets, steps, house.stand, clock, log, announcer.reloading)
+    reloads = AuditedReloads(reloader, store, config.daemon.instance, log)
     duty = [
-        *lease_routes(candidacy, aio, house.audit, config.daemon.instance),
-        *drain_routes(partial(_stop_in_order, tree), house.audit, config.daemon.instance),
+        *lease_routes(candidacy, aio, house.fixtures.audit, config.daemon.instance),
+        *drain_routes(partial(_stop_in_order, house), house.fixtures.audit, config.daemon.instance),
+        *reload_routes(reloader, reloads, aio),
     ]
-    admin = _admin(config, secret, aio, candidacy, duty, log)
+    admin.serve([*_standby_routes(aio, candidacy), *duty])
     metrics = Metrics(partial(_source_failed, log))
     add_process_sources(metrics, aio, store, admin, lambda: candidacy.standing)
+    metrics.add("reload", lambda: reload_families(reloader.last))
     scraper = AdminServer(metrics_http(config), [metrics_route(metrics)], Principals((), os.getuid()), log)
     async with serving(aio, admin, HTTP_STOP_TIMEOUT) as bound, serving(aio, scraper, HTTP_STOP_TIMEOUT) as scraped:
         log.info("listening", admin=bound.port, socket=str(bound.socket), metrics=scraped.port)
-        lease = await stand_by(candidacy, announcer, lambda: stuck_loops(aio.statistics()))
-        if lease is None:
-            return
-        store.carry(lease)
-        await house.registry.open()
-        judge = Judge(partial(_components, aio, store, candidacy, tree, time.time()), FOUNDATION, clock)
-        add_house_sources(metrics, house, tree, judge)
-        admin.serve([*_routes(aio, store, house, tree, judge), *duty])
-        await _supervise(tree, judge, aio, store, lease, announcer)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_hear_reloads, announcer, reloader, reloads)
+            lease = await stand_by(candidacy, announcer, lambda: stuck_loops(aio.statistics()))
+            if lease is not None:
+                store.carry(lease)
+                await house.fixtures.registry.open()
+                if announcer.told.is_set():
+                    await reloader.close()
+                tree = Supervisor("root", house.stand.tree, clock=clock, random=Random())  # noqa: S311 - jitter
+                judge = Judge(partial(_components, aio, store, candidacy, tree, time.time()), FOUNDATION, clock)
+                add_house_sources(metrics, house, tree, judge)
+                steps.act_on(tree, lambda: admin.serve([*_routes(aio, store, house, tree, judge), *duty]))
+                await _supervise(tree, judge, aio, store, lease, announcer, reloader)
+            nursery.cancel_scope.cancel()
 
 
 async def _supervise(
@@ -134,8 +156,10 @@ async def _supervise(
     store: Store,
     lease: Lease,
     announcer: Announcer,
+    reloader: Reloader[Stand],
 ) -> None:
-    """The tree, until a signal stops it, or until something ends without which nothing may go on."""
+    """The tree, until a signal stops it, or until something ends without which nothing may go on. Reloads are kept
+    out while it boots."""
     notifier, log = announcer.notifier, announcer.log
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, tree, notifier, log)
@@ -145,8 +169,10 @@ async def _supervise(
             nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
         nursery.start_soon(judge.watch)
         await nursery.start(partial(_run_tree, tree, nursery.cancel_scope))
+        if announcer.told.is_set():
+            reloader.open()  # else it opens with the first word to the service manager
         judge.look()
-        notifier.ready("running")
+        announcer.ready("running")
         log.info("ready")
         if not announcer.stood_by.is_set():
             nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
@@ -191,10 +217,10 @@ async def _stop_on_signal(tree: Supervisor, notifier: Notifier, log: structlog.t
             return
 
 
-def _stop_in_order(tree: Supervisor) -> float:
+def _stop_in_order(house: House) -> float:
     """From any thread: what SIGTERM does, in whichever role. Returns the seconds that it takes at most."""
     os.kill(os.getpid(), signal.SIGTERM)
-    return tree.statistics().stop_budget + HTTP_STOP_TIMEOUT
+    return house.stand.tree.stop_budget() + HTTP_STOP_TIMEOUT
 
 
 async def _end_with_loop(aio: Aio) -> None:
@@ -215,21 +241,18 @@ async def _end_with_lease(lease: Lease) -> None:
     )
 
 
-def _admin(
-    config: Config,
-    secret: SecretFiles,
-    aio: Aio,
-    candidacy: Candidacy,
-    duty: Routes,
-    log: structlog.typing.FilteringBoundLogger,
-) -> AdminServer:
-    """The admin port of a daemon that does not hold the lease yet: how it is, and the operator's word."""
-    settings = [principal_settings(each, secret) for each in config.http.principals]
-    principals = Principals(settings, own_uid=os.getuid())
-    health = health_routes(
+async def _hear_reloads(announcer: Announcer, reloader: Reloader[Stand], reloads: AuditedReloads) -> None:
+    """From the first word to the service manager on: what holds the lease then has the audit's table."""
+    await announcer.told.wait()
+    reloader.open()
+    await reloads.on_signal()
+
+
+def _standby_routes(aio: Aio, candidacy: Candidacy) -> Routes:
+    """How a daemon is that does not hold the lease yet."""
+    return health_routes(
         lambda: loop_beats(aio.statistics()), lambda: [lease_component(candidacy.standing, serving=False)]
     )
-    return AdminServer(admin_http(config), [*health, *duty], principals, log)
 
 
 def _components(
@@ -241,12 +264,12 @@ def _components(
 
 def _routes(aio: Aio, store: Store, house: House, tree: Supervisor, judge: Judge) -> Routes:
     """All that the holder serves."""
-    dead_letters = house.dead_letters.statistics
-    inspection = Inspection(tree, house.topics, house.mailboxes, dead_letters, house.counted, store)
+    dead_letters = house.fixtures.dead_letters.statistics
+    inspection = Inspection(tree, house.topics, house.fixtures.mailboxes, dead_letters, house.fixtures.counted, store)
     return [
         *health_routes(lambda: loop_beats(aio.statistics()), judge.components),
-        *operation_routes(inspection, ActorOperations(tree, aio), house.audit),
-        *house.routes,
+        *operation_routes(inspection, ActorOperations(tree, aio), house.fixtures.audit),
+        *house.stand.routes,
     ]
 
 

@@ -35,6 +35,8 @@ _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=\-]{6,}", re.IGNORECAS
 _SIGNING_KEY = re.compile(r"\bwhsec_[A-Za-z0-9+/=_\-]{8,}")
 _MASK = "[redacted]"
 _SHORTEST_SECRET = 6
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+"""By the names under which structlog's filtering loggers call their processors."""
 
 
 class Redactor:
@@ -46,11 +48,15 @@ class Redactor:
         self.register(secrets)
 
     def register(self, secrets: Iterable[str]) -> None:
-        """Secrets shorter than six characters are ignored: masking them would hide ordinary words."""
-        self._secrets.update(form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in _forms(secret))
+        """From any thread; what was registered stays masked. Secrets shorter than six characters are ignored:
+        masking them would hide ordinary words."""
+        new = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET} - self._secrets
+        if not new:
+            return
+        self._secrets = self._secrets | {form for secret in new for form in _forms(secret)}
         # The longest first: a secret that begins with another one must not leave its rest behind.
         longest_first = sorted(self._secrets, key=lambda form: (-len(form), form))
-        self._registered = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._registered = re.compile("|".join(map(re.escape, longest_first)))
 
     def text(self, value: str) -> str:
         # One mask may uncover what another one knows: what stood between a quoted value and an `@` becomes a URL's.
@@ -102,17 +108,40 @@ def _forms(secret: str) -> Iterator[str]:
     yield quote_plus(secret)
 
 
-def configure_logging(*, style: str, level: str, redactor: Redactor) -> None:
-    """Route structlog and the standard library through one pipeline to standard error.
+class LogStyle:
+    """How lines look, and which are written. Loggers keep their processors for life, so what may change while they
+    live is looked up here at every line."""
 
-    style: `json`, `console`, or `auto` (console on a terminal).
-    """
-    console = style == "console" or (style == "auto" and sys.stderr.isatty())
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
-        if console
-        else structlog.processors.JSONRenderer()
-    )
+    def __init__(self, style: str, level: str) -> None:
+        self.change(style=style, level=level)
+
+    def change(self, *, style: str, level: str) -> None:
+        """From the next line on, of every logger. style: `json`, `console`, or `auto` (console on a terminal)."""
+        terminal = sys.stderr.isatty()
+        self._render: structlog.typing.Processor = (
+            structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=structlog.dev.plain_traceback)
+            if style == "console" or (style == "auto" and terminal)
+            else structlog.processors.JSONRenderer()
+        )
+        self._least = logging.getLevelNamesMapping()[level.upper()]
+
+    def drop(self, logger: object, method: str, event: MutableMapping[str, object]) -> MutableMapping[str, object]:
+        """The structlog processor that comes first."""
+        if _LEVELS[method] < self._least:
+            raise structlog.DropEvent
+        return event
+
+    def render(
+        self, logger: object, method: str, event: MutableMapping[str, object]
+    ) -> structlog.typing.ProcessorReturnValue:
+        """The structlog processor that comes last."""
+        return self._render(logger, method, event)
+
+
+def configure_logging(*, style: str, level: str, redactor: Redactor) -> LogStyle:
+    """Route structlog and the standard library through one pipeline to standard error; `style` and `level` as in
+    `LogStyle.change`."""
+    present = LogStyle(style, level)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -122,8 +151,8 @@ def configure_logging(*, style: str, level: str, redactor: Redactor) -> None:
         redactor,
     ]
     structlog.configure(
-        processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        processors=[present.drop, *shared, present.render],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
@@ -131,13 +160,14 @@ def configure_logging(*, style: str, level: str, redactor: Redactor) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redactor, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redactor, present.render],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
     sys.excepthook = _crashed
     threading.excepthook = _thread_crashed
+    return present
 
 
 def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

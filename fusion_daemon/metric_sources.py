@@ -264,12 +264,12 @@ _MAILBOX_COUNTERS: Sequence[tuple[str, str, Callable[[MailboxStatistics], float]
 
 
 def _mailboxes(house: House) -> Iterable[AnyFamily]:
-    seen = [house.requests.statistics()]
+    seen = [house.fixtures.requests.statistics()]
     for name, text, figure in _MAILBOX_GAUGES:
         yield gauge(name, text, [Sample(figure(s), (s.name,)) for s in seen], ("mailbox",))
     for name, text, figure in _MAILBOX_COUNTERS:
         yield counter(name, text, [Sample(figure(s), (s.name,)) for s in seen], ("mailbox",))
-    counts = house.dead_letters.statistics().counts
+    counts = house.fixtures.dead_letters.statistics().counts
     yield counter(
         "fusion_dead_letters_total",
         "Messages that nobody handled, and replies that nobody heard, by reason.",

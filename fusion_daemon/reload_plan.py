@@ -10,7 +10,7 @@ INVARIANTS
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from fusion_daemon.config import Chain, Config, Section
@@ -43,7 +43,13 @@ class ReloadPlan:
     warnings: tuple[str, ...]
 
 
-LOGGING, PRINCIPALS, SECRETS = "logging", "principals", "secrets"
+def undoing(step: Step) -> Step:
+    """The step that takes it back, with the old configuration."""
+    back = {Action.ADD: Action.REMOVE, Action.REMOVE: Action.ADD}
+    return replace(step, action=back.get(step.action, step.action))
+
+
+LOGGING, PRINCIPALS, SECRETS, RETENTION = "logging", "principals", "secrets", "retention"
 ALERTING, RISK, ORACLE = "alerting", "risk", "oracle"
 
 
@@ -58,20 +64,24 @@ def plan_reload(old: Config, new: Config, changed_secrets: Collection[str]) -> R
     chains = {id_: _chain_reasons(before[id_], after[id_], changed_secrets) for id_ in sorted(before.keys() & after)}
     tokens = [f"chains[{id_}].tokens" for id_ in chains if before[id_].tokens != after[id_].tokens]
     moved = [f"chains[{id_}]" for id_ in (*come, *gone)]
+    judged = ["oracle.assets"] if _judged(old) != _judged(new) else []
+    priced = ["oracle.assets"] if _priced(old) != _priced(new) else []
+    kept = [*_differing("retention", old.retention, new.retention), *priced]
     endpoints = [reason for reasons in chains.values() for reason in reasons if _concerns_calls(reason)]
     alerting = _differing("alerting", old.alerting, new.alerting)
     steps = (
         *_step(Action.UPDATE, LOGGING, _differing("logging", old.logging, new.logging)),
         *_step(Action.UPDATE, PRINCIPALS, _principal_reasons(old, new, changed_secrets)),
         *_step(Action.UPDATE, SECRETS, _secret_reasons(new, changed_secrets)),
+        *_step(Action.UPDATE, RETENTION, kept),
         *(Step(Action.ADD, chain_branch(id_), (f"chains[{id_}]",)) for id_ in come),
         *_step(Action.RESTART, ALERTING, alerting),
-        *_step(Action.RESTART, RISK, [*_differing("risk", old.risk, new.risk), *tokens, *moved, *alerting]),
+        *_step(Action.RESTART, RISK, [*_differing("risk", old.risk, new.risk), *judged, *tokens, *moved, *alerting]),
         *(step for id_, reasons in chains.items() for step in _step(Action.RESTART, chain_branch(id_), reasons)),
         *_step(Action.RESTART, ORACLE, [*_differing("oracle", old.oracle, new.oracle), *moved, *endpoints]),
         *(Step(Action.REMOVE, chain_branch(id_), (f"chains[{id_}]",)) for id_ in gone),
     )
-    return ReloadPlan(steps, tuple(_refused(old, new)), tuple(map(_warning, gone)))
+    return ReloadPlan(steps, tuple(_refused(old, new)), (*map(_warning, gone), *_late(new, changed_secrets)))
 
 
 def _step(action: Action, target: str, because: Collection[str]) -> Iterator[Step]:
@@ -113,7 +123,21 @@ def _refused(old: Config, new: Config) -> Iterator[str]:
     yield from _differing("database", old.database, new.database)
     yield from _differing("http", old.http, new.http, but=("principals",))
     yield from _differing("secrets", old.secrets, new.secrets)
-    yield from _differing("retention", old.retention, new.retention)
+
+
+def _priced(config: Config) -> set[str]:
+    """Retention keeps the last price of each."""
+    return {asset.asset for asset in config.oracle.assets}
+
+
+def _judged(config: Config) -> dict[str, float]:
+    """For how long a price stands is the risk room's to know."""
+    return {asset.asset: asset.heartbeat_seconds for asset in config.oracle.assets}
+
+
+def _late(new: Config, changed_secrets: Collection[str]) -> Iterator[str]:
+    if new.database.password in changed_secrets:
+        yield f"secret {new.database.password}: connections to the database log in with the old one until a restart"
 
 
 def _warning(chain: int) -> str:

@@ -22,15 +22,16 @@ class SecretMissing(Failure):
 
 
 class SecretFiles:
-    """Secrets by name: one file each."""
+    """Secrets by name: one file each. Whatever is read is told `seen` before anyone uses it."""
 
-    def __init__(self, directory: Path | None) -> None:
+    def __init__(self, directory: Path | None, seen: Callable[[Iterable[str]], None] = lambda _: None) -> None:
         self._directory = directory
+        self._seen = seen
 
     @classmethod
-    def of(cls, config: Config) -> SecretFiles:
+    def of(cls, config: Config, seen: Callable[[Iterable[str]], None] = lambda _: None) -> SecretFiles:
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-        return cls(Path(credentials) if credentials else config.secrets.directory)
+        return cls(Path(credentials) if credentials else config.secrets.directory, seen)
 
     def __call__(self, name: str) -> str:
         """The secret's text without surrounding white space. Raises SecretMissing."""
@@ -42,6 +43,7 @@ class SecretFiles:
             raise self._missing(name, "is not text") from None  # its message would quote the secret
         if not text:
             raise self._missing(name, "is empty")
+        self._seen([text])
         return text
 
     def path(self, name: str) -> Path:

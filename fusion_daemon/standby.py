@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 
 import trio
@@ -98,13 +99,32 @@ class Announcer:
         self.notifier = notifier
         self.log = log
         self.stood_by = trio.Event()
+        """It was told so as of a standby."""
+        self.told = trio.Event()
         """The service manager has been told READY."""
+        self._words = ""
+        """With which it was last told so."""
+
+    def ready(self, words: str) -> None:
+        """Tell the service manager."""
+        self._words = words
+        self.notifier.ready(words)
+        self.told.set()
+
+    @contextmanager
+    def reloading(self) -> Iterator[None]:
+        """After it was told READY: the service manager sees the block as a reload."""
+        self.notifier.reloading("reloading the configuration")
+        try:
+            yield
+        finally:
+            self.notifier.ready(self._words)
 
     def __call__(self, now: LeaseStanding) -> None:
         told = {"role": now.role.value, "term": now.term, "holder": now.holder}
         if now.role is LeaseRole.STANDBY:
             hindered = "" if now.hindrance is None else f": {now.hindrance}"
-            self.notifier.ready(f"standby of {now.holder}{hindered}")
+            self.ready(f"standby of {now.holder}{hindered}")
             self.stood_by.set()
         if now.hindrance is not None:
             self.log.warning("lease", **told, other_configuration=now.other_configuration, reason=now.hindrance)

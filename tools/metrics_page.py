@@ -20,13 +20,15 @@ import trio
 from fusion_daemon.aio import Aio, open_aio
 from fusion_daemon.composition import House, build_house
 from fusion_daemon.config import Config, load_config
-from fusion_daemon.feeds import ChainCalls
+from fusion_daemon.config_hash import configuration_hash
 from fusion_daemon.http.metrics import AnyFamily, HistogramFamily, Metrics
 from fusion_daemon.http.principals import Principals
 from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.settings import HttpSettings
 from fusion_daemon.judge import Judge
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
+from fusion_daemon.reload import LastReload
+from fusion_daemon.reload_ways import reload_families
 from fusion_daemon.runtime import Supervisor, SupervisorSpec, SystemClock
 from fusion_daemon.secret_files import SecretFiles
 from fusion_daemon.store import LeaseRole, LeaseStanding, Store
@@ -56,7 +58,7 @@ class _Blanks(SecretFiles):
     """Every secret is there, and worth nothing."""
 
     def __call__(self, name: str) -> str:
-        return "blank"
+        return name.ljust(32, "-")  # as long as a token has to be
 
 
 class _NoConnections:
@@ -95,13 +97,14 @@ def served_families() -> Sequence[AnyFamily]:
 
 async def _collect(config: Config) -> Sequence[AnyFamily]:
     async with unstarted_house(config) as (aio, store, house):
-        _be_born(house, house.tree)
-        tree = Supervisor("root", house.tree, clock=SystemClock(), random=Random(0))  # noqa: S311 - jitter
+        _be_born(house.stand.tree)
+        tree = Supervisor("root", house.stand.tree, clock=SystemClock(), random=Random(0))  # noqa: S311 - jitter
         log = structlog.get_logger("metrics_page")
-        admin = AdminServer(HttpSettings(), house.routes, Principals((), os.getuid()), log)
+        admin = AdminServer(HttpSettings(), house.stand.routes, Principals((), os.getuid()), log)
         standing = LeaseStanding(LeaseRole.ACTIVE, 0.0, 1, "fusion-prime", 0.0, False, None)
         metrics = _Families(_broken)
         add_process_sources(metrics, aio, store, admin, lambda: standing)
+        metrics.add("reload", lambda: reload_families(LastReload(True, 0.0, "", configuration_hash(config))))
         judge = Judge(list, frozenset(), SystemClock())
         add_house_sources(metrics, house, tree, judge)
         return metrics.families()
@@ -113,15 +116,14 @@ async def unstarted_house(config: Config) -> AsyncIterator[tuple[Aio, Store, Hou
     async with open_aio() as aio:
         pool = Pool(cast("asyncpg.Pool[asyncpg.Record]", _NoConnections()))
         store = Store(aio, pool, pool, patience=0.0)
-        calls = cast("ChainCalls", None)  # kept by the poller for later, and later does not come
-        yield aio, store, build_house(config, _Blanks(None), SystemClock(), aio, store, calls)
+        yield aio, store, build_house(config, _Blanks(None), SystemClock(), aio, store)
 
 
-def _be_born(house: House, spec: SupervisorSpec) -> None:
+def _be_born(spec: SupervisorSpec) -> None:
     """Build every actor's first life, as its supervisor would, and do not run it."""
     for child in spec.children:
         if isinstance(child.start, SupervisorSpec):
-            _be_born(house, child.start)
+            _be_born(child.start)
         else:
             child.start()
 

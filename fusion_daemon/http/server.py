@@ -104,6 +104,11 @@ class AdminServer:
         """From any thread: the next request meets this table. Raises ValueError as `__init__`."""
         self._router = _router(self._settings, routes)
 
+    def admit(self, principals: Principals) -> None:
+        """From any thread: who may ask from the next request on."""
+        self._principals = principals
+        self._guard = Guard(principals, self._guard.hosts)
+
     def statistics(self) -> HttpStatistics:
         """From any thread."""
         return HttpStatistics(

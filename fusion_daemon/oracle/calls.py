@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from fusion_daemon.domain.failure import Failure
@@ -35,6 +36,10 @@ class CallMany(Protocol):
         ...
 
 
+OpenCalls = Callable[[], AbstractAsyncContextManager[CallMany]]
+"""Clients of one life's own, open for as long as the block runs. Trio side."""
+
+
 def identity_calls(source: ChainlinkSource) -> list[Call]:
     return [(source.address, DECIMALS), (source.address, DESCRIPTION)]
 
@@ -61,7 +66,7 @@ def judge_identity(
         return CallFailed(
             f"No contract answers at {source.name}.",
             "There is no price to read until one does.",
-            "If it goes on, correct the address or the chain of this source under [[oracle.assets]] and restart.",
+            "If it goes on, correct the address or the chain of this source under [[oracle.assets]] and reload.",
         )
     try:
         check_identity(source, decimals, description)
@@ -71,7 +76,7 @@ def judge_identity(
         return FeedMismatch(
             f"What lies at {source.name} is no Chainlink feed: {error}.",
             "There is no price to read; its asset is refused.",
-            "Correct the address or the chain of this source under [[oracle.assets]] and restart.",
+            "Correct the address or the chain of this source under [[oracle.assets]] and reload.",
         )
     return None
 

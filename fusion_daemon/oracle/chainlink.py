@@ -125,5 +125,5 @@ def check_identity(source: ChainlinkSource, decimals: bytes, description: bytes)
                 f"the configuration expects {expected!r}.",
                 "It is not the feed that was meant, and its figures would be wrong; its asset is refused.",
                 "Compare the feed's address with Chainlink's list, then correct address, decimals or "
-                "description under [[oracle.assets]] and restart.",
+                "description under [[oracle.assets]] and reload.",
             )

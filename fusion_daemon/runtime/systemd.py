@@ -6,6 +6,7 @@ Without NOTIFY_SOCKET every message is a no-op, so the program runs the same in 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -50,6 +51,10 @@ class Notifier:
     def status(self, status: str) -> None:
         """One line for `systemctl status`."""
         self._send(f"STATUS={_one_line(status)}")
+
+    def reloading(self, status: str) -> None:
+        """It takes on another configuration, or tries to; `ready` says that this is over."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", f"STATUS={_one_line(status)}")
 
     def stopping(self, status: str) -> None:
         """The ordered stop begins."""

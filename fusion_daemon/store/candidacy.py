@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import trio
@@ -91,6 +91,11 @@ class Candidacy:
         self._ousted: int | None = None
         """The term whose session this candidate has ended."""
         self._lease: Lease | None = None
+        self._recorded = ""
+        """The configuration that its own term has on record."""
+        self._due = trio.Event()
+        """Renew now."""
+        self._renewed = trio.Event()
         self._won = trio.Event()
         self.standing = LeaseStanding(LeaseRole.STARTING, time.time(), None, None, 0.0, False, None)
 
@@ -124,6 +129,16 @@ class Candidacy:
         await self._won.wait()
         assert self._lease is not None  # set before the event
         return self._lease.term
+
+    async def decide_by(self, configuration: str) -> None:
+        """This daemon decides by another configuration from now on. The holder waits until its term says so, for a
+        standby compares with that; cancelled, or through an outage, the next renewal that succeeds says it. A
+        standby compares with its own at its next look."""
+        self._mine = replace(self._mine, configuration=configuration)
+        self._awake.set()
+        while self._lease is not None and not self._lease.lost.is_set() and self._recorded != configuration:
+            self._due.set()
+            await self._renewed.wait()
 
     async def reach(self) -> None:
         """Raises `StoreUnavailable`, `StoreRefused`, `MigrationRefused` when there is nothing to be a candidate for."""
@@ -168,12 +183,13 @@ class Candidacy:
             await self._aio.call(migrate, self._dsn, timeout=MIGRATION_TIMEOUT)  # the lease's table with it
         ousted = Course.OUST if seen is not None and seen.term == self._ousted else None
         how = how_taken(seen, ousted, told=self._told)
+        mine = self._mine
         try:
-            term = await self._aio.call(self._session.begin_term, self._mine, how, timeout=4 * ANSWER)
+            term = await self._aio.call(self._session.begin_term, mine, how, timeout=4 * ANSWER)
         except (StoreUnavailable, LeaseNotEnded):
             await self._leave_queue()
             raise
-        self._lease = Lease(term)
+        self._lease, self._recorded = Lease(term), mine.configuration
         self._won.set()
         self._nursery.start_soon(self._keep, self._lease)
         self._become(LeaseStanding(LeaseRole.ACTIVE, time.time(), term, self._mine.instance, 0.0, False, None, how))
@@ -181,11 +197,16 @@ class Candidacy:
 
     async def _keep(self, lease: Lease) -> None:
         while True:
-            await trio.sleep(self._mine.seconds / RENEWALS)
+            with trio.move_on_after(self._mine.seconds / RENEWALS):
+                await self._due.wait()
+            self._due, told = trio.Event(), self._mine.configuration
             try:
-                held = await self._aio.call(self._session.renew, lease.term, timeout=4 * ANSWER)
+                held = await self._aio.call(self._session.renew, lease.term, told, timeout=4 * ANSWER)
             except StoreUnavailable:
                 continue  # the next turn tries again; the pool reports the outage
+            self._recorded = told
+            self._renewed.set()
+            self._renewed = trio.Event()
             if not held:
                 lease.lost.set()
                 self._become(LeaseStanding(LeaseRole.LOST, time.time(), None, None, 0.0, False, "taken over"))

@@ -51,7 +51,8 @@ SELECT (SELECT coalesce(max(term), 0) + 1 FROM leases), $1, $2, $3, $4, me.pid, 
 RETURNING term"""  # noqa: S608 - constants
 
 _RENEW = f"""
-UPDATE leases SET renewed_at = clock_timestamp(), backend_pid = me.pid, backend_start = me.backend_start
+UPDATE leases SET renewed_at = clock_timestamp(), configuration = $2,
+    backend_pid = me.pid, backend_start = me.backend_start
 FROM ({_ME}) AS me
 WHERE term = $1 AND term = (SELECT max(term) FROM leases)
 RETURNING term"""  # noqa: S608 - constants
@@ -175,14 +176,14 @@ class LockSession:
             await self.close()
             raise unavailable(f"went away ({describe(error)})") from error
 
-    async def renew(self, term: int) -> bool:
-        """False once a newer term has begun. Raises `StoreUnavailable` while nobody knows. A session that was lost
-        is replaced, together with its lock."""
+    async def renew(self, term: int, configuration: str) -> bool:
+        """Also says by which configuration the holder decides now. False once a newer term has begun. Raises
+        `StoreUnavailable` while nobody knows. A session that was lost is replaced, together with its lock."""
         try:
             async with timeout(ANSWER):
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await self._lock_again(term)
-                return await self._connection.fetchval(_RENEW, term) is not None
+                return await self._connection.fetchval(_RENEW, term, configuration) is not None
         except BROKEN as error:
             await self.close()
             raise unavailable(f"went away ({describe(error)})") from error

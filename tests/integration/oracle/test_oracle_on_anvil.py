@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import aiohttp
 import pytest
@@ -155,7 +155,7 @@ class Listened(ActorContext):
 @asynccontextmanager
 async def polling(store: Store, chain: Chain, *feeds: FeedSettings) -> AsyncIterator[Watch]:
     topic = Topic[Price](PRICE_STREAM, 100)
-    poller = OraclePoller(settings(*feeds), store, topic, chain.call_many)
+    poller = OraclePoller(settings(*feeds), store, topic, lambda: nullcontext(chain.call_many))
     started = trio.Event()
     context = Listened(poller.name, started)
     watch = Watch(store, topic, context)

@@ -84,7 +84,7 @@ async def lowest(store: Store) -> dict[str, int]:
 
 def keeper(store: Store) -> tuple[RetentionKeeper, ActorContext]:
     settings = RetentionSettings(KEEP, KEEP, KEEP, (ETH,))
-    return RetentionKeeper(settings, store), ActorContext("retention_keeper", ManualClock(float(NOW)))
+    return RetentionKeeper(lambda: settings, store), ActorContext("retention_keeper", ManualClock(float(NOW)))
 
 
 async def passes(store: Store) -> RetentionKeeper:

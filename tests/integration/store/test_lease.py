@@ -52,6 +52,10 @@ def renew_every(monkeypatch: pytest.MonkeyPatch, seconds: float, candidate: Cand
     monkeypatch.setattr(module, "RENEWALS", candidate.seconds / seconds)
 
 
+async def configurations(reader: Reader) -> list[str]:
+    return [row.text("configuration") for row in await reader.fetch("SELECT configuration FROM leases ORDER BY term")]
+
+
 async def terms(reader: Reader) -> list[tuple[str, str]]:
     rows = await reader.fetch("SELECT instance, taken FROM leases ORDER BY term")
     return [(row.text("instance"), row.text("taken")) for row in rows]
@@ -166,7 +170,7 @@ async def test_a_holder_does_not_win_back_what_came_and_went_meanwhile(
             await execute(aio, postgres_dsn, END_HOLDER)
             async with holder(aio, postgres_dsn, B):
                 pass
-            assert not await aio.call(first._session.renew, lease.term, timeout=PATIENCE)
+            assert not await aio.call(first._session.renew, lease.term, "same", timeout=PATIENCE)
 
 
 async def test_a_session_whose_end_the_server_missed_is_ended_by_its_own_holder(
@@ -180,7 +184,7 @@ async def test_a_session_whose_end_the_server_missed_is_ended_by_its_own_holder(
         with trio.fail_after(PATIENCE):
             while True:
                 try:
-                    assert await aio.call(session.renew, lease.term, timeout=PATIENCE)
+                    assert await aio.call(session.renew, lease.term, "same", timeout=PATIENCE)
                 except StoreUnavailable:
                     continue
                 break
@@ -191,6 +195,33 @@ async def test_a_session_whose_end_the_server_missed_is_ended_by_its_own_holder(
             forgotten.terminate()
 
         await aio.call(let_go, timeout=PATIENCE)
+
+
+async def test_the_term_says_by_what_its_holder_decides_now_and_a_standby_compares_with_that(
+    aio: Aio, postgres_dsn: str, store: Store
+) -> None:
+    """first   same ──────▶ new
+    second  same ── hindered ──▶ new, could take over"""
+    second_of = replace(B, seconds=2.0)
+    async with holder(aio, postgres_dsn, A) as (first, _), standby(aio, postgres_dsn, second_of) as (second, heard):
+        with trio.fail_after(PATIENCE):
+            await first.decide_by("new")
+        assert await store.read(configurations) == ["new"]
+        await heard.stands_by("another configuration")
+        await second.decide_by("new")
+        await heard.stands_by()
+        assert await store.read(configurations) == ["new"], "a standby records nothing"
+
+
+async def test_what_could_not_be_recorded_is_with_the_next_renewal(
+    aio: Aio, postgres_dsn: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renew_every(monkeypatch, 0.05, A)
+    async with holder(aio, postgres_dsn, A) as (first, _):
+        await execute(aio, postgres_dsn, END_HOLDER)
+        with trio.fail_after(PATIENCE):
+            await first.decide_by("new")
+        assert await store.read(configurations) == ["new"]
 
 
 async def test_another_configuration_does_not_take_over_unless_told(

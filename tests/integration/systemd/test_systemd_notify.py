@@ -130,6 +130,19 @@ def test_a_whole_life_is_told(directory: Path, manager: Manager, postgres_dsn: s
         assert "READY=1" not in rest
 
 
+def test_a_reload_begins_and_ends_and_the_status_is_as_before(
+    directory: Path, manager: Manager, postgres_dsn: str
+) -> None:
+    with daemon(directory, manager, postgres_dsn) as process:
+        manager.receive_until("READY=1")
+        before = time.monotonic_ns() // 1000
+        process.send_signal(signal.SIGHUP)
+        reloading = manager.receive_until("RELOADING=1")[-1]
+        (stamp,) = (each.partition("=")[2] for each in reloading if each.startswith("MONOTONIC_USEC="))
+        assert before <= int(stamp) <= time.monotonic_ns() // 1000
+        assert "STATUS=running" in manager.receive_until("READY=1")[-1]
+
+
 def test_a_standby_is_ready_and_alive_and_says_what_it_is(
     directory: Path, manager: Manager, postgres_dsn: str
 ) -> None:

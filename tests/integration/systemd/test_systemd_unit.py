@@ -24,7 +24,7 @@ needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is n
 def rendered(tmp_path: Path) -> Path:
     """The unit and the credentials drop-in, as an operator installs them."""
     text = (ROOT / "systemd" / UNIT).read_text()
-    assert len(re.findall(rf"^Exec\w+=-?{INSTALLED} ", text, re.MULTILINE)) == 2
+    assert len(re.findall(rf"^Exec\w+=-?{INSTALLED} ", text, re.MULTILINE)) == 3
     unit = tmp_path / UNIT
     unit.write_text(text.replace(INSTALLED, sys.executable))
     dropin = tmp_path / f"{UNIT}.d" / "credentials.conf"

@@ -15,7 +15,7 @@ import logging, sys, threading, warnings
 import structlog
 from fusion_daemon.logs import Redactor, configure_logging
 SECRET = {SECRET!r}
-configure_logging(style=STYLE, level="info", redactor=Redactor([SECRET]))
+present = configure_logging(style=STYLE, level="info", redactor=Redactor([SECRET]))
 log = structlog.get_logger("scene")
 """
 
@@ -47,6 +47,26 @@ def test_one_object_a_line_even_when_the_text_has_several() -> None:
 
 def test_below_the_level_nothing_is_written() -> None:
     assert scene('log.debug("quiet")\nlogging.getLogger("aiohttp").info("quiet")') == ""
+
+
+def test_level_and_style_change_for_loggers_that_live() -> None:
+    body = """
+bound = log.bind(actor="one")
+bound.debug("quiet")
+present.change(style="json", level="debug")
+bound.debug("told")
+present.change(style="console", level="error")
+bound.warning("quiet")
+try:
+    raise ValueError("why")
+except ValueError:
+    bound.exception("readable")
+"""
+    first, *rest = scene(body).splitlines()
+    assert json.loads(first)["event"] == "told"
+    assert "readable" in rest[0]
+    assert not rest[0].startswith("{")
+    assert any("ValueError: why" in line for line in rest)
 
 
 def test_the_traceback_of_a_logged_error_is_there_and_masked() -> None:

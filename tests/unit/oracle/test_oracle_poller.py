@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar, TypeVarTuple, cast
 
@@ -149,7 +149,7 @@ async def running(
     feeds = tuple(FeedSettings(AssetId(name), tuple(each), 50, 600.0, 200) for name, each in assets.items())
     stage_store = store or FakeStore()
     topic = Topic[Price](PRICE_STREAM, 100)
-    poller = OraclePoller(OracleSettings(feeds, poll_interval=2.0), stage_store, topic, chains)
+    poller = OraclePoller(OracleSettings(feeds, poll_interval=2.0), stage_store, topic, lambda: nullcontext(chains))
     ready = trio.Event()
     context = ActorContext(poller.name, TrioClock(T0), on_started=ready.set)
     async with trio.open_nursery() as nursery:
@@ -330,7 +330,7 @@ async def test_a_refused_commit_ends_this_life_and_publishes_nothing(mock_clock:
     chains, store = FakeChains({address(1): FakeFeed(2000)}), FakeStore(refusing=True)
     topic = Topic[Price](PRICE_STREAM, 100)
     feed = FeedSettings(AssetId("ETH"), (source(1),), 50, 600.0, 200)
-    poller = OraclePoller(OracleSettings((feed,), poll_interval=2.0), store, topic, chains)
+    poller = OraclePoller(OracleSettings((feed,), poll_interval=2.0), store, topic, lambda: nullcontext(chains))
     with pytest.RaisesGroup(Refused):
         await poller.run(ActorContext(poller.name, TrioClock(T0)))
     assert topic.head == 0

@@ -19,6 +19,8 @@ from fusion_daemon.http.admin_routes import health_routes
 from fusion_daemon.http.operation_routes import Observer, drain_routes, operation_routes
 from fusion_daemon.http.route import Route
 from fusion_daemon.operation import ActorOperations
+from fusion_daemon.reload_answer import ReloadForm
+from fusion_daemon.reload_ways import AuditedReloads, Reloads, reload_routes
 from fusion_daemon.runtime import ChildSpec, Supervisor, SupervisorSpec, SystemClock
 from fusion_daemon.standby import lease_routes
 from fusion_daemon.store import Candidacy
@@ -34,6 +36,7 @@ BODIES = {
     "/v1/accounts/{id}/contacts": ContactForm,
     "/v1/accounts/{id}/contacts/verify": VerifyForm,
     "/v1/chains/{id}/start-block": StartBlock,
+    "/v1/reload": ReloadForm,
 }
 
 
@@ -46,12 +49,14 @@ def served() -> list[Route]:
 
     async def table() -> list[Route]:
         async with unstarted_house(load_config(ROOT / "config.toml")) as (aio, _, house):
-            operations = ActorOperations(Supervisor("root", house.tree, clock=SystemClock(), random=Random(0)), aio)
+            tree = Supervisor("root", house.stand.tree, clock=SystemClock(), random=Random(0))
+            operations = ActorOperations(tree, aio)
             management = health_routes(lambda: (), lambda: ())
-            lease = lease_routes(cast("Candidacy", None), aio, house.audit, "fusion-prime")
-            drain = drain_routes(lambda: 0.0, house.audit, "fusion-prime")
-            operation = operation_routes(cast("Observer", None), operations, house.audit)
-            return [*management, *operation, *house.routes, *lease, *drain]
+            lease = lease_routes(cast("Candidacy", None), aio, house.fixtures.audit, "fusion-prime")
+            drain = drain_routes(lambda: 0.0, house.fixtures.audit, "fusion-prime")
+            reload = reload_routes(cast("Reloads", None), cast("AuditedReloads", None), aio)
+            operation = operation_routes(cast("Observer", None), operations, house.fixtures.audit)
+            return [*management, *operation, *house.stand.routes, *lease, *drain, *reload]
 
     return trio.run(table)
 
@@ -82,7 +87,7 @@ def test_every_field_of_a_body_is_named() -> None:
 def test_the_limits_of_the_data_are_those_of_the_tree() -> None:
     async def actors() -> dict[str, float | None]:
         async with unstarted_house(load_config(ROOT / "config.toml")) as (_, _, house):
-            return {re.sub(r":\d+$", ":<id>", each.name): each.data_limit for each in leaves(house.tree)}
+            return {re.sub(r":\d+$", ":<id>", each.name): each.data_limit for each in leaves(house.stand.tree)}
 
     assert {name: float(limit) for name, limit in LIMIT.findall(PAGE)} == trio.run(actors)
 

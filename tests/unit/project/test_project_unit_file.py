@@ -56,6 +56,12 @@ def test_the_check_before_the_start_advises_and_does_not_forbid() -> None:
     assert " check --config /etc/fusion-prime/config.toml" in check
 
 
+def test_a_reload_tells_how_it_went() -> None:
+    (reload,) = setting("ExecReload")
+    assert reload.endswith("fusion-daemon reload --config /etc/fusion-prime/config.toml")
+    assert not reload.startswith("-"), "its exit code is that of `systemctl reload`"
+
+
 def test_no_secret_travels_by_environment_or_command_line() -> None:
     assert not re.findall(r"(?im)^Environment=.*(KEY|TOKEN|SECRET|PASSWORD|DSN)", UNIT)
     assert "EnvironmentFile" not in UNIT

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fusion_daemon.config import Config
-from fusion_daemon.reload_plan import ReloadPlan, plan_reload
+from fusion_daemon.reload_plan import Action, ReloadPlan, Step, plan_reload, undoing
 
 A, B, C = "0x" + "a" * 40, "0x" + "b" * 40, "0x" + "c" * 40
 RAW: dict[str, Any] = {
@@ -54,6 +56,7 @@ def test_nothing_changed_is_an_empty_plan() -> None:
         ("risk.hysteresis_bps", 300, [("restart", "risk")]),
         ("oracle.poll_seconds", 3.0, [("restart", "oracle")]),
         ("alerting.concurrency", 64, [("restart", "alerting"), ("restart", "risk")]),
+        ("retention.journal_days", 30, [("update", "retention")]),
         ("chains.0.poll_max_seconds", 3.0, [("restart", "chain:1")]),
         ("chains.0.rpc_urls", ["http://other.example"], [("restart", "chain:1"), ("restart", "oracle")]),
         ("chains.1.tokens", [{"address": C, "asset": "ETH"}], [("restart", "risk")]),
@@ -79,6 +82,34 @@ def test_a_secret_that_changed_reaches_whoever_keeps_it(secret: str, steps: list
     assert told(plan(Config.model_validate(RAW), secret)) == steps
 
 
+def test_for_how_long_a_price_stands_is_the_risk_rooms_to_know() -> None:
+    slower = plan(changed("oracle.assets.0.heartbeat_seconds", 90.0))
+    assert told(slower) == [("restart", "risk"), ("restart", "oracle")]
+    assert told(plan(changed("oracle.assets.0.deviation_bps", 20))) == [("restart", "oracle")]
+
+
+def test_an_asset_that_comes_is_kept_and_judged() -> None:
+    assets = [*RAW["oracle"]["assets"], {"asset": "USDC", "sources": [{"kind": "static", "usd": "1"}]}]
+    steps = [("update", "retention"), ("restart", "risk"), ("restart", "oracle")]
+    assert told(plan(changed("oracle.assets", assets))) == steps
+
+
+def test_a_database_password_that_changed_is_not_passed_over_in_silence() -> None:
+    raw = {**RAW, "database": {"dsn": "postgresql://us@db.example/x", "password": "db-password"}}
+    config = Config.model_validate(raw)
+    found = plan_reload(config, config, ["db-password"])
+    assert told(found) == [("update", "secrets")]
+    assert found.warnings == (
+        "secret db-password: connections to the database log in with the old one until a restart",
+    )
+
+
+@given(st.lists(st.sampled_from(Action)))
+def test_undone_twice_is_done(actions: list[Action]) -> None:
+    steps = [Step(action, "x", ()) for action in actions]
+    assert [undoing(undoing(step)) for step in steps] == steps
+
+
 def test_a_chain_comes_before_its_consumers_start_anew_and_goes_after() -> None:
     raw = dict(RAW)
     raw["chains"] = [RAW["chains"][1], {"id": 3, "name": "three", "rpc_urls": ["http://three.example"]}]
@@ -95,7 +126,6 @@ def test_a_chain_comes_before_its_consumers_start_anew_and_goes_after() -> None:
         ("database.dsn", "postgresql://db.example/x"),
         ("http.port", 9999),
         ("secrets.directory", "/elsewhere"),
-        ("retention.journal_days", 30),
     ],
 )
 def test_what_only_a_restart_can_change_is_named(path: str, value: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,17 @@ def test_messages_are_those_of_sd_notify(manager: Manager) -> None:
     ]
     figures = notifier.statistics()
     assert (figures.sent, figures.lost) == (5, 0)
+
+
+def test_a_reload_tells_the_monotonic_time(manager: Manager) -> None:
+    # systemd compares it with the time of its own request, so it must be of the same clock.
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    Notifier(manager.address, None).reloading("reading\nit anew")
+    (message,) = manager.heard()
+    first, stamp, last = message.split("\n")
+    assert (first, last) == ("RELOADING=1", "STATUS=reading it anew")
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    assert before <= int(stamp.removeprefix("MONOTONIC_USEC=")) <= now
 
 
 def test_the_watchdog_may_be_meant_for_another_process() -> None:
