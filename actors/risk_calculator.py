@@ -108,7 +108,8 @@ class RiskCalculator(Actor):
         self._accept = accept
 
     async def run(self, context: ActorContext) -> None:
-        """Trio side. Cancelled at any moment it leaves whole commits only. Raises Fenced when another
+        """Trio side. Asked to drain, it answers what it has been asked and commits its cursors, and returns. Cancelled
+        at any moment it leaves whole commits only. Raises Fenced when another
         calculator has claimed its streams, JournalMismatch when a journal contradicts itself."""
         started_at = int(context.clock.now())
         sources = self._sources
@@ -167,12 +168,16 @@ class _Commits:
         self._folded[stream] = seq
 
     @property
+    def behind(self) -> int:
+        """Entries that were folded and whose cursors are not committed."""
+        return sum(self._folded.values()) - sum(self._committed.values())
+
+    @property
     def due_in(self) -> float:
         """Seconds until the cursors should be committed; infinite when they are."""
-        lag = sum(self._folded.values()) - sum(self._committed.values())
-        if lag == 0:
+        if self.behind == 0:
             return float("inf")
-        if lag >= UNCOMMITTED_ENTRIES:
+        if self.behind >= UNCOMMITTED_ENTRIES:
             return 0.0
         return self._last + UNCOMMITTED_SECONDS - self._clock.monotonic()
 
@@ -268,7 +273,7 @@ class _Loop:
         self._fresh_due = self._clock.monotonic()
 
     async def run(self) -> None:
-        while True:
+        while not self._context.draining.is_set():
             await self._context.gate()
             self._tell_age()
             await self._desk.drain(self._answer)
@@ -277,6 +282,9 @@ class _Loop:
                 await self._rest()
             if self._commits.due_in <= 0:
                 await self._commits.cursors(self._monitor)
+        await self._desk.finish(self._answer)
+        if self._commits.behind:
+            await self._commits.cursors(self._monitor)
 
     async def _reconfigure(self) -> None:
         """Look at everybody under the new limits, and remember them.
@@ -377,8 +385,8 @@ class _Loop:
 
     async def _rest(self) -> None:
         until_interest = self._interest_due - self._clock.monotonic()
-        with trio.move_on_after(max(0.0, min(until_interest, self._commits.due_in, UNCOMMITTED_SECONDS))):
-            await self._bell.wait()
+        due_in = max(0.0, min(until_interest, self._commits.due_in, UNCOMMITTED_SECONDS))
+        await self._context.rest(due_in, self._bell)
 
     @property
     def _now(self) -> int:
