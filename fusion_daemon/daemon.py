@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
@@ -38,18 +38,16 @@ from fusion_daemon.liveness import loop_beats, reasons_to_starve, stuck_loops
 from fusion_daemon.logs import Redactor, configure_logging
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
 from fusion_daemon.operation import FOUNDATION, ActorOperations, components_of
-from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog
+from fusion_daemon.runtime import Notifier, Supervisor, SystemClock, feed_watchdog
 from fusion_daemon.secret_files import SecretFiles, secret_names
 from fusion_daemon.settings import admin_http, chain_settings, check_signing_keys, metrics_http, principal_settings
 from fusion_daemon.standby import Announcer, lease_component, lease_routes, stand_by
+from fusion_daemon.stopping import HTTP_STOP_TIMEOUT, end_with_zombies, stop_budget, tell_departures
 from fusion_daemon.store import Candidacy, Candidate, Lease, Store, migrate, open_candidacy, open_store
 
 SWITCH_INTERVAL = 0.0005
 """Seconds: with the default of 5 ms an API flood would delay trio's loop."""
 MIGRATION_TIMEOUT = 600.0
-HTTP_STOP_TIMEOUT = 8.0
-CRASHED = 1
-ZOMBIES = 4
 
 
 class LoopDied(Failure):
@@ -106,9 +104,10 @@ async def _stand_by_and_run(
     clock, log = SystemClock(), announcer.log
     house = build_house(config, secret, clock, aio, store, calls)
     tree = Supervisor("root", house.tree, clock=clock, random=Random())  # noqa: S311 - jitter
+    budget = partial(_stop_budget, config, tree)
     duty = [
         *lease_routes(candidacy, aio, house.audit, config.daemon.instance),
-        *drain_routes(partial(_stop_in_order, tree), house.audit, config.daemon.instance),
+        *drain_routes(partial(_stop_in_order, budget), house.audit, config.daemon.instance),
     ]
     admin = _admin(config, secret, aio, candidacy, duty, log)
     metrics = Metrics(partial(_source_failed, log))
@@ -124,7 +123,7 @@ async def _stand_by_and_run(
         judge = Judge(partial(_components, aio, store, candidacy, tree, time.time()), FOUNDATION, clock)
         add_house_sources(metrics, house, tree, judge)
         admin.serve([*_routes(aio, store, house, tree, judge), *duty])
-        await _supervise(tree, judge, aio, store, lease, announcer)
+        await _supervise(tree, judge, aio, store, lease, announcer, budget)
 
 
 async def _supervise(
@@ -134,23 +133,27 @@ async def _supervise(
     store: Store,
     lease: Lease,
     announcer: Announcer,
+    budget: Callable[[], float],
 ) -> None:
     """The tree, until a signal stops it, or until something ends without which nothing may go on."""
     notifier, log = announcer.notifier, announcer.log
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_on_signal, tree, notifier, log)
-        nursery.start_soon(_end_with_loop, aio)
-        nursery.start_soon(_end_with_lease, lease)
-        if announcer.stood_by.is_set():  # the service manager was told READY long since
-            nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
-        nursery.start_soon(judge.watch)
-        await nursery.start(partial(_run_tree, tree, nursery.cancel_scope))
-        judge.look()
-        notifier.ready("running")
-        log.info("ready")
-        if not announcer.stood_by.is_set():
-            nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
-    _end_with_zombies(tree.report, log)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_on_signal, tree, announcer, budget)
+            nursery.start_soon(_end_with_loop, aio)
+            nursery.start_soon(_end_with_lease, lease)
+            if announcer.stood_by.is_set():  # the service manager was told READY long since
+                nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
+            nursery.start_soon(judge.watch)
+            await nursery.start(partial(_run_tree, tree, nursery.cancel_scope))
+            judge.look()
+            notifier.ready("running")
+            log.info("ready")
+            if not announcer.stood_by.is_set():
+                nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
+    finally:
+        tell_departures(tree.report, log)
+        end_with_zombies(tree.zombies(), sys.exc_info()[1], log)
 
 
 async def _feed_watchdog(tree: Supervisor, aio: Aio, store: Store, notifier: Notifier) -> None:
@@ -160,15 +163,6 @@ async def _feed_watchdog(tree: Supervisor, aio: Aio, store: Store, notifier: Not
             lambda: reasons_to_starve(aio.statistics(), tree, store.statistics().trouble),
             notifier.watchdog_seconds / 3,
         )
-
-
-def _end_with_zombies(report: StopReport, log: structlog.typing.FilteringBoundLogger) -> None:
-    """trio cannot end while a task of its own runs on, so a zombie would keep the process for ever. Everything
-    that counts has been committed, and the embedded Postgres ends with its parent."""
-    if report.zombies:
-        log.error("zombies_left_behind", zombies=[zombie.name for zombie in report.zombies])
-        sys.stderr.flush()
-        os._exit(ZOMBIES)
 
 
 async def _run_tree(
@@ -181,20 +175,25 @@ async def _run_tree(
     scope.cancel("the tree has ended")
 
 
-async def _stop_on_signal(tree: Supervisor, notifier: Notifier, log: structlog.typing.FilteringBoundLogger) -> None:
+async def _stop_on_signal(tree: Supervisor, announcer: Announcer, budget: Callable[[], float]) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for signum in signals:
-            log.info("stopping", signal=signal.Signals(signum).name)
-            notifier.stopping(f"stopping on {signal.Signals(signum).name}")
-            notifier.extend_timeout(tree.statistics().stop_budget + HTTP_STOP_TIMEOUT)
-            await tree.stop()
+            name = signal.Signals(signum).name
+            announcer.log.info("stopping", signal=name)
+            announcer.notifier.stopping(f"stopping on {name}")
+            announcer.notifier.extend_timeout(budget())
+            await tree.stop(name)
             return
 
 
-def _stop_in_order(tree: Supervisor) -> float:
+def _stop_in_order(budget: Callable[[], float]) -> float:
     """From any thread: what SIGTERM does, in whichever role. Returns the seconds that it takes at most."""
     os.kill(os.getpid(), signal.SIGTERM)
-    return tree.statistics().stop_budget + HTTP_STOP_TIMEOUT
+    return budget()
+
+
+def _stop_budget(config: Config, tree: Supervisor) -> float:
+    return stop_budget(tree.statistics().stop_budget, len(config.chains), embedded=config.database.dsn is None)
 
 
 async def _end_with_loop(aio: Aio) -> None:

@@ -18,6 +18,9 @@ from fusion_daemon.oracle.calls import Call, CallFailed
 _PATIENCE = 2.0
 """Of one crossing, in request timeouts: the chain id may have to be proved first."""
 
+CLOSE_SECONDS = 2.0
+"""That a client takes at most to close its connections."""
+
 
 class ChainCalls:
     """Batches of `eth_call` on the latest block, a client of its own for each chain. trio side."""
@@ -36,8 +39,8 @@ class ChainCalls:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with trio.CancelScope(shield=True):
-            for chain, client in self._clients.items():
-                await self._aio.call(client.close, timeout=self._chains[chain].request_timeout)
+            for client in self._clients.values():
+                await self._aio.call(client.close, timeout=CLOSE_SECONDS)
 
     async def __call__(self, chain: ChainId, calls: Sequence[Call]) -> Sequence[bytes | CallFailed]:
         """Raises CallFailed when the batch as a whole has no answer."""
