@@ -125,6 +125,8 @@ class Child:
         if life is None:
             return ()
         begun = trio.current_time()
+        if life.stop_asked_at is None:
+            self._log.info("actor_stopping", reason=reason)
         if drain and await self._drain(life, reason):
             reason = f"{reason}; not drained within {self.spec.drain_timeout:g} s"
         life.cancel(reason, self.spec.stop_timeout if self.nested is None else self.stop_budget())
