@@ -7,6 +7,8 @@ INVARIANTS
   delivery falls due, and at the latest every IDLE seconds. So a lost ring costs seconds, never a delivery.
 * Due times are wall time. When that is set back (or may have been, before the first look) no delivery waits
   for hours that have already passed once; set forward, what waits is tried at once.
+* An ordered stop claims nothing more: attempts in flight come to their ends and are recorded. Those that the drain
+  budget does not suffice for are ended with their lives, and the next life takes them up.
 * Attempts run side by side, bounded in all and per lane; what has finished meanwhile is recorded together.
 * One delivery's attempt ends no other's: an error that no channel foresaw is that attempt's failure, told with
   its traceback and counted. It would meet every life again, and whoever else waits would wait for ever.
@@ -105,6 +107,8 @@ class AlertDispatcher(Actor):
         self._recording = 0
         """How many of them, from the first, are in a commit under way."""
         self._to_record = Bell()
+        self._closing = False
+        """No attempt is in flight any more, and none will be."""
         self._more = False
         """Whether the last look left due deliveries: for want of slots, or behind an earlier step."""
         self._doubtful = False
@@ -121,7 +125,8 @@ class AlertDispatcher(Actor):
         self._overdue = 0.0
 
     async def run(self, context: ActorContext) -> None:
-        """Trio side. Cancelled, it ends the attempts in flight and records those that have finished."""
+        """Trio side. Asked to drain, it returns when all attempts in flight have ended and are recorded. Cancelled, it
+        ends the attempts in flight and records those that have finished."""
         self._epoch = (await self._store.claim(self.name)).epoch
         self._interrupted = await self._store.transact(
             take_up_interrupted, self._epoch, context.clock.now(), timeout=STORE_DEADLINE
@@ -131,9 +136,12 @@ class AlertDispatcher(Actor):
         async with open_channels(self._aio, self._settings, self._secrets) as channels:
             try:
                 async with trio.open_nursery() as nursery:
-                    context.started()
                     nursery.start_soon(self._record, context)
-                    await self._dispatch(context, channels, nursery)
+                    async with trio.open_nursery() as attempts:
+                        context.started()
+                        await self._dispatch(context, channels, attempts)
+                    self._closing = True
+                    self._to_record.ring()
             finally:
                 await self._farewell(context)
 
@@ -151,7 +159,7 @@ class AlertDispatcher(Actor):
         )
 
     async def _dispatch(self, context: ActorContext, channels: Channels, nursery: trio.Nursery) -> None:
-        while True:
+        while not context.draining.is_set():
             await context.gate()
             try:
                 look = await self._look(context.clock.now())
@@ -165,12 +173,11 @@ class AlertDispatcher(Actor):
             except StoreUnavailable as failure:
                 self._doubtful = True
                 context.degraded(str(failure))
-                await trio.sleep(STORE_PAUSE)
+                await context.rest(STORE_PAUSE)
                 continue
             context.healthy()
             context.fresh(context.clock.now() - self._overdue)
-            with trio.move_on_after(self._rest(look, context.clock.now())):
-                await self._bell.wait()
+            await context.rest(self._rest(look, context.clock.now()), self._bell)
 
     async def _look(self, now: float) -> Look:
         """Claim what is due and has a free slot."""
@@ -241,7 +248,7 @@ class AlertDispatcher(Actor):
             return Outcome(Verdict.FAILED, None, f"The daemon met an error of its own ({type(error).__name__}).")
 
     async def _record(self, context: ActorContext) -> None:
-        while True:
+        while not self._closing:
             await self._to_record.wait()
             while self._finished:
                 self._recording = len(self._finished[:RECORDED_AT_ONCE])

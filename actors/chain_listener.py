@@ -46,6 +46,10 @@ _LONGEST_BY_HASH = 100
 """Blocks: those asked by hash may each need their receipts, and have to come within one crossing."""
 
 
+class _Draining(Failure):
+    """What was being read when the order to stop came is not stored; the next life reads it again."""
+
+
 _Ahead = tuple[Plan, Span] | Failure | AioTimeout
 """What is handed from reading to committing."""
 
@@ -74,7 +78,11 @@ class ListenerStatistics:
 
 
 class ChainListener(Actor):
-    """One chain's only writer. Rebuilds its view from the store at every start; a crash loses nothing."""
+    """One chain's only writer. Rebuilds its view from the store at every start; a crash loses nothing.
+
+    Asked to drain, it gives up what it reads, finishes the commit under way (and that of what has been read to its end
+    meanwhile), and returns.
+    """
 
     def __init__(
         self,
@@ -118,9 +126,11 @@ class ChainListener(Actor):
             context.started()
             await self._propose_start()
             self._view = await self._stored_view(context, claim.heads[stream])
-            while True:
+            while not context.draining.is_set():
                 await context.gate()
                 await self._rest(context, await self._step(context))
+        except _Draining as draining:  # in the midst of a step; without an error, since nobody wants it any more
+            context.log.debug("reading_given_up", reason=str(draining))
         finally:
             with trio.CancelScope(shield=True):
                 await self._aio.call(self._rpc.close, timeout=_DOOR_SECONDS)
@@ -142,7 +152,9 @@ class ChainListener(Actor):
                 f" or POST /v1/chains/{chain}/start-block."
             )
             await context.gate()
-            await trio.sleep(self._settings.poll.longest)
+            await context.rest(self._settings.poll.longest)
+            if context.draining.is_set():
+                raise self._drains()
 
     async def _step(self, context: ActorContext) -> float:
         """One look at the head and what follows from it; seconds to rest afterwards. Only faults of the
@@ -390,19 +402,28 @@ class ChainListener(Actor):
         """One crossing to the nodes. Every answer is progress, so that a long reorg is not taken for a stuck actor."""
         patience = self._settings.request_timeout * _REQUESTS_PER_CROSSING
         try:
-            answer = await self._aio.call(question, *args, timeout=patience)
+            with self._context.until_draining():
+                answer = await self._aio.call(question, *args, timeout=patience)
+                self._context.beat()
+                return answer
         except AioTimeout as late:
             raise EndpointFault(
                 f"An endpoint of chain {self._settings.chain} did not answer within {late.seconds:g} s.",
                 "Nothing of what was asked is stored; the listener asks again, another endpoint if there is one.",
                 "If it lasts, check the provider's status page and the network.",
             ) from late
-        self._context.beat()
-        return answer
+        raise self._drains()
+
+    def _drains(self) -> _Draining:
+        return _Draining(
+            f"The listener of chain {self._settings.chain} was told to stop while it read.",
+            "Nothing of what was read is stored.",
+            "Nothing; started again, it reads on where it stood.",
+        )
 
     async def _rest(self, context: ActorContext, seconds: float) -> None:
         """Sleep in slices that beat: an idle chain is not a stuck one."""
-        while seconds > 0:
-            await trio.sleep(min(seconds, _BEAT_SECONDS))
+        while seconds > 0 and not context.draining.is_set():
+            await context.rest(min(seconds, _BEAT_SECONDS))
             context.beat()
             seconds -= _BEAT_SECONDS

@@ -58,12 +58,16 @@ class MarginCommits:
         self._folded[stream] = seq
 
     @property
+    def behind(self) -> int:
+        """Entries that were folded and whose cursors are not committed."""
+        return sum(self._folded.values()) - sum(self._committed.values())
+
+    @property
     def due_in(self) -> float:
         """Seconds until the cursors should be committed; infinite when they are."""
-        lag = sum(self._folded.values()) - sum(self._committed.values())
-        if lag == 0:
+        if self.behind == 0:
             return float("inf")
-        if lag >= UNCOMMITTED_ENTRIES:
+        if self.behind >= UNCOMMITTED_ENTRIES:
             return 0.0
         return self._last + UNCOMMITTED_SECONDS - self._clock.monotonic()
 

@@ -43,7 +43,8 @@ class OraclePoller(Actor):
 
     So a chain whose node hangs delays nobody, and while a commit is under way newer readings overwrite
     older ones: consumers get the latest, not a backlog. Whatever the store refuses is a crash, and the
-    next life starts from what is committed.
+    next life starts from what is committed. Asked to drain, it finishes the commit under way and returns; what has
+    been read since is dropped, and read anew by the next life.
     """
 
     name = NAME
@@ -74,6 +75,7 @@ class OraclePoller(Actor):
             if not chains:
                 self._bell.ring()
             await self._publish(context, book, claim)
+            nursery.cancel_scope.cancel("nothing is published any more")
 
     async def _poll(
         self, context: ActorContext, call_many: CallMany, chain: ChainId, sources: Sequence[ChainlinkSource]
@@ -129,9 +131,10 @@ class OraclePoller(Actor):
         head = claim.heads[PRICE_STREAM]
         while True:
             # Also without news: heartbeats fall due and readings grow too old.
-            with trio.move_on_after(self._settings.poll_interval):
-                await self._bell.wait()
+            await context.rest(self._settings.poll_interval, self._bell)
             await context.gate()
+            if context.draining.is_set():
+                return
             publications = book.due(head, context.clock.now())
             if publications:
                 await self._store.commit(append_prices(publications, claim.epoch, head))

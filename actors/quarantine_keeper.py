@@ -125,10 +125,10 @@ class QuarantineKeeper(Actor):
         return KeeperStatistics(self._held)
 
     async def run(self, context: ActorContext) -> None:
-        """Trio side. Cancelled, it writes what is left."""
+        """Trio side. Asked to drain, or cancelled, it writes what is left."""
         context.started()
         try:
-            while True:
+            while not context.draining.is_set():
                 await context.gate()
                 try:
                     await self._write(context)
@@ -136,12 +136,11 @@ class QuarantineKeeper(Actor):
                 except StoreUnavailable as failure:
                     self._doubtful = True
                     context.degraded(str(failure))
-                    await trio.sleep(STORE_PAUSE)
+                    await context.rest(STORE_PAUSE)
                     continue
                 context.fresh(context.clock.now())
                 self._tell(context)
-                with trio.move_on_after(IDLE):
-                    await self._ward.bell.wait()
+                await context.rest(IDLE, self._ward.bell)
         finally:
             await self._farewell(context)
 

@@ -14,8 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import trio
-
 from fusion_daemon.alerting.retention import spent_deliveries
 from fusion_daemon.chain.retention import spent_blocks, spent_journal
 from fusion_daemon.domain.identifiers import AssetId
@@ -95,10 +93,11 @@ class RetentionKeeper(Actor):
         return RetentionStatistics(dict(self._dropped), self._put_off, self._held)
 
     async def run(self, context: ActorContext) -> None:
-        """Trio side. Cancelled, a drop has happened as a whole or not at all."""
+        """Trio side. Asked to drain, it finishes the drop under way and returns. Cancelled, a drop has happened as a
+        whole or not at all."""
         watch = ClockWatch(context.clock)
         context.started()
-        while True:
+        while not context.draining.is_set():
             await context.gate()
             self._held = watch.held()
             if self._held:
@@ -107,8 +106,8 @@ class RetentionKeeper(Actor):
             else:
                 await self._pass(context)
             due = context.clock.monotonic() + PASS_SECONDS
-            while context.clock.monotonic() < due:
-                await trio.sleep(_BEAT_SECONDS)
+            while context.clock.monotonic() < due and not context.draining.is_set():
+                await context.rest(_BEAT_SECONDS)
                 context.beat()
 
     async def _pass(self, context: ActorContext) -> None:
@@ -120,6 +119,8 @@ class RetentionKeeper(Actor):
         context.healthy()
         context.fresh(context.clock.now())
         for group in groups:
+            if context.draining.is_set():
+                return
             try:
                 await self._store.transact(drop_partitions, group, timeout=DROP_SECONDS)
             except StoreUnavailable as failure:

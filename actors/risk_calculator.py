@@ -89,11 +89,11 @@ class RiskCalculator(Actor):
         self._ward = ward
 
     async def run(self, context: ActorContext) -> None:
-        """Trio side. Cancelled at any moment it leaves whole commits only. Raises Fenced when another
-        calculator has claimed its streams, JournalMismatch when a journal contradicts itself, and whatever an
-        entry makes it raise: at the second time that entry is set aside. When an operator has settled one, it
-        starts over from the store."""
-        while True:
+        """Trio side. Asked to drain, it answers what it has been asked and commits its cursors, and returns. Cancelled
+        at any moment it leaves whole commits only. Raises Fenced when another calculator has claimed its streams,
+        JournalMismatch when a journal contradicts itself, and whatever an entry makes it raise: at the second time
+        that entry is set aside. When an operator has settled one, it starts over from the store."""
+        while not context.draining.is_set():
             await self._run_until_settled(context)
 
     async def _run_until_settled(self, context: ActorContext) -> None:
@@ -200,8 +200,8 @@ class _Loop:
         self._fresh_due = self._clock.monotonic()
 
     async def run(self, revision: int) -> None:
-        """Until an operator has settled something that was set aside."""
-        while self._ward.revision(OWNER) == revision:
+        """Until an operator has settled something that was set aside, or an ordered stop begins."""
+        while self._ward.revision(OWNER) == revision and not self._context.draining.is_set():
             await self._context.gate()
             self._tell_age()
             await self._desk.drain(self._answer)
@@ -210,7 +210,9 @@ class _Loop:
                 await self._rest()
             if self._commits.due_in <= 0:
                 await self._commits.cursors(self._monitor)
-        if self._commits.due_in < float("inf"):
+        if self._context.draining.is_set():
+            await self._desk.finish(self._answer)
+        if self._commits.behind:
             await self._commits.cursors(self._monitor)
 
     async def _reconfigure(self) -> None:
@@ -325,8 +327,8 @@ class _Loop:
 
     async def _rest(self) -> None:
         until_interest = self._interest_due - self._clock.monotonic()
-        with trio.move_on_after(max(0.0, min(until_interest, self._commits.due_in, UNCOMMITTED_SECONDS))):
-            await self._bell.wait()
+        due_in = max(0.0, min(until_interest, self._commits.due_in, UNCOMMITTED_SECONDS))
+        await self._context.rest(due_in, self._bell)
 
     @property
     def _now(self) -> int:

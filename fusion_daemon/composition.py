@@ -84,6 +84,16 @@ DATA_LIMITS = {
 }
 """Seconds: how old what an actor knows may be. The last look at what is set aside, a delivery that is due, an entry
 that is not folded, the last block, the last good reading of an asset, the last look at what may be dropped."""
+PARTING = {
+    "quarantine_keeper": (0.5, 5.0),
+    "alert_dispatcher": (4.0, 8.0),
+    "risk_calculator": (2.0, 5.0),
+    "chain_listener": (0.5, 6.0),
+    "oracle_poller": (0.5, 5.0),
+    "retention_keeper": (0.5, 5.0),
+}
+"""Seconds that an actor has on an ordered stop to finish what it has accepted, and then, cancelled, to clean up.
+Attempts at receivers take the longest; the others have a commit under way, and no more. One stops after the other."""
 
 
 AnyTopic = Topic[Price] | Topic[AccountChange] | Topic[JournalEntry] | Topic[MarginEvent]
@@ -275,7 +285,16 @@ def _branch(
         alive[name] = actor = build()
         return actor
 
-    child = ChildSpec(name, start, beat_limit=BEAT_LIMIT, data_limit=data_limit, required=required)
+    drain, stop = PARTING[name.partition(":")[0]]
+    child = ChildSpec(
+        name,
+        start,
+        drain_timeout=drain,
+        stop_timeout=stop,
+        beat_limit=BEAT_LIMIT,
+        data_limit=data_limit,
+        required=required,
+    )
     return SupervisorSpec((child,))
 
 

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,18 +42,16 @@ from fusion_daemon.operation import FOUNDATION, ActorOperations, components_of
 from fusion_daemon.reload import Reloader
 from fusion_daemon.reload_steps import HouseSteps
 from fusion_daemon.reload_ways import AuditedReloads, reload_families, reload_routes
-from fusion_daemon.runtime import Notifier, StopReport, Supervisor, SystemClock, feed_watchdog
+from fusion_daemon.runtime import Notifier, Supervisor, SystemClock, feed_watchdog
 from fusion_daemon.secret_files import SecretFiles, SecretSnapshot, read_secrets
 from fusion_daemon.settings import admin_http, check_signing_keys, metrics_http
 from fusion_daemon.standby import Announcer, lease_component, lease_routes, stand_by
+from fusion_daemon.stopping import HTTP_STOP_TIMEOUT, end_with_zombies, stop_budget, tell_departures
 from fusion_daemon.store import Candidacy, Candidate, Lease, Store, migrate, open_candidacy, open_store
 
 SWITCH_INTERVAL = 0.0005
 """Seconds: with the default of 5 ms an API flood would delay trio's loop."""
 MIGRATION_TIMEOUT = 600.0
-HTTP_STOP_TIMEOUT = 8.0
-CRASHED = 1
-ZOMBIES = 4
 
 
 class LoopDied(Failure):
@@ -121,9 +119,10 @@ async def _stand_by_and_run(
     steps = HouseSteps(start.path, start.secret, house, admin, start.logs, candidacy)
     reloader = Reloader(config, start.secrets, steps, house.stand, clock, log, announcer.reloading)
     reloads = AuditedReloads(reloader, store, config.daemon.instance, log)
+    budget = partial(_stop_budget, house)
     duty = [
         *lease_routes(candidacy, aio, house.fixtures.audit, config.daemon.instance),
-        *drain_routes(partial(_stop_in_order, house), house.fixtures.audit, config.daemon.instance),
+        *drain_routes(partial(_stop_in_order, budget), house.fixtures.audit, config.daemon.instance),
         *reload_routes(reloader, reloads, aio),
     ]
     admin.serve([*_standby_routes(aio, candidacy), *duty])
@@ -145,7 +144,7 @@ async def _stand_by_and_run(
                 judge = Judge(partial(_components, aio, store, candidacy, tree, time.time()), FOUNDATION, clock)
                 add_house_sources(metrics, house, tree, judge)
                 steps.act_on(tree, lambda: admin.serve([*_routes(aio, store, house, tree, judge), *duty]))
-                await _supervise(tree, judge, aio, store, lease, announcer, reloader)
+                await _supervise(tree, judge, aio, store, lease, announcer, reloader, budget)
             nursery.cancel_scope.cancel()
 
 
@@ -157,26 +156,30 @@ async def _supervise(
     lease: Lease,
     announcer: Announcer,
     reloader: Reloader[Stand],
+    budget: Callable[[], float],
 ) -> None:
     """The tree, until a signal stops it, or until something ends without which nothing may go on. Reloads are kept
     out while it boots."""
     notifier, log = announcer.notifier, announcer.log
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_on_signal, tree, notifier, log)
-        nursery.start_soon(_end_with_loop, aio)
-        nursery.start_soon(_end_with_lease, lease)
-        if announcer.stood_by.is_set():  # the service manager was told READY long since
-            nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
-        nursery.start_soon(judge.watch)
-        await nursery.start(partial(_run_tree, tree, nursery.cancel_scope))
-        if announcer.told.is_set():
-            reloader.open()  # else it opens with the first word to the service manager
-        judge.look()
-        announcer.ready("running")
-        log.info("ready")
-        if not announcer.stood_by.is_set():
-            nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
-    _end_with_zombies(tree.report, log)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_on_signal, tree, announcer, budget)
+            nursery.start_soon(_end_with_loop, aio)
+            nursery.start_soon(_end_with_lease, lease)
+            if announcer.stood_by.is_set():  # the service manager was told READY long since
+                nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
+            nursery.start_soon(judge.watch)
+            await nursery.start(partial(_run_tree, tree, nursery.cancel_scope))
+            if announcer.told.is_set():
+                reloader.open()  # else it opens with the first word to the service manager
+            judge.look()
+            announcer.ready("running")
+            log.info("ready")
+            if not announcer.stood_by.is_set():
+                nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
+    finally:
+        tell_departures(tree.report, log)
+        end_with_zombies(tree.zombies(), sys.exc_info()[1], log)
 
 
 async def _feed_watchdog(tree: Supervisor, aio: Aio, store: Store, notifier: Notifier) -> None:
@@ -186,15 +189,6 @@ async def _feed_watchdog(tree: Supervisor, aio: Aio, store: Store, notifier: Not
             lambda: reasons_to_starve(aio.statistics(), tree, store.statistics().trouble),
             notifier.watchdog_seconds / 3,
         )
-
-
-def _end_with_zombies(report: StopReport, log: structlog.typing.FilteringBoundLogger) -> None:
-    """trio cannot end while a task of its own runs on, so a zombie would keep the process for ever. Everything
-    that counts has been committed, and the embedded Postgres ends with its parent."""
-    if report.zombies:
-        log.error("zombies_left_behind", zombies=[zombie.name for zombie in report.zombies])
-        sys.stderr.flush()
-        os._exit(ZOMBIES)
 
 
 async def _run_tree(
@@ -207,20 +201,26 @@ async def _run_tree(
     scope.cancel("the tree has ended")
 
 
-async def _stop_on_signal(tree: Supervisor, notifier: Notifier, log: structlog.typing.FilteringBoundLogger) -> None:
+async def _stop_on_signal(tree: Supervisor, announcer: Announcer, budget: Callable[[], float]) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for signum in signals:
-            log.info("stopping", signal=signal.Signals(signum).name)
-            notifier.stopping(f"stopping on {signal.Signals(signum).name}")
-            notifier.extend_timeout(tree.statistics().stop_budget + HTTP_STOP_TIMEOUT)
-            await tree.stop()
+            name = signal.Signals(signum).name
+            announcer.log.info("stopping", signal=name)
+            announcer.notifier.stopping(f"stopping on {name}")
+            announcer.notifier.extend_timeout(budget())
+            await tree.stop(name)
             return
 
 
-def _stop_in_order(house: House) -> float:
+def _stop_in_order(budget: Callable[[], float]) -> float:
     """From any thread: what SIGTERM does, in whichever role. Returns the seconds that it takes at most."""
     os.kill(os.getpid(), signal.SIGTERM)
-    return house.stand.tree.stop_budget() + HTTP_STOP_TIMEOUT
+    return budget()
+
+
+def _stop_budget(house: House) -> float:
+    stand = house.stand
+    return stop_budget(stand.tree.stop_budget(), embedded=stand.config.database.dsn is None)
 
 
 async def _end_with_loop(aio: Aio) -> None:

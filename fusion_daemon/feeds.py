@@ -18,6 +18,9 @@ from fusion_daemon.oracle.calls import Call, CallFailed
 _PATIENCE = 2.0
 """Of one crossing, in request timeouts: the chain id may have to be proved first."""
 
+_CLOSE_SECONDS = 2.0
+"""That a client takes at most to close its connections."""
+
 
 class ChainCalls:
     """Batches of `eth_call` on the latest block, a client of its own for each chain. trio side."""
@@ -35,9 +38,14 @@ class ChainCalls:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Side by side, so that however many there are it is done within the poller's time to stop.
         with trio.CancelScope(shield=True):
-            for chain, client in self._clients.items():
-                await self._aio.call(client.close, timeout=self._chains[chain].request_timeout)
+            async with trio.open_nursery() as nursery:
+                for client in self._clients.values():
+                    nursery.start_soon(self._close, client)
+
+    async def _close(self, client: ChainRpc) -> None:
+        await self._aio.call(client.close, timeout=_CLOSE_SECONDS)
 
     async def __call__(self, chain: ChainId, calls: Sequence[Call]) -> Sequence[bytes | CallFailed]:
         """Raises CallFailed when the batch as a whole has no answer."""

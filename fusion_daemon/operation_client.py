@@ -26,8 +26,6 @@ from fusion_daemon.operation_views import (
 LOOK_SECONDS = 0.25
 """Between two looks at what happens; the daemon keeps it for much longer."""
 LOOK_LIMIT = 500
-GRACE = 10.0
-"""Seconds for a daemon that drains to put away what is not its actors'."""
 
 
 class StillRunning(Failure):
@@ -90,10 +88,10 @@ def tap(config: Config, stream: str, count: float, seconds: float) -> Iterator[T
 def drain(config: Config) -> StoppingView:
     """Tell it to stop, and wait until its process has ended, at most as long as it may take. Raises StillRunning."""
     stopping = call(config, "POST", "/v1/drain", None, StoppingView)
-    patience = stopping.seconds + GRACE
-    if not _ended_within(stopping.pid, patience):
+    if not _ended_within(stopping.pid, stopping.seconds):
         raise StillRunning(
-            f"{stopping.instance} (process {stopping.pid}) was told to stop, and runs on after {patience:.0f} s.",
+            f"{stopping.instance} (process {stopping.pid}) was told to stop, and runs on"
+            f" after {stopping.seconds:.0f} s.",
             "An actor would not stop, or the database does not take what is to be written.",
             "See its log; `systemctl stop fusion-daemon` ends it for good after its own timeout.",
         )

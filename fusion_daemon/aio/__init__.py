@@ -17,7 +17,7 @@ does not hold trio's clock back: tests of code behind this door run in real time
 
 from __future__ import annotations
 
-from fusion_daemon.aio.door import Aio, open_aio
+from fusion_daemon.aio.door import CLOSE_TIMEOUT, Aio, open_aio
 from fusion_daemon.aio.errors import AioDead, AioError, AioTimeout, CalleeCancelled, CalleeExited
 from fusion_daemon.aio.loop_thread import BackgroundFailure
 from fusion_daemon.aio.stalls import Stall
@@ -25,6 +25,7 @@ from fusion_daemon.aio.statistics import BUCKETS, AioStatistics, CrossingStatist
 
 __all__ = [
     "BUCKETS",
+    "CLOSE_TIMEOUT",
     "Aio",
     "AioDead",
     "AioError",

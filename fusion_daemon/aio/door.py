@@ -17,6 +17,9 @@ from fusion_daemon.aio.loop_thread import BackgroundFailure, LoopThread
 from fusion_daemon.aio.stalls import Stall
 from fusion_daemon.aio.statistics import AioStatistics, Meter
 
+CLOSE_TIMEOUT = 5.0
+"""Seconds that what still runs on the loop gets to end when the door closes."""
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -162,7 +165,7 @@ async def open_aio(
     on_background_failure: Callable[[BackgroundFailure], None] = _log_background_failure,
     swallow_grace: float = 2.0,
     beat_interval: float = 0.25,
-    close_timeout: float = 5.0,
+    close_timeout: float = CLOSE_TIMEOUT,
     stall_limit: float = 0.25,
     on_stall: Callable[[Stall], None] = _log_stall,
 ) -> AsyncIterator[Aio]:

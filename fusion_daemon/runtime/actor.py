@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import structlog
@@ -12,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from fusion_daemon.runtime.clock import Clock
 from fusion_daemon.runtime.health import Health, HealthLevel
+from fusion_daemon.runtime.topic import Bell
 from fusion_daemon.runtime.trace import Trace, TraceKind
 
 
@@ -54,7 +56,7 @@ class Ignore(Exception):
 
 
 class ActorContext:
-    """What one life of an actor may use and must tell. Trio side; only `gate` waits.
+    """What one life of an actor may use and must tell. Trio side; only `gate` and `rest` wait.
 
     Built by the supervisor for every start; a test of an actor builds one with a name and a clock.
     """
@@ -82,6 +84,8 @@ class ActorContext:
         self.draining = trio.Event()
         """An ordered stop has begun: take nothing new, finish what was accepted, return. The cancel follows
         after the child's `drain_timeout`, which is no time at all unless its spec gives one."""
+        self.stop_reason = ""
+        """Why it is to stop; empty until it is."""
         self.health = Health(HealthLevel.OK, "", clock.now())
         self.last_beat: float | None = None
         """Unix seconds."""
@@ -90,6 +94,8 @@ class ActorContext:
         """As of when what the actor knows is true, by the monotonic clock; see `fresh`."""
         self.gated_since: float | None = None
         """Unix seconds since when the actor stands at a closed gate."""
+        self._idle: set[trio.CancelScope] = set()
+        """What ends when draining begins."""
         self._on_started = on_started
         self._pause = pause if pause is not None else Pause()
 
@@ -148,6 +154,35 @@ class ActorContext:
         else:
             await trio.lowlevel.checkpoint()
 
+    @contextmanager
+    def until_draining(self) -> Iterator[trio.CancelScope]:
+        """A scope that is cancelled when an ordered stop begins, and at once when it has: for waits and questions
+        that nobody misses. What has to come to its end stands outside of it."""
+        with trio.CancelScope() as scope:
+            if self.draining.is_set():
+                scope.cancel(self.stop_reason)
+            self._idle.add(scope)
+            try:
+                yield scope
+            finally:
+                self._idle.remove(scope)
+
+    async def rest(self, seconds: float, bell: Bell | None = None) -> None:
+        """Wait until `seconds` have passed, the bell rings, or an ordered stop begins. A checkpoint.
+
+        A ring that comes together with another of these ends is kept for the next wait.
+        """
+        with self.until_draining() as scope:
+            scope.deadline = trio.current_time() + seconds
+            await (Bell() if bell is None else bell).wait()
+
+    def drain(self, reason: str) -> None:
+        """For the supervisor, and for a test that is one: an ordered stop begins. Idempotent."""
+        self.stop_reason = self.stop_reason or reason
+        self.draining.set()
+        for scope in self._idle:
+            scope.cancel(reason)
+
     def _report(self, level: HealthLevel, reason: str) -> None:
         # `since` is when the level was entered: a new wording of the same trouble is not a new trouble.
         since = self.health.since if level is self.health.level else self.clock.now()
@@ -168,4 +203,5 @@ class Actor(ABC):
     async def run(self, context: ActorContext) -> None:
         """Live. Trio side. Calls `context.started()` once; returning is a normal exit, an exception a
         crash, and cancellation the order to stop: clean up within the stop timeout, and leave.
-        `Ignore` says that there is nothing to do; `context.draining` announces an ordered stop."""
+        `Ignore` says that there is nothing to do; `context.draining` announces an ordered stop, and wakes
+        who waits by `context.rest`."""

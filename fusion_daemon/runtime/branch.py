@@ -80,6 +80,8 @@ class Branch:
         self._scope = trio.CancelScope()
         self._draining = trio.Event()
         """The end was ordered: children may drain."""
+        self._reason: Callable[[], str] = lambda: "the run was cancelled"
+        """Why it ends, once it does."""
         self._failure: BaseException | None = None
         self._finished = False
         """Its significant children have ended, so it ends."""
@@ -93,13 +95,13 @@ class Branch:
     async def live(self, context: ActorContext) -> None:
         """Be a child: what the parent runs as this branch's life."""
         self._draining = context.draining
+        self._reason = lambda: context.stop_reason
         await self.run(context.started)
 
-    async def stop(self) -> None:
+    async def stop(self, reason: str) -> None:
         """Stop every child and end its life. Idempotent; at most `stop_budget()` seconds."""
         if self.running:
-            self._draining.set()
-            self._scope.cancel("stop of the supervisor")
+            self._end(reason)
             await self._over.wait()
 
     async def take_on(self, spec: ChildSpec) -> None:
@@ -257,13 +259,18 @@ class Branch:
     def _end_if_finished(self) -> None:
         # Like OTP, a supervisor is there before it goes: what waits for its start gets that answer.
         if self._finished and self._booted:
-            self._draining.set()
-            self._scope.cancel("its significant children have ended")
+            self._end("its significant children have ended")
+
+    def _end(self, reason: str) -> None:
+        if not self._draining.is_set():
+            self._reason = lambda: reason
+        self._draining.set()
+        self._scope.cancel(reason)
 
     async def _bring_down(self) -> None:
         with trio.CancelScope(shield=True):
             departures = await self.staff.stop_all(
-                "stop of the supervisor",
+                self._reason() if self._failure is None else describe(self._failure),
                 drain=self._draining.is_set() and self._failure is None,
                 together=self.spec.member is not None,
             )

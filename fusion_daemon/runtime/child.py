@@ -125,22 +125,27 @@ class Child:
         if life is None:
             return ()
         begun = trio.current_time()
-        if drain:
-            await self._drain(life)
+        if life.stop_asked_at is None:
+            self._log.info("actor_stopping", reason=reason)
+        if drain and await self._drain(life, reason):
+            reason = f"{reason}; not drained within {self.spec.drain_timeout:g} s"
         life.cancel(reason, self.spec.stop_timeout if self.nested is None else self.stop_budget())
         if not life.ended.is_set():
             with trio.move_on_at(life.stop_deadline):
                 await life.ended.wait()
         return self._departed(life, trio.current_time() - begun)
 
-    async def _drain(self, life: Life) -> None:
+    async def _drain(self, life: Life, reason: str) -> bool:
+        """Whether it was given time, and that was not enough."""
         # Whom the operator holds at a gate, and who has yet to start, has nothing that it could finish. A
         # branch passes the word on to its children, each with a time of its own.
         able = life.started and not self._pause.requested and self.nested is None
-        life.drain(self.spec.drain_timeout if able else 0.0)
+        life.drain(reason, self.spec.drain_timeout if able else 0.0)
         if life.drain_deadline > trio.current_time() and not life.ended.is_set():
             with trio.move_on_at(life.drain_deadline):
                 await life.ended.wait()
+            return not life.ended.is_set()
+        return False
 
     def _departed(self, life: Life, seconds: float) -> tuple[Departure, ...]:
         below = self.nested.report.departures if self.nested is not None else ()
@@ -152,7 +157,18 @@ class Child:
         error = "" if life.error is None else describe(life.error)
         if error:
             self._log.error("actor_failed_while_stopping", error=error, exc_info=life.error)
-        return (*below, Departure(self.spec.name, seconds, error, zombie, life.drained))
+        whereabouts = life.as_zombie().whereabouts if zombie else ()
+        departure = Departure(
+            self.spec.name,
+            seconds,
+            error,
+            zombie,
+            life.drained,
+            life.cancelled,
+            whereabouts,
+            supervisor=self.nested is not None,
+        )
+        return (*below, departure)
 
     def pause(self) -> None:
         self._pause.close()

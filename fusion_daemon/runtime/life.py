@@ -48,6 +48,21 @@ class Departure:
     zombie: bool
     drained: bool
     """It finished and returned by itself when it was asked to; nobody had to cancel it."""
+    cancelled: str
+    """Why it was cancelled; empty when it was not."""
+    whereabouts: tuple[str, ...]
+    """Of a zombie: where its tasks wait, `file:line function`, outermost first."""
+    supervisor: bool
+    """It is one: it left when all below it had, who stand before it."""
+
+    @property
+    def how(self) -> str:
+        """One word."""
+        if self.zombie:
+            return "zombie"
+        if self.drained:
+            return "drained"
+        return "cancelled" if self.cancelled else "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +126,8 @@ class Life:
         self.stop_asked_at: float | None = None
         """Unix seconds of the first `drain` or `cancel`."""
         self.stop_asked_monotonic = 0.0
-        self.cancelled = False
+        self.cancelled = ""
+        """Why; empty while it is not."""
         self.drain_deadline = 0.0
         """In trio's time, as is the next."""
         self.stop_deadline = 0.0
@@ -143,23 +159,24 @@ class Life:
     def drained(self) -> bool:
         return self.ended.is_set() and self.stop_asked_at is not None and not self.cancelled
 
-    def drain(self, budget: float) -> None:
+    def drain(self, reason: str, budget: float) -> None:
         """Ask it to finish and return, for which it has `budget` seconds."""
         if self.stop_asked_at is None and not self.ended.is_set():
-            self._note_stop()
+            self._note_stop(reason)
             self.drain_deadline = trio.current_time() + budget
-            self.context.draining.set()
+            self.context.drain(reason)
 
     def cancel(self, reason: str, budget: float) -> None:
         """Tell it to stop; `budget` seconds from the first such call on, it counts as a zombie."""
         if not self.cancelled and not self.ended.is_set():
-            self._note_stop()
-            self.cancelled = True
+            self._note_stop(reason)
+            self.cancelled = reason
             self.stop_deadline = trio.current_time() + budget
             self._scope.cancel(reason)
 
-    def _note_stop(self) -> None:
+    def _note_stop(self, reason: str) -> None:
         if self.stop_asked_at is None:
+            self.context.stop_reason = reason
             self.stop_asked_at = self.clock.now()
             self.stop_asked_monotonic = self.clock.monotonic()
 

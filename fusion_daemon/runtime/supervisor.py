@@ -69,9 +69,10 @@ class Supervisor:
         await self._root.run(task_status.started)
         return self.report
 
-    async def stop(self) -> StopReport:
-        """Stop every child and end `run`. Idempotent; at most `stop_budget()` seconds."""
-        await self._root.stop()
+    async def stop(self, reason: str = "stop of the supervisor") -> StopReport:
+        """Stop every child and end `run`. Idempotent; at most `stop_budget()` seconds. Whoever has to be cancelled is
+        told the `reason`, and the report says it."""
+        await self._root.stop(reason)
         return self.report
 
     async def stop_child(self, name: str) -> StopReport:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from fusion_daemon.store.binaries import BinariesMissing, NoServerAccount
-from fusion_daemon.store.candidacy import Candidacy, LeaseRole, LeaseStanding, open_candidacy, without_holder
+from fusion_daemon.store.candidacy import (
+    LEASE_CLOSE,
+    Candidacy,
+    LeaseRole,
+    LeaseStanding,
+    open_candidacy,
+    without_holder,
+)
 from fusion_daemon.store.cluster import ClusterRefused, StateDirectoryLocked, StateDirectoryUnreachable
 from fusion_daemon.store.commits import Fenced, Superseded, WriteConflict
 from fusion_daemon.store.connect import StoreRefused, StoreUnavailable
@@ -27,6 +34,7 @@ from fusion_daemon.store.migrate import (
 )
 from fusion_daemon.store.rows import Row, UnexpectedColumn
 from fusion_daemon.store.store import (
+    POOLS_CLOSE,
     Claim,
     PoolStatistics,
     Reader,
@@ -48,6 +56,8 @@ from fusion_daemon.store.writes import (
 )
 
 __all__ = [
+    "LEASE_CLOSE",
+    "POOLS_CLOSE",
     "Advance",
     "Append",
     "BinariesMissing",

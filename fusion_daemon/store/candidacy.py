@@ -38,6 +38,8 @@ RENEWALS = 5
 LOOKS = 10
 """A standby's looks within its lease's time."""
 MIGRATION_TIMEOUT = 600.0
+LEASE_CLOSE = 4 * ANSWER
+"""Seconds that giving the lease back takes at most."""
 A_DAY = 86_400.0
 """Seconds of one wait for the lock; then it queues anew."""
 
@@ -145,7 +147,7 @@ class Candidacy:
         await self._look()
 
     async def close(self) -> None:
-        """Give the lease back and end the sessions."""
+        """Give the lease back and end the sessions; within LEASE_CLOSE."""
         if self._lease is None:
             await self._leave_queue()
         elif not self._lease.lost.is_set():

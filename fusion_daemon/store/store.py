@@ -35,6 +35,9 @@ Ts = TypeVarTuple("Ts")
 PATIENCE = 60.0
 """Seconds that a commit or a claim waits for the database to come back."""
 
+POOLS_CLOSE = 8.0
+"""Seconds that both pools together take at most to close."""
+
 QUERY_TIMEOUT = 10.0
 GLANCE_TIMEOUT = 1.0
 """Seconds for a query of the HTTP side."""
@@ -264,7 +267,7 @@ async def open_store(aio: Aio, dsn: str, *, patience: float = PATIENCE) -> Async
     finally:
         with trio.CancelScope(shield=True):
             for pool in opened:
-                await aio.call(pool.close, timeout=MARGIN)
+                await aio.call(pool.close, timeout=POOLS_CLOSE / 2)
 
 
 async def _cursors(reader: Reader, consumer: str) -> Mapping[str, int]:
