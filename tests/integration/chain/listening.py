@@ -77,10 +77,12 @@ class Life:
     topic: Recorder
     crashed: trio.Event = field(default_factory=trio.Event)
     crash: Failure | None = None
+    returned: trio.Event = field(default_factory=trio.Event)
 
     async def run(self) -> None:
         try:
             await self.listener.run(self.context)
+            self.returned.set()
         except Failure as failure:
             self.crash = failure
             self.crashed.set()
@@ -92,6 +94,11 @@ class Life:
         crash, self.crash = self.crash, None
         assert crash is not None
         return crash
+
+    async def until_return(self) -> None:
+        """Wait until it has ended by itself and without an error."""
+        with trio.fail_after(PATIENCE):
+            await self.returned.wait()
 
     async def until_tip(self, block_hash: bytes) -> None:
         with trio.fail_after(PATIENCE):

@@ -134,6 +134,7 @@ class Stage:
     topic: Topic[Price]
     poller: OraclePoller
     context: ActorContext
+    returned: trio.Event
 
     def level(self) -> HealthLevel:
         return self.context.health.level
@@ -152,11 +153,17 @@ async def running(
     poller = OraclePoller(OracleSettings(feeds, poll_interval=2.0), stage_store, topic, lambda: nullcontext(chains))
     ready = trio.Event()
     context = ActorContext(poller.name, TrioClock(T0), on_started=ready.set)
+    returned = trio.Event()
+
+    async def live() -> None:
+        await poller.run(context)
+        returned.set()
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(poller.run, context)
+        nursery.start_soon(live)
         await ready.wait()
         await wait_all_tasks_blocked()
-        yield Stage(chains, stage_store, topic, poller, context)
+        yield Stage(chains, stage_store, topic, poller, context, returned)
         nursery.cancel_scope.cancel()
 
 
@@ -342,3 +349,29 @@ async def test_static_assets_need_no_chain_and_beat(mock_clock: MockClock) -> No
         await pass_time(mock_clock, 601)
         assert len(stage.seen()) == 2
         assert stage.poller.statistics()[0].source == "static"
+
+
+async def test_asked_to_drain_it_ends_its_commit_and_returns(mock_clock: MockClock) -> None:
+    # commit of 2,000 under way, 1,500 read meanwhile, a chain that hangs | drain: 2,000 is told, 1,500 is dropped
+    chains = FakeChains({address(1): FakeFeed(2000)}, hanging={TEN})
+    store = FakeStore(held=trio.Event())
+    async with running(chains, {"ETH": [source(1)], "BTC": [source(2, TEN)]}, store) as stage:
+        chains.feeds[address(1)].usd = 1500
+        await pass_time(mock_clock, 2)
+        stage.context.drain("SIGTERM")
+        await wait_all_tasks_blocked()
+        assert not stage.returned.is_set()
+        assert store.held is not None
+        store.held.set()
+        await wait_all_tasks_blocked()
+        assert stage.returned.is_set()
+        assert stage.seen() == [("ETH", 2000, "live")]
+        assert stage.topic.head == 1
+
+
+async def test_asked_to_drain_at_rest_it_returns_at_once(mock_clock: MockClock) -> None:
+    chains = FakeChains({address(1): FakeFeed(2000)})
+    async with running(chains, {"ETH": [source(1)]}) as stage:
+        stage.context.drain("SIGTERM")
+        await wait_all_tasks_blocked()
+        assert stage.returned.is_set()
