@@ -47,7 +47,8 @@ async def test_what_is_in_flight_arrives_and_nothing_else_is_claimed(desk: Desk,
         assert not life.over.is_set()
         receiver.release()
         await life.ends()
-    assert await states(desk) == ["delivered", "delivered", "pending", "pending"]
+    *early, late = await states(desk)
+    assert (sorted(early), late) == (["delivered", "delivered", "pending"], "pending")
     assert len(receiver.arrivals()) == 2
 
 
