@@ -242,3 +242,16 @@ async def test_a_failure_is_the_reason_of_those_it_takes_down(autojump_clock: Mo
         ("idler", "cancelled", "KeyboardInterrupt: enough"), ("a", "ended", ""),
     ]  # fmt: skip
     assert actor.heard == "KeyboardInterrupt: enough"
+
+
+async def test_the_reason_is_the_first_ones(autojump_clock: MockClock) -> None:
+    spec = one_for_one(
+        ChildSpec("last", lambda: Idler("last", drains=False)),
+        ChildSpec("first", lambda: Idler("first", drains=False), drain_timeout=3.0),
+    )
+    async with Troupe().performing(spec) as supervisor, trio.open_nursery() as nursery:
+        nursery.start_soon(supervisor.stop, "SIGTERM")
+        await trio.sleep(1.0)
+        report = await supervisor.stop("SIGINT")
+        assert trio.current_time() == 3.0
+    assert [each.cancelled for each in report.departures] == ["SIGTERM; not drained within 3 s", "SIGTERM"]
