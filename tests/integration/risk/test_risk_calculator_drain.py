@@ -6,7 +6,8 @@ from __future__ import annotations
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from actors.risk_calculator import OWNER, MarginOf
+from actors.risk_calculator import MarginOf
+from actors.risk_inputs import OWNER
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountRecord
 from fusion_daemon.domain.identifiers import AccountId
 from fusion_daemon.domain.price import PRICE_STREAM

@@ -38,7 +38,7 @@ class SlowStore(Store):
 async def test_it_ends_the_drop_under_way_and_returns(autojump_clock: MockClock, at_rest: bool) -> None:
     assert keeper_module.PASS_SECONDS > 100
     store = SlowStore()
-    keeper = RetentionKeeper(SETTINGS, store)
+    keeper = RetentionKeeper(lambda: SETTINGS, store)
     context = ActorContext(keeper.name, TrioClock(1_800_000_000.0))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(keeper.run, context)
