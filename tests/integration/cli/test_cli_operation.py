@@ -127,8 +127,10 @@ def test_a_name_that_nobody_has_is_refused_and_leaves_no_row(config: Path, postg
 def test_a_trace_shows_what_an_actor_does_next_and_a_restart_on_the_way(config: Path) -> None:
     path = ["trace", LISTENER, "--count", "2", "--json"]
     events = [json.loads(line) for line in told(config, *path).splitlines()]
-    assert [each["kind"] for each in events] == ["beat", "beat"]
-    assert told(config, "trace", LISTENER, "--count", "1").rstrip().endswith("Z beat")
+    # A beat a second, and what a block brings.
+    assert len(events) == 2
+    assert {each["kind"] for each in events} <= {"beat", "published"}
+    assert told(config, "trace", LISTENER, "--count", "1").rstrip().split("Z ")[1].split()[0] in {"beat", "published"}
     assert told(config, "tap", "prices", "--seconds", "0.5") == "", "nothing is published here"
 
 
