@@ -7,25 +7,26 @@ up from far behind and following the head are the same code: spans of blocks, on
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar, TypeVarTuple
 
 import trio
 
+from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
 from fusion_daemon.aio import Aio, AioTimeout
-from fusion_daemon.chain.blocks import Head, Header, Log, Span
+from fusion_daemon.chain.blocks import Head, Span
 from fusion_daemon.chain.events import EventTable
-from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
+from fusion_daemon.chain.journal import ChainView, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.polling import Polling, Stillness
-from fusion_daemon.chain.ranges import BlockTooDense, RangeSize, first_size
-from fusion_daemon.chain.reorg import FinalityViolated, common_ancestor, finality_violated, parting, probes
+from fusion_daemon.chain.ranges import BlockTooDense
+from fusion_daemon.chain.reorg import FinalityViolated, parting
 from fusion_daemon.chain.repository import latch, load_logs, load_view, propose_start_block
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
-from fusion_daemon.chain.rpc_errors import EndpointFault, RangeRefused, RateLimited, RpcFailure, WrongChain
+from fusion_daemon.chain.rpc_errors import RateLimited, RpcFailure, WrongChain
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_headers, check_span
+from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import hex_of
 from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
@@ -38,17 +39,6 @@ Ts = TypeVarTuple("Ts")
 _STORE_SECONDS = 30.0
 _DOOR_SECONDS = 5.0
 _BEAT_SECONDS = 5.0
-_REQUESTS_PER_CROSSING = 4
-"""A crossing may take this many request timeouts, since it makes several requests."""
-_YOUNG_BLOCKS = 32
-"""Below the head: a node may not find their logs yet, also on a chain whose blocks are final at once."""
-_LONGEST_BY_HASH = 100
-"""Blocks: those asked by hash may each need their receipts, and have to come within one crossing."""
-
-
-class _Draining(Failure):
-    """What was being read when the order to stop came is not stored; the next life reads it again."""
-
 
 _Ahead = tuple[Plan, Span] | Failure | AioTimeout
 """What is handed from reading to committing."""
@@ -100,7 +90,6 @@ class ChainListener(Actor):
         self._table = table
         self._polling = Polling(settings.poll)
         self._stillness = Stillness()
-        self._size: RangeSize = first_size(settings.longest_span, settings.logs_per_answer)
         self._statistics = ListenerStatistics()
         self._latched = False
         self._avoid: int | None = None
@@ -108,6 +97,7 @@ class ChainListener(Actor):
         self._context: ActorContext
         self._epoch: int
         self._view: ChainView
+        self._reader: ChainReader
         self._rpc: ChainRpc
 
     def statistics(self) -> ListenerStatistics:
@@ -121,6 +111,7 @@ class ChainListener(Actor):
         self._epoch = claim.epoch
         self._topic.advance(claim.heads[stream])
         self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
+        self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)
         self._statistics.endpoints = self._rpc.statistics()
         try:
             context.started()
@@ -129,7 +120,7 @@ class ChainListener(Actor):
             while not context.draining.is_set():
                 await context.gate()
                 await self._rest(context, await self._step(context))
-        except _Draining as draining:  # in the midst of a step; without an error, since nobody wants it any more
+        except ListenerDrains as draining:  # in the midst of a step; without an error, since nobody wants it any more
             context.log.debug("reading_given_up", reason=str(draining))
         finally:
             with trio.CancelScope(shield=True):
@@ -154,7 +145,7 @@ class ChainListener(Actor):
             await context.gate()
             await context.rest(self._settings.poll.longest)
             if context.draining.is_set():
-                raise self._drains()
+                raise listener_drains(chain)
 
     async def _step(self, context: ActorContext) -> float:
         """One look at the head and what follows from it; seconds to rest afterwards. Only faults of the
@@ -163,7 +154,7 @@ class ChainListener(Actor):
         if self._view.tip is None:  # the start may still be moved
             self._view = await self._stored_view(context, self._view.seq)
         try:
-            head = await self._ask(self._rpc.fetch_head, self._avoid)
+            head = await self._reader.head(self._avoid)
             verified = await self._follow(context, head)
         except WriteConflict:
             if self._view.tip is not None:
@@ -269,7 +260,7 @@ class ChainListener(Actor):
             try:
                 while view.next_number <= head.header.number:
                     self._avoid = head.endpoint  # until its answer came and is checked
-                    span = await self._read_span(head, finality, view.next_number, head.header.number)
+                    span = await self._reader.span(head, finality, view.next_number, head.header.number)
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
                     self._avoid = None
                     stored = await self._stored_logs(view, (), span)
@@ -284,23 +275,6 @@ class ChainListener(Actor):
             raise ahead
         await self._commit(context, *ahead)
 
-    async def _read_span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
-        """The next span from `first`; it ends at `until` at most. Blocks that are not final or still young are asked
-        for their logs by hash, the others by range."""
-        old = min(finality.finalized, finality.head - _YOUNG_BLOCKS)
-        by_hash = first > old
-        while True:
-            most = min(self._size.blocks, _LONGEST_BY_HASH) if by_hash else self._size.blocks
-            last = min(first + most - 1, until if by_hash else min(old, until))
-            try:
-                span = await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash)
-            except RangeRefused as refused:
-                self._size = self._size.after_refusal(refused.first, refused.last, refused.refusal)
-                self._statistics.splits += 1
-                continue
-            self._size = self._size.after_answer(len(span.headers), len(span.logs))
-            return span
-
     async def _reorganise(self, context: ActorContext, head: Head) -> None:
         """Retract to the common ancestor and apply the node's branch up to the old height; what is above it
         is an ordinary extension of the next step. The branch is read and checked before anything is
@@ -310,13 +284,13 @@ class ChainListener(Actor):
         assert tip is not None
         self._avoid = head.endpoint  # until its answers came and are checked
         until = min(head.header.number, tip.number)
-        ancestor = await self._ancestor(head, until)
+        ancestor = await self._reader.ancestor(view, head, until)
         first = view.start if ancestor is None else ancestor.number + 1
         if first > until:
             self._avoid = None
             return  # the node came back to our chain while it was asked: the next step sees
         finality = finality_of(head, view, self._settings.finality_depth)
-        branch = await self._read_branch(head, finality, first, until)
+        branch = await self._reader.branch(head, finality, first, until)
         try:
             check_span(branch, first, None if ancestor is None else ancestor.hash)
         except Unlinked as moved:
@@ -339,34 +313,6 @@ class ChainListener(Actor):
             block=first,
             tip=hex_of(branch.headers[-1].hash),
         )
-
-    async def _ancestor(self, head: Head, until: int) -> BlockRef | None:
-        """The highest stored block that is on the node's chain. None: it parts below our first block, of
-        which nothing is final. Raises FinalityViolated when it parts below a final one: the node showed another
-        block at its height. Blocks that it does not show at all are BlockUnknown."""
-        view = self._view
-        lowest = view.blocks[0]
-        for first, last in probes(lowest.number, until):
-            headers = await self._ask(self._rpc.fetch_headers, head.endpoint, first, last)
-            check_headers(headers, first)
-            ancestor = common_ancestor(view.blocks, headers)
-            if ancestor is not None:
-                return ancestor
-        if not view.rooted:
-            return None
-        raise finality_violated(view.chain, lowest)
-
-    async def _read_branch(self, head: Head, finality: Finality, first: int, until: int) -> Span:
-        headers: list[Header] = []
-        logs: list[Log] = []
-        repaired = 0
-        while first <= until:
-            span = await self._read_span(head, finality, first, until)
-            headers += span.headers
-            logs += span.logs
-            repaired += span.repaired
-            first = span.headers[-1].number + 1
-        return Span(tuple(headers), tuple(logs), repaired)
 
     async def _stored_logs(self, view: ChainView, lost: Sequence[BlockRef], span: Span) -> StoredLogs:
         """Of the stored blocks that a plan touches: those lost and those that come back."""
@@ -398,28 +344,8 @@ class ChainListener(Actor):
             await self._store.commit(latch(self._settings.chain, self._epoch, str(violated)))
             self._latched = True
 
-    async def _ask(self, question: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
-        """One crossing to the nodes. Every answer is progress, so that a long reorg is not taken for a stuck actor."""
-        patience = self._settings.request_timeout * _REQUESTS_PER_CROSSING
-        try:
-            with self._context.until_draining():
-                answer = await self._aio.call(question, *args, timeout=patience)
-                self._context.beat()
-                return answer
-        except AioTimeout as late:
-            raise EndpointFault(
-                f"An endpoint of chain {self._settings.chain} did not answer within {late.seconds:g} s.",
-                "Nothing of what was asked is stored; the listener asks again, another endpoint if there is one.",
-                "If it lasts, check the provider's status page and the network.",
-            ) from late
-        raise self._drains()
-
-    def _drains(self) -> _Draining:
-        return _Draining(
-            f"The listener of chain {self._settings.chain} was told to stop while it read.",
-            "Nothing of what was read is stored.",
-            "Nothing; started again, it reads on where it stood.",
-        )
+    def _note_split(self) -> None:
+        self._statistics.splits += 1
 
     async def _rest(self, context: ActorContext, seconds: float) -> None:
         """Sleep in slices that beat: an idle chain is not a stuck one."""

@@ -17,6 +17,7 @@ from fusion_daemon.runtime.dead_letters import (
     Quarantine,
     Reason,
 )
+from fusion_daemon.runtime.desk import Desk, Handler
 from fusion_daemon.runtime.failures import (
     ActorBusy,
     NameTaken,
@@ -49,7 +50,7 @@ from fusion_daemon.runtime.letter import (
     Undecodable,
 )
 from fusion_daemon.runtime.life import Departure, StopReport, Zombie
-from fusion_daemon.runtime.mailbox import Desk, Handler, Mailbox
+from fusion_daemon.runtime.mailbox import Mailbox
 from fusion_daemon.runtime.policy import Block, Conflate, Overflow, Policy, Priority
 from fusion_daemon.runtime.restart import AutoShutdown, Backoff, Intensity, Restart, Strategy
 from fusion_daemon.runtime.spec import ChildSpec, SupervisorSpec

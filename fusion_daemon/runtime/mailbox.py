@@ -16,7 +16,7 @@ INVARIANTS
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Generic, NoReturn, TypeVar
 
@@ -24,6 +24,7 @@ import trio
 
 from fusion_daemon.runtime.codec import Codec
 from fusion_daemon.runtime.dead_letters import DeadLetters, Reason
+from fusion_daemon.runtime.desk import Desk, Handler
 from fusion_daemon.runtime.inbox import Inbox, Queue
 from fusion_daemon.runtime.ledger import Ledger, MailboxStatistics
 from fusion_daemon.runtime.letter import (
@@ -42,11 +43,9 @@ from fusion_daemon.runtime.letter import (
 )
 from fusion_daemon.runtime.policy import Block, Conflate, Overflow, Policy, Priority
 from fusion_daemon.runtime.topic import Bell
-from fusion_daemon.runtime.trace import present_trace
 
 Message = TypeVar("Message")
 Reply = TypeVar("Reply")
-Handler = Callable[[Message], Awaitable[Reply]]
 
 URGENT_CAPACITY = 64
 """Room in each of the lanes of control and supervision; more is refused, whatever the policy."""
@@ -63,35 +62,6 @@ DEATHS = 2
 """Handlers that a message may kill."""
 
 _USER = Priority.USER
-
-
-class Desk(Generic[Message, Reply]):
-    """One life's right to serve a mailbox. Made by `Mailbox.attended`."""
-
-    def __init__(self, box: Mailbox[Message, Reply], bell: Bell) -> None:
-        self.bell = bell
-        self.in_hand: Letter[Message, Reply] | None = None
-        """For the mailbox."""
-        self.trace = present_trace()
-        self._box = box
-
-    async def drain(self, handler: Handler[Message, Reply]) -> None:
-        """Handle what is queued, as much as is fair; if something is left, the bell has been rung.
-
-        What `handler` returns is the reply to an ask. Trio side; itself no checkpoint: the next wait for the bell is.
-        When the handler raises, or is cancelled, its asker's ask fails at once, and a told message goes back to the
-        front of its lane, to be handled once more; one that makes a second handler raise is set aside. Raises what
-        the handler raises, and `Deposed`.
-        """
-        await self._box.drain(self, handler)
-
-    async def finish(self, handler: Handler[Message, Reply]) -> None:
-        """Handle what is queued until nothing is: for a server that has been asked to finish, whose drain budget bounds
-        it. Trio side; a checkpoint, and others have their turns. Otherwise as `drain`."""
-        await trio.lowlevel.checkpoint()
-        while self._box.statistics().queued:
-            await self._box.drain(self, handler)
-            await trio.lowlevel.checkpoint()
 
 
 class Mailbox(Generic[Message, Reply]):

@@ -1,0 +1,121 @@
+"""Reads one chain for its listener: heads, spans, and how far the stored chain is on the node's."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, TypeVarTuple
+
+from fusion_daemon.aio import Aio, AioTimeout
+from fusion_daemon.chain.blocks import Head, Header, Log, Span
+from fusion_daemon.chain.journal import ChainView, Finality
+from fusion_daemon.chain.ranges import RangeSize, first_size
+from fusion_daemon.chain.reorg import common_ancestor, finality_violated, probes
+from fusion_daemon.chain.rpc import ChainRpc
+from fusion_daemon.chain.rpc_errors import EndpointFault, RangeRefused
+from fusion_daemon.chain.settings import ChainSettings
+from fusion_daemon.chain.validate import check_headers
+from fusion_daemon.domain.failure import Failure
+from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.domain.journal import BlockRef
+from fusion_daemon.runtime import ActorContext
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_REQUESTS_PER_CROSSING = 4
+"""A crossing may take this many request timeouts, since it makes several requests."""
+_YOUNG_BLOCKS = 32
+"""Below the head: a node may not find their logs yet, also on a chain whose blocks are final at once."""
+_LONGEST_BY_HASH = 100
+"""Blocks: those asked by hash may each need their receipts, and have to come within one crossing."""
+
+
+class ListenerDrains(Failure):
+    """What was being read when the order to stop came is not stored; the next life reads it again."""
+
+
+def listener_drains(chain: ChainId) -> ListenerDrains:
+    return ListenerDrains(
+        f"The listener of chain {chain} was told to stop while it read.",
+        "Nothing of what was read is stored.",
+        "Nothing; started again, it reads on where it stood.",
+    )
+
+
+class ChainReader:
+    """Trio side. Its answers are checked only as far as they are used here; the rest is the listener's to check."""
+
+    def __init__(
+        self, settings: ChainSettings, aio: Aio, rpc: ChainRpc, context: ActorContext, refused: Callable[[], None]
+    ) -> None:
+        """`refused` hears of every range that a provider refused."""
+        self._refused = refused
+        self._settings = settings
+        self._aio = aio
+        self._rpc = rpc
+        self._context = context
+        self._size: RangeSize = first_size(settings.longest_span, settings.logs_per_answer)
+
+    async def head(self, avoid: int | None) -> Head:
+        """An endpoint's; of another one than `avoid`, if there is one."""
+        return await self._ask(self._rpc.fetch_head, avoid)
+
+    async def span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
+        """The next span from `first`; it ends at `until` at most. Blocks that are not final or still young are asked
+        for their logs by hash, the others by range."""
+        old = min(finality.finalized, finality.head - _YOUNG_BLOCKS)
+        by_hash = first > old
+        while True:
+            most = min(self._size.blocks, _LONGEST_BY_HASH) if by_hash else self._size.blocks
+            last = min(first + most - 1, until if by_hash else min(old, until))
+            try:
+                span = await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash)
+            except RangeRefused as refused:
+                self._size = self._size.after_refusal(refused.first, refused.last, refused.refusal)
+                self._refused()
+                continue
+            self._size = self._size.after_answer(len(span.headers), len(span.logs))
+            return span
+
+    async def branch(self, head: Head, finality: Finality, first: int, until: int) -> Span:
+        headers: list[Header] = []
+        logs: list[Log] = []
+        repaired = 0
+        while first <= until:
+            span = await self.span(head, finality, first, until)
+            headers += span.headers
+            logs += span.logs
+            repaired += span.repaired
+            first = span.headers[-1].number + 1
+        return Span(tuple(headers), tuple(logs), repaired)
+
+    async def ancestor(self, view: ChainView, head: Head, until: int) -> BlockRef | None:
+        """The highest stored block that is on the node's chain. None: it parts below our first block, of
+        which nothing is final. Raises FinalityViolated when it parts below a final one: the node showed another
+        block at its height. Blocks that it does not show at all are BlockUnknown."""
+        lowest = view.blocks[0]
+        for first, last in probes(lowest.number, until):
+            headers = await self._ask(self._rpc.fetch_headers, head.endpoint, first, last)
+            check_headers(headers, first)
+            ancestor = common_ancestor(view.blocks, headers)
+            if ancestor is not None:
+                return ancestor
+        if not view.rooted:
+            return None
+        raise finality_violated(view.chain, lowest)
+
+    async def _ask(self, question: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
+        """One crossing to the nodes. Every answer is progress, so that a long reorg is not taken for a stuck actor."""
+        patience = self._settings.request_timeout * _REQUESTS_PER_CROSSING
+        try:
+            with self._context.until_draining():
+                answer = await self._aio.call(question, *args, timeout=patience)
+                self._context.beat()
+                return answer
+        except AioTimeout as late:
+            raise EndpointFault(
+                f"An endpoint of chain {self._settings.chain} did not answer within {late.seconds:g} s.",
+                "Nothing of what was asked is stored; the listener asks again, another endpoint if there is one.",
+                "If it lasts, check the provider's status page and the network.",
+            ) from late
+        raise listener_drains(self._settings.chain)
