@@ -133,7 +133,8 @@ async def _stand_by_and_run(
     async with serving(aio, admin, HTTP_STOP_TIMEOUT) as bound, serving(aio, scraper, HTTP_STOP_TIMEOUT) as scraped:
         log.info("listening", admin=bound.port, socket=str(bound.socket), metrics=scraped.port)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_hear_reloads, announcer, reloader, reloads)
+            await nursery.start(reloads.on_signal, announcer.told)
+            nursery.start_soon(_open_reloads, announcer, reloader)
             lease = await stand_by(candidacy, announcer, lambda: stuck_loops(aio.statistics()))
             if lease is not None:
                 store.carry(lease)
@@ -241,11 +242,10 @@ async def _end_with_lease(lease: Lease) -> None:
     )
 
 
-async def _hear_reloads(announcer: Announcer, reloader: Reloader[Stand], reloads: AuditedReloads) -> None:
+async def _open_reloads(announcer: Announcer, reloader: Reloader[Stand]) -> None:
     """From the first word to the service manager on: what holds the lease then has the audit's table."""
     await announcer.told.wait()
     reloader.open()
-    await reloads.on_signal()
 
 
 def _standby_routes(aio: Aio, candidacy: Candidacy) -> Routes:

@@ -74,9 +74,14 @@ class AuditedReloads:
             return await self._reloads.reload(dry_run=True)
         return await self._audited(by, partial(self._reloads.reload, dry_run=False))
 
-    async def on_signal(self) -> None:
-        """SIGHUP, for ever. What fails is in the log; the old configuration goes on."""
+    async def on_signal(
+        self, may: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """SIGHUP, for ever. It is heard from the start on, and obeyed once one `may`. What fails is in the log; the old
+        configuration goes on."""
         with trio.open_signal_receiver(signal.SIGHUP) as signals:
+            task_status.started()
+            await may.wait()
             async for _ in signals:
                 try:
                     by = By(BY_SIGNAL, secrets.token_hex(16))

@@ -105,8 +105,9 @@ async def test_one_that_cannot_be_recorded_is_not_begun() -> None:
 async def test_a_signal_is_a_reload_and_what_fails_ends_nobody() -> None:
     world = World()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(ways(world).on_signal)
-        await trio.testing.wait_all_tasks_blocked()
+        may = trio.Event()
+        may.set()
+        await nursery.start(ways(world).on_signal, may)
         with capture_logs() as logs:
             for world.away, world.fails in ((True, False), (False, True), (False, False)):
                 world.news = trio.Event()
@@ -121,6 +122,20 @@ async def test_a_signal_is_a_reload_and_what_fails_ends_nobody() -> None:
         row("done", BY_SIGNAL),
     ]
     assert [each["event"] for each in logs] == ["reload_by_signal_failed"] * 2
+
+
+async def test_a_signal_that_comes_too_early_is_obeyed_when_it_may_be() -> None:
+    world = World()
+    async with trio.open_nursery() as nursery:
+        may = trio.Event()
+        await nursery.start(ways(world).on_signal, may)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await trio.testing.wait_all_tasks_blocked()
+        assert world.notes == []
+        may.set()
+        await world.news.wait()
+        nursery.cancel_scope.cancel()
+    assert ("reloaded",) in world.notes
 
 
 def test_what_is_scraped_says_whether_when_and_what() -> None:
