@@ -70,7 +70,7 @@ class HouseSteps:
         elif step.action is Action.REMOVE:
             await self._remove(self._tree, step.target)
         else:
-            await self._exchange(self._tree, step.target, to)
+            await self._tree.replace(to.branches[step.target])
 
     async def insist(self, step: Step, to: Stand) -> None:
         if self._tree is None or step.action in (Action.UPDATE, Action.REMOVE):
@@ -96,18 +96,6 @@ class HouseSteps:
         elif target == RETENTION:
             self._house.retention = to.retention
         # Secrets: whoever uses one reads its file, and to read it is to have it masked.
-
-    async def _exchange(self, tree: Supervisor, branch: str, to: Stand) -> None:
-        """Whom the operator holds is held in its next life, too: by its branch until it is there."""
-        held = [each.name for each in tree.tree() if each.supervisor == branch and each.pause_requested]
-        if not held or tree.find(branch).pause_requested:
-            await tree.replace(to.branches[branch])
-            return
-        tree.pause(branch)
-        await tree.replace(to.branches[branch])
-        tree.resume(branch)
-        for name in held:
-            tree.pause(name)
 
     async def _remove(self, tree: Supervisor, branch: str) -> None:
         names = [each.name for each in tree.tree() if each.supervisor == branch]

@@ -142,6 +142,13 @@ class Branch:
         """It starts, heals and takes orders: it has begun, and has not begun to come down."""
         return self._nursery is not None
 
+    def succeed(self, former: Branch) -> None:
+        """Before its life: be the next one after `former`, whom the operator's hands on its children outlive."""
+        before = former.staff.roster.children
+        for child in self.staff.roster.all():
+            if child.spec.name in before:
+                child.succeed(before[child.spec.name])
+
     def pause_all(self) -> None:
         for child in self.staff.roster.all():
             child.pause()

@@ -48,6 +48,8 @@ class Child:
         self.life: Life | None = None
         self.nested: Branch | None = None
         """The present, else the last, supervisor in this place."""
+        self._former: Branch | None = None
+        """The last one in the place that this one has succeeded."""
         self.wanted = True
         self.booted = False
         """Its first start is behind it; until then it belongs to who starts it, not to a lane."""
@@ -180,6 +182,13 @@ class Child:
         if self.nested is not None:
             self.nested.resume_all()
 
+    def succeed(self, before: Child) -> None:
+        """Take the place that `before` had in the last life of its branch: whom the operator holds there, and below
+        it, he holds here."""
+        if before._pause.requested:
+            self._pause.close()
+        self._former = before.nested or before._former
+
     def status(self) -> ActorStatus:
         state, since = self._state()
         context = self.life.context if self.life is not None else None
@@ -250,7 +259,9 @@ class Child:
     def _body(self) -> Callable[[ActorContext], Awaitable[None]]:
         start = self.spec.start
         if isinstance(start, SupervisorSpec):
-            self.nested = self._build(self.spec.name, start)
+            former, self.nested = self.nested or self._former, self._build(self.spec.name, start)
+            if former is not None:
+                self.nested.succeed(former)
             if self._pause.requested:
                 self.nested.pause_all()
             return self.nested.live

@@ -43,6 +43,8 @@ class Troupe:
 
     broken: set[tuple[str, str]] = field(default_factory=set)
     started: list[tuple[str, str]] = field(default_factory=list)
+    slow: float = 0.0
+    """Seconds that a start takes."""
 
     def stand(self, name: str, *branches: str) -> Stand:
         specs = {branch: ChildSpec(branch, SupervisorSpec((self._actor(branch, name),))) for branch in branches}
@@ -58,6 +60,7 @@ class Troupe:
             async def run(self, context: ActorContext) -> None:
                 if (branch, stand) in troupe.broken:
                     raise ValueError("broken")
+                await trio.sleep(troupe.slow)
                 troupe.started.append((branch, stand))
                 context.started()
                 while True:
@@ -173,6 +176,38 @@ async def test_whom_the_operator_holds_is_held_in_its_next_life_and_no_longer(mo
         await stage.steps.take(step(Action.RESTART, "risk"), stage.new)
         await trio.sleep(2.0)
         assert stage.state("actor of risk") is ActorState.RUNNING, "nothing of the hold is left"
+
+
+async def test_a_hold_outlives_a_replacement_that_failed_and_grows_no_wider(mock_clock: MockClock) -> None:
+    """held ──new does not start─▶ old, held ──resume─▶ runs ──next reload─▶ runs"""
+    async with scene() as stage:
+        stage.tree.pause("actor of risk")
+        await trio.sleep(2.0)
+        stage.troupe.broken = {("risk", "new")}
+        with pytest.raises(StartFailed):
+            await stage.steps.take(step(Action.RESTART, "risk"), stage.new)
+        await trio.sleep(60.0)
+        assert stage.state("actor of risk") is ActorState.PAUSED
+        assert not stage.tree.find("risk").pause_requested, "the operator holds the actor, not its branch"
+        stage.tree.resume("actor of risk")
+        stage.troupe.broken = set()
+        await stage.steps.take(step(Action.RESTART, "risk"), stage.new)
+        await trio.sleep(2.0)
+        assert stage.state("actor of risk") is ActorState.RUNNING, "nothing of the hold is left"
+
+
+async def test_who_is_let_go_while_its_next_life_starts_is_not_held_again(mock_clock: MockClock) -> None:
+    async with scene() as stage:
+        stage.tree.pause("actor of risk")
+        await trio.sleep(2.0)
+        stage.troupe.slow = 5.0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.steps.take, step(Action.RESTART, "risk"), stage.new)
+            await trio.sleep(4.0)
+            assert stage.state("actor of risk") is ActorState.STARTING
+            stage.tree.resume("actor of risk")
+        await trio.sleep(2.0)
+        assert stage.state("actor of risk") is ActorState.RUNNING
 
 
 async def test_without_a_tree_a_branch_has_nothing_to_do() -> None:

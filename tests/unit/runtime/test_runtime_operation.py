@@ -97,6 +97,24 @@ async def test_pausing_a_branch_pauses_everything_below_it(autojump_clock: MockC
         assert {each.state for each in supervisor.tree()} == {ActorState.RUNNING}
 
 
+async def test_a_pause_outlives_the_branches_above_it(autojump_clock: MockClock) -> None:
+    """top ─▶ middle ─▶ (held, free): a new life of any of them takes neither more nor less into the operator's hand."""
+    low = SupervisorSpec((ChildSpec("held", lambda: Worker("held")), ChildSpec("free", lambda: Worker("free"))))
+    top = SupervisorSpec((ChildSpec("middle", low),))
+    async with Troupe().performing(one_for_one(ChildSpec("top", top))) as supervisor:
+        supervisor.pause("held")
+        for name in ("middle", "top", "top"):
+            supervisor.restart(name)
+            await trio.sleep(2.0)
+            assert supervisor.find("held").state is ActorState.PAUSED
+            assert supervisor.find("free").state is ActorState.RUNNING
+        await supervisor.replace(ChildSpec("top", SupervisorSpec((ChildSpec("middle", low), ChildSpec("new", Worker)))))
+        supervisor.resume("held")
+        supervisor.restart("top")
+        await trio.sleep(2.0)
+        assert {each.pause_requested for each in supervisor.tree()} == {False}
+
+
 async def test_a_paused_branch_that_restarts_comes_back_paused(autojump_clock: MockClock) -> None:
     branch = ChildSpec("branch", SupervisorSpec((ChildSpec("worker", Worker),)))
     async with Troupe().performing(one_for_one(branch)) as supervisor:
