@@ -85,6 +85,11 @@ async def show_set_aside(reader: Reader, number: str) -> SetAsideDetail:
     return SetAsideDetail(_view(row), row.text("traceback"), text)
 
 
+async def source_of(reader: Reader, number: str) -> str:
+    """The mailbox, or the consumer, that it was for. Raises UnknownDeadLetter."""
+    return (await _row(reader, number, "")).text("source")
+
+
 async def replay(writer: Reader, number: str, by: By) -> Kept:
     """The change and its audit row. Raises UnknownDeadLetter, AlreadySettled, NotReplayable."""
     kept = await _kept(writer, number)

@@ -26,7 +26,7 @@ from fusion_daemon.quarantine.rules import (
 )
 from fusion_daemon.quarantine.views import DeadCount, DeadLettersView, DeadLetterView, ListView, SettledView
 from fusion_daemon.runtime import DeadLetterStatistics, DeliveryFailed
-from fusion_daemon.store import Store
+from fusion_daemon.store import Reader, Store
 
 COMMAND_SECONDS = 10.0
 
@@ -39,6 +39,8 @@ _FAILURES: Mapping[type[Failure], int] = {
 Replays = Mapping[str, Callable[[bytes], Awaitable[None]]]
 """By mailbox: puts a message back into it. Trio side; raises DeliveryFailed."""
 
+Settle = Callable[[Reader, str, By], Awaitable[Kept]]
+
 
 def routes(
     store: Store,
@@ -47,7 +49,7 @@ def routes(
     replays: Replays,
     settled: Callable[[str], None],
 ) -> Routes:
-    """`settled` is told, on the trio side, whose message an operator has decided on, once that is stored."""
+    """`settled` is told, on the trio side, whose message an operator has decided on, once that is stored or may be."""
     commands = _Commands(store, aio, replays, settled)
 
     async def listed(request: Request) -> Reply:
@@ -85,7 +87,8 @@ def _command(verb: str, handler: Callable[[Request], Awaitable[Reply]], summary:
 
 
 class _Commands:
-    """INVARIANT: the change and its audit row commit together; only then is anybody told."""
+    """INVARIANTS: the change and its audit row commit together; only then is anybody told. Whenever the change may have
+    happened, whoever heeds it is told: also when the answer to the commit was lost, or nobody waits for ours."""
 
     def __init__(
         self, store: Store, aio: Aio, replays: Replays, settled: Callable[[str], None]
@@ -104,16 +107,27 @@ class _Commands:
         return _done(kept, State.DISCARDED, discard_means(kept))
 
     async def _replay(self, number: str, by: By) -> Kept:
-        kept = await self._store.transact(repository.replay, number, by, timeout=COMMAND_SECONDS)
+        kept = await self._settle(repository.replay, number, by)
         if kept.entry is None:
             await self._put_back(kept, by)
         self._settled(kept.source)
         return kept
 
     async def _discard(self, number: str, by: By) -> Kept:
-        kept = await self._store.transact(repository.discard, number, by, timeout=COMMAND_SECONDS)
+        kept = await self._settle(repository.discard, number, by)
         self._settled(kept.source)
         return kept
+
+    async def _settle(self, work: Settle, number: str, by: By) -> Kept:
+        """Where it may have happened, and what follows does not, whoever heeds it is told here."""
+        source = await self._store.read(repository.source_of, number, timeout=COMMAND_SECONDS)
+        try:
+            return await self._store.transact(work, number, by, timeout=COMMAND_SECONDS)
+        except NotReplayable:
+            raise
+        except BaseException:
+            self._settled(source)
+            raise
 
     async def _put_back(self, kept: Kept, by: By) -> None:
         """Into its mailbox. Raises NotReplayable, and it is held again."""

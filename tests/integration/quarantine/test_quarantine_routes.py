@@ -24,7 +24,7 @@ from fusion_daemon.quarantine.rules import (
 )
 from fusion_daemon.quarantine.views import ListView, SetAsideDetail, SettledView
 from fusion_daemon.runtime import Codec, DeadLetters, Mailbox, ManualClock, Overflow, Reason
-from fusion_daemon.store import Reader, Row, Store
+from fusion_daemon.store import Reader, Row, Store, StoreUnavailable
 
 SECRET = "Boom: over 7"
 
@@ -151,6 +151,29 @@ async def test_what_a_mailbox_refuses_is_held_again_and_both_are_on_record(desk:
     audited = await desk.audit()
     assert [each[3].partition(":")[0] for each in audited] == ["done", "failed"] * 3
     assert "its limit" in audited[1][3]
+
+
+async def test_a_decision_whose_answer_is_lost_is_told_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its consumer would hold the stream for ever, and nothing would be left to decide."""
+    await desk.put_aside(entry(3), entry(4))
+    transact = Store.transact
+
+    async def mute(self: Store, *work: object, timeout: float = 30.0) -> None:
+        await transact(self, *work, timeout=timeout)  # type: ignore[arg-type]
+        raise StoreUnavailable("It did not say.", "It may have happened.", "Wait.")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(Store, "transact", mute)
+        for number, verb in enumerate(("replay", "discard"), 1):
+            with pytest.raises(StoreUnavailable):
+                await desk.settle(verb, number)
+    assert [each.state for each in (await desk.listed()).set_aside] == [State.DISCARDED, State.REPLAYED]
+    assert desk.told == 2 * ["risk_calculator"]
+    with pytest.raises(AlreadySettled):
+        await desk.settle("replay")
+    assert desk.told == 3 * ["risk_calculator"], "the commit may have come after the word of it"
 
 
 async def test_what_cannot_be_replayed_leaves_no_row(desk: Desk) -> None:
