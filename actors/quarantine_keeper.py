@@ -48,6 +48,8 @@ class Ward:
         """For want of room."""
         self._unwritten: deque[SetAside] = deque()
         self._revisions: Counter[str] = Counter()
+        self._premature: set[str] = set()
+        """Of whom something was settled while something was unwritten."""
         self._followers: dict[str, Bell] = {}
 
     def set_aside(self, poison: Poison, /) -> None:
@@ -75,10 +77,13 @@ class Ward:
     def unwritten(self) -> Sequence[SetAside]:
         return tuple(self._unwritten)
 
-    def written(self, count: int) -> None:
-        """The first `count` of them are in the store."""
-        for _ in range(count):
-            self._unwritten.popleft()
+    def written(self, found: Sequence[SetAside]) -> None:
+        """These are in the store. A keeper that would not stop may say so when the next one has said it."""
+        done = {each.mark for each in found}
+        self._unwritten = deque(each for each in self._unwritten if each.mark not in done)
+        for source in self._premature - {each.source for each in self._unwritten}:
+            self._premature.remove(source)
+            self.settled(source)
 
     # For consumers
 
@@ -96,7 +101,13 @@ class Ward:
         return self._revisions[consumer]
 
     def settled(self, source: str) -> None:
-        """An operator has decided, and the store holds it."""
+        """An operator has decided, and the store holds it, or may hold it: whoever hears it looks.
+
+        What he decided on may be written and be here still, as long as the keeper has no answer: then its consumer
+        looks and hears that it is held. So it hears of it again when that is over.
+        """
+        if any(each.source == source for each in self._unwritten):
+            self._premature.add(source)
         self._revisions[source] += 1
         self.bell.ring()
         if source in self._followers:
@@ -118,8 +129,6 @@ class QuarantineKeeper(Actor):
         self._ward = ward
         self._store = store
         self._held: Mapping[str, int] = {}
-        self._doubtful = False
-        """Whether the answer to a write may have been lost."""
 
     def statistics(self) -> KeeperStatistics:
         return KeeperStatistics(self._held)
@@ -134,7 +143,6 @@ class QuarantineKeeper(Actor):
                     await self._write(context)
                     self._held = await self._store.read(held_counts, timeout=STORE_DEADLINE)
                 except StoreUnavailable as failure:
-                    self._doubtful = True
                     context.degraded(str(failure))
                     await context.rest(STORE_PAUSE)
                     continue
@@ -149,11 +157,8 @@ class QuarantineKeeper(Actor):
         if not found:
             return
         await self._store.transact(keep, found, timeout=STORE_DEADLINE)
-        self._ward.written(len(found))
-        doubtful, self._doubtful = self._doubtful, False
+        self._ward.written(found)
         for each in found:
-            if doubtful:  # it may have been there, and decided on, while its consumer still heard that it is held
-                self._ward.settled(each.source)
             place = {} if each.entry is None else {"stream": each.entry.stream, "seq": each.entry.seq}
             context.log.error("set_aside", source=each.source, message=each.message, **place)
 

@@ -127,6 +127,43 @@ async def test_a_stopping_keeper_writes_what_is_left_and_the_next_one_what_it_co
     assert len(store.kept) == 2
 
 
+async def test_a_consumer_hears_of_a_decision_that_came_before_the_ward_knew_of_the_write(
+    autojump_clock: MockClock,
+) -> None:
+    """The keeper's write has happened, but its answer is lost, and that life ends. The operator decides; the consumer
+    looks, and the ward still says that the entry is held. Then another keeper finds it written."""
+    ward, store, bell = Ward(ManualClock()), FakeStore(mute=True), Bell()
+    condemn(ward, 7, 5)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(QuarantineKeeper(ward, store).run, ActorContext("quarantine_keeper", ManualClock()))
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert (len(store.kept), len(ward.unwritten)) == (1, 1)
+    ward.settled("risk")
+    looked = ward.follow("risk", bell)
+    assert ward.entries_of("risk") != [], "so it goes on holding its stream"
+    store.mute = False
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(QuarantineKeeper(ward, store).run, ActorContext("quarantine_keeper", ManualClock()))
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert ward.unwritten == ()
+    assert ward.revision("risk") != looked
+
+
+async def test_a_write_that_two_lives_of_the_keeper_have_done_takes_nothing_else_away(
+    autojump_clock: MockClock,
+) -> None:
+    """A keeper that would not stop hears its answer when the next one has heard it too."""
+    ward = Ward(ManualClock())
+    ward.set_aside(poison("first"))
+    found = ward.unwritten
+    ward.written(found)
+    ward.set_aside(poison("second"))
+    ward.written(found)
+    assert [each.message for each in ward.unwritten] == ["second"]
+
+
 def test_whatever_an_error_quotes_can_be_stored() -> None:
     ward = Ward(ManualClock())
     ward.set_aside(poison(traceback="a\0b\ud800c"))
