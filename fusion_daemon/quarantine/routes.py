@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 
+import trio
+
 from fusion_daemon.accounts.audit import By
 from fusion_daemon.aio import Aio
 from fusion_daemon.domain.failure import Failure
@@ -109,7 +111,8 @@ class _Commands:
     async def _replay(self, number: str, by: By) -> Kept:
         kept = await self._settle(repository.replay, number, by)
         if kept.entry is None:
-            await self._put_back(kept, by)
+            with trio.CancelScope(shield=True):  # whoever stopped waiting: it is on record as replayed
+                await self._put_back(kept, by)
         self._settled(kept.source)
         return kept
 

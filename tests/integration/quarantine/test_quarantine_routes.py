@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
 
 from fusion_daemon.aio import Aio
 from fusion_daemon.http.problem import Problem
@@ -151,6 +154,31 @@ async def test_what_a_mailbox_refuses_is_held_again_and_both_are_on_record(desk:
     audited = await desk.audit()
     assert [each[3].partition(":")[0] for each in audited] == ["done", "failed"] * 3
     assert "its limit" in audited[1][3]
+
+
+async def test_a_message_that_is_on_its_way_back_arrives_though_nobody_waits_for_the_answer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is on record as replayed: nobody could replay it again."""
+    await desk.put_aside(message("a"))
+    on_its_way, go_on, tell = trio.Event(), trio.Event(), desk.box.tell
+
+    async def slow(number: int) -> None:
+        on_its_way.set()
+        await go_on.wait()
+        await tell(number)
+
+    monkeypatch.setattr(desk.box, "tell", slow)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.settle, "replay")
+        await on_its_way.wait()
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            for _ in range(3):  # until the word of it has crossed to asyncio and back
+                await wait_all_tasks_blocked()
+                await desk.aio.call(asyncio.sleep, 0, timeout=30.0)
+        go_on.set()
+    assert desk.box.statistics().queued == 1
 
 
 async def test_a_decision_whose_answer_is_lost_is_told_all_the_same(
