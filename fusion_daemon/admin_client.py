@@ -81,10 +81,16 @@ def segment(name: str) -> str:
 
 
 def not_reached(where: str, error: Exception) -> DaemonNotReached:
+    if isinstance(error, PermissionError):
+        return DaemonNotReached(
+            f"{where} may not be opened by this user.",
+            "Nothing was asked of the daemon.",
+            "Ask as root, or as the user under which the daemon runs.",
+        )
     return DaemonNotReached(
         f"Nothing that speaks our protocol answers on {where} ({type(error).__name__}).",
         "The daemon is not running, or listens elsewhere.",
-        "See `systemctl status fusion-daemon`, and [http] port in the configuration.",
+        "See `systemctl status fusion-daemon`, and state_directory, [http] port and socket in the configuration.",
     )
 
 
@@ -92,7 +98,8 @@ def _silent(where: Path, patience: float) -> DaemonNotReached:
     return DaemonNotReached(
         f"Whoever listens on {where} did not answer within {patience:g} s.",
         "Nobody knows whether the daemon did what it was told.",
-        "See `fusion-daemon status` and the daemon's log before you ask again.",
+        "See `fusion-daemon status` and the daemon's log before you ask again. An order needs the database, "
+        "SIGTERM does not.",
     )
 
 

@@ -102,8 +102,7 @@ def migrate(config: ConfigOption = None) -> None:
 
 @app.command()
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Ask the running daemon how every component is. Exit code 3 when one is degraded or not ready, 5 for a standby
-    that could take over."""
+    """Ask the running daemon how every component is. Exit code 3: one is not well; 5: it could take over."""
     with _failures() as redactor:
         loaded = _load(config, redactor)
         from fusion_daemon.status import print_status, read_status

@@ -27,7 +27,7 @@ def data_commands(loaded: Callable[[Path | None], AbstractContextManager[Config]
 
     @app.command()
     def backup(
-        target: Annotated[Path, typer.Argument(help="A directory, or a file that does not exist yet.")],
+        target: Annotated[Path, typer.Argument(metavar="TARGET", help="A directory, or a new file in one.")],
         config: ConfigOption = None,
     ) -> None:
         """Back up the database, running or not; print the file. Its manifest lies beside it."""
@@ -39,7 +39,7 @@ def data_commands(loaded: Callable[[Path | None], AbstractContextManager[Config]
 
     @app.command()
     def restore(
-        dump: Annotated[Path, typer.Argument(help="The dump; its manifest must lie beside it.")],
+        dump: Annotated[Path, typer.Argument(metavar="DUMP", help="The file; its manifest must lie beside it.")],
         config: ConfigOption = None,
     ) -> None:
         """Restore a backup into the empty database of the configuration, and verify it. No daemon may run."""

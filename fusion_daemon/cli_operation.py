@@ -88,7 +88,7 @@ def _add_orders(app: typer.Typer, loaded: Loaded) -> None:
 
     @app.command()
     def restart(actor: ActorArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-        """End an actor, and start it from its committed cursor; audited."""
+        """End an actor, and start it from its committed cursor; one that is paused stays so; audited."""
         order("restart", actor, config, as_json=as_json)
 
     @app.command()

@@ -323,7 +323,7 @@ def load_config(path: Path | None) -> Config:
     except ValidationError as error:
         raise ConfigurationInvalid(
             f"{path} is not valid:\n" + "\n".join(_findings(error, parsed)) + "\n",
-            "Nothing was started.",
+            "Nothing was done.",
             "Mend each key named above; config.toml in the repository documents all of them.",
         ) from error
 

@@ -67,7 +67,7 @@ class SecretFiles:
                 missing.append(failure)
         if len(missing) > 1:
             told = "\n".join(f"  {each.happened} {each.remedy}" for each in missing)
-            raise SecretMissing(f"Secrets are missing:\n{told}\n", "Nothing was started.", "Mend each one named above.")
+            raise SecretMissing(f"Secrets are missing:\n{told}\n", "Nothing was done.", "Mend each one named above.")
         if missing:
             raise missing[0]
         return found

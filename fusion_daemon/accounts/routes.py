@@ -182,7 +182,9 @@ class _Commands:
         chain = ChainId(form.chain_id)
         if chain not in self._chains:
             read = ", ".join(map(str, sorted(self._chains)))
-            raise invalid(f"Chain {chain} is not read here ({read}); a link cannot be taken back, so add it first.")
+            raise invalid(
+                f"Chain {chain} is not read here ({read}); a link cannot be taken back, so configure the chain first."
+            )
         try:
             return chain, parse_address(form.address)
         except ValueError as error:

@@ -18,4 +18,5 @@ class Failure(Exception):
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.happened} {self.means} {self.remedy}"
+        gap = "" if self.happened.endswith("\n") else " "  # a list has ended its line itself
+        return f"{self.happened}{gap}{self.means} {self.remedy}"

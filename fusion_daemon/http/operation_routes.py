@@ -119,7 +119,7 @@ def unknown_actor(name: str) -> UnknownActor:
     return UnknownActor(
         f"There is no actor called {name[:64]!r}.",
         "Nothing was done.",
-        "GET /v1/actors lists their names.",
+        "GET /v1/actors and `fusion-daemon ps` list their names.",
     )
 
 
@@ -127,7 +127,7 @@ def unknown_topic(stream: str) -> UnknownTopic:
     return UnknownTopic(
         f"There is no topic called {stream[:64]!r}.",
         "Nothing was done.",
-        "GET /v1/topics lists their names.",
+        "GET /v1/topics and `fusion-daemon mailbox` list their names.",
     )
 
 

@@ -143,7 +143,7 @@ def unknown(number: str) -> UnknownDeadLetter:
     return UnknownDeadLetter(
         f"Nothing was set aside under the number {number[:24]!r}.",
         "Nothing was changed.",
-        "GET /v1/deadletters lists what was.",
+        "GET /v1/deadletters and `fusion-daemon deadletters list` show what was.",
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fusion_daemon.admin_client import DaemonNotReached, Refused, call, segment
+from fusion_daemon.admin_client import DaemonNotReached, Refused, call, not_reached, segment
 from fusion_daemon.config import Config, load_config
 
 
@@ -108,3 +108,9 @@ def test_silence_leaves_open_what_was_done(config: Config) -> None:
 def test_nobody_there_is_said(config: Config) -> None:
     with pytest.raises(DaemonNotReached, match="not running"):
         call(config, "GET", "/x", None, Answer)
+
+
+def test_a_socket_of_somebody_else_is_no_daemon_that_does_not_run() -> None:
+    said = str(not_reached("/x/admin.sock", PermissionError(13, "Permission denied")))
+    assert "may not be opened by this user" in said
+    assert "not running" not in said
