@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from fusion_daemon.accounts.contact_rules import is_mail_address
+from fusion_daemon.config_bridges import Bridges
 from fusion_daemon.config_values import (
     AddressText,
     Host,
@@ -22,6 +23,7 @@ from fusion_daemon.config_values import (
     Port,
     PostgresUrl,
     Seconds,
+    Section,
     Sender,
     Symbol,
     Url,
@@ -41,10 +43,6 @@ _ENTRIES = {
 
 class ConfigurationInvalid(Failure):
     """config.toml is missing, is not TOML, or says something impossible. Exit code 78."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Daemon(Section):
@@ -127,6 +125,7 @@ class Chain(Section):
     """The first block of interest. Absent: wait for `POST /v1/chains/{id}/start-block`."""
     vaults: tuple[AddressText, ...] = ()
     escrow_factories: tuple[AddressText, ...] = ()
+    bridges: Bridges | None = None
     tokens: tuple[Token, ...] = ()
     finality_depth: int = Field(default=64, ge=1)
     """Blocks after which a block counts as final where the chain has no `finalized` tag."""

@@ -10,7 +10,7 @@ from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 
 from eth_utils.address import to_checksum_address
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from fusion_daemon.accounts.contact_rules import is_mail_address
 from fusion_daemon.domain.price import LARGEST_USD, USD_SCALE
@@ -101,3 +101,9 @@ Loopback = Annotated[Host, AfterValidator(_loopback)]
 PostgresUrl = Annotated[str, AfterValidator(_postgres)]
 Sender = Annotated[str, AfterValidator(_sender)]
 Usd = Annotated[Amount, AfterValidator(_price)]
+
+
+class Section(BaseModel):
+    """A table of config.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

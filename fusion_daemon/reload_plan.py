@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from fusion_daemon.config import Chain, Config, Section
+from fusion_daemon.config import Chain, Config
+from fusion_daemon.config_values import Section
 from fusion_daemon.secret_files import secret_names
 
 

@@ -30,13 +30,18 @@ def chain_settings(chain: Chain, secret: SecretOf) -> ChainSettings:
         chain=ChainId(chain.id),
         name=chain.name,
         rpc_urls=tuple(with_secrets(url, secret) for url in chain.rpc_urls),
-        contracts=tuple(parse_address(text) for text in (*chain.vaults, *chain.escrow_factories)),
+        contracts=tuple(map(parse_address, _contracts(chain))),
         start_block=chain.start_block,
         finality_depth=chain.finality_depth,
         longest_span=chain.max_span,
         request_timeout=chain.request_timeout_seconds,
         poll=PollSettings(chain.poll_min_seconds, chain.poll_max_seconds),
     )
+
+
+def _contracts(chain: Chain) -> tuple[str, ...]:
+    bridges = () if chain.bridges is None else chain.bridges.contracts()
+    return (*chain.vaults, *chain.escrow_factories, *bridges)
 
 
 def oracle_settings(config: Config) -> oracle.OracleSettings:

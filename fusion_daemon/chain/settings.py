@@ -24,7 +24,7 @@ class ChainSettings:
     rpc_urls: tuple[str, ...]
     """In order of preference. They may hold credentials: never log them, `endpoint_name` hides those."""
     contracts: tuple[Address, ...]
-    """Vaults and escrow factories whose logs are read."""
+    """Whose logs are read: vaults, escrow factories, and what carries messages to other chains."""
     start_block: int | None = None
     """The first block to read when nothing is stored yet. None: wait until an operator sets one."""
     finality_depth: int = 64
