@@ -42,7 +42,7 @@ from fusion_daemon.chain.rpc_wire import (
 )
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import complete, may_hold, unexplained
-from fusion_daemon.domain.identifiers import Address, hex_of
+from fusion_daemon.domain.identifiers import Address, Hash32, hex_of
 
 _HEADERS_PER_BATCH = 100
 _BLOCKS_PER_BATCH = 25
@@ -126,6 +126,19 @@ class ChainRpc:
         await self._endpoints.prove(endpoint)
         batch: list[Call] = [("eth_call", [{"to": hex_of(to), "data": hex_of(data)}, "latest"]) for to, data in calls]
         return [_viewed(endpoint.url, answer) for answer in await self._endpoints.ask(endpoint, batch, TEXTS)]
+
+    async def fetch_receipt_logs(self, transactions: Sequence[Hash32]) -> list[tuple[Log, ...]]:
+        """The logs of each transaction, of whatever contracts, in the order of its receipt; of one that the node has
+        no receipt of, none."""
+        endpoint = self._endpoints.choose(None)
+        await self._endpoints.prove(endpoint)
+        found: list[tuple[Log, ...]] = []
+        for start in range(0, len(transactions), _TRANSACTIONS_PER_BATCH):
+            part = transactions[start : start + _TRANSACTIONS_PER_BATCH]
+            calls: list[Call] = [("eth_getTransactionReceipt", [hex_of(each)]) for each in part]
+            answers = await self._endpoints.ask(endpoint, calls, RECEIPTS)
+            found += [tuple(self._logs_of_receipts(endpoint, [answer])) for answer in answers]
+        return found
 
     async def _span_by_range(self, endpoint: Endpoint, headers: Sequence[Header], asked: Sequence[Header]) -> Span:
         try:
