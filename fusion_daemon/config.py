@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, model_validator
 
 from fusion_daemon.accounts.contact_rules import is_mail_address
-from fusion_daemon.config_bridges import Bridges
+from fusion_daemon.config_bridges import Bridges, Messages
 from fusion_daemon.config_values import (
     AddressText,
     Host,
@@ -37,6 +37,7 @@ _ENTRIES = {
     "assets": ("asset", "asset"),
     "principals": ("principal", "name"),
     "receivers": ("receiver", "name"),
+    "lanes": ("lane from chain", "source"),
 }
 """Arrays of tables: what an entry is, and the key under which its author knows it."""
 
@@ -271,6 +272,7 @@ class Config(Section):
     oracle: Oracle = Oracle()
     risk: Risk = Risk()
     alerting: Alerting = Alerting()
+    messages: Messages = Messages()
     retention: Retention = Retention()
 
     @model_validator(mode="after")
@@ -294,6 +296,14 @@ class Config(Section):
             raise ValueError("two [[alerting.receivers]] have the same name")
         if self.alerting.smtp is None and any(each.channel == "email" for each in self.alerting.receivers):
             raise ValueError("an e-mail receiver needs [alerting.smtp]")
+        return self
+
+    @model_validator(mode="after")
+    def _lanes_join_chains(self) -> Config:
+        chains = {chain.id for chain in self.chains}
+        for lane in self.messages.lanes:
+            if not {lane.source, lane.destination} <= chains:
+                raise ValueError(f"the lane from {lane.source} to {lane.destination} names a chain that is not listed")
         return self
 
 

@@ -1,4 +1,4 @@
-"""The part of config.toml that says which contracts of a chain carry its cross-chain messages."""
+"""The parts of config.toml that say what carries cross-chain messages, and how long one may take."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from fusion_daemon.config_values import AddressText, Section
+from fusion_daemon.config_values import AddressText, Section, Url
 
 Selector = Annotated[int, Field(gt=0, lt=2**64)]
 
@@ -29,6 +29,8 @@ class Ccip(Section):
     off_ramps: tuple[AddressText, ...] = ()
     commit_stores: tuple[AddressText, ...] = ()
     """CCIP 1.5 alone has them apart from the off-ramps."""
+    lanes: dict[AddressText, int] = Field(default_factory=dict)
+    """The chain at the other end of a CCIP 1.5 contract, where there are more than two chains."""
     adapter: AddressText
     """Our CcipAdapter."""
 
@@ -59,3 +61,46 @@ class Bridges(Section):
         if self.ccip is not None:
             found += [self.ccip.router, *self.ccip.on_ramps, *self.ccip.off_ramps, *self.ccip.commit_stores]
         return tuple(dict.fromkeys(found))
+
+
+WholeSeconds = Annotated[int, Field(ge=1)]
+
+
+class StageTerms(Section):
+    """Seconds from the block that began a stage until a message counts as stuck in it."""
+
+    source_finality_seconds: WholeSeconds = 1_800
+    acceptance_seconds: WholeSeconds = 3_600
+    """From the source's block: Axelar's approval, CCIP's commit."""
+    execution_seconds: WholeSeconds = 1_800
+    application_seconds: WholeSeconds = 600
+    """Between the bridge's success and our application's own event."""
+    retry_seconds: WholeSeconds = 3_600
+    recovery_seconds: WholeSeconds = 3_600
+    """For somebody to retry what our router stored."""
+    destination_finality_seconds: WholeSeconds = 3_600
+    least_gas_wei: int = Field(default=0, ge=0)
+    """A call that pays Axelar less than this is marked GAS_LOW."""
+
+
+class Lane(StageTerms):
+    """One way between two chains whose terms differ."""
+
+    source: int = Field(gt=0)
+    destination: int = Field(gt=0)
+
+
+class Messages(StageTerms):
+    orphan_grace_seconds: WholeSeconds = 600
+    """How far a destination may be ahead of what is read of its source before the message counts as an orphan."""
+    axelarscan: Url | None = None
+    """A second opinion on Axelar's messages. It explains, it never decides. Absent: nobody is asked."""
+    ccip_api: Url | None = None
+    lanes: tuple[Lane, ...] = ()
+
+    @model_validator(mode="after")
+    def _once(self) -> Messages:
+        ways = [(lane.source, lane.destination) for lane in self.lanes]
+        if len(set(ways)) != len(ways):
+            raise ValueError("two [[messages.lanes]] are the same way")
+        return self
