@@ -1,0 +1,30 @@
+"""Which messages took the place of one that a reorg dropped: by the router's nonce, or by saying the same again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from fusion_daemon.crosschain.envelope import Envelope
+from fusion_daemon.crosschain.evidence import MessageId
+
+_Key = tuple[object, ...]
+
+
+class Kinship:
+    def __init__(self) -> None:
+        self._kin: dict[_Key, dict[MessageId, None]] = {}
+
+    def add(self, message: MessageId, envelope: Envelope) -> None:
+        for key in _keys(envelope):
+            self._kin.setdefault(key, {})[message] = None
+
+    def of(self, message: MessageId, envelope: Envelope) -> Iterator[MessageId]:
+        """The others, those of the same nonce first; in an order of their own."""
+        for key in _keys(envelope):
+            there: Collection[MessageId] = self._kin.get(key, ())
+            if len(there) > 1:
+                yield from (each for each in sorted(there) if each != message)
+
+
+def _keys(envelope: Envelope) -> tuple[_Key, _Key]:
+    return ((envelope.source, envelope.nonce), envelope.content)
