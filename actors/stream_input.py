@@ -1,8 +1,9 @@
-"""One stream as the risk calculator reads it: in portions, one by one, with one look ahead."""
+"""One stream as a consumer reads it: in portions, one by one, with one look ahead."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from fusion_daemon.runtime import Subscription
@@ -65,3 +66,8 @@ class Input(Generic[T]):
     def pop(self) -> T:
         self._popped += 1
         return self._taken.popleft()
+
+    def put_back(self, entries: Sequence[T]) -> None:
+        """The last ones popped, in their order: they could not be folded yet."""
+        self._popped -= len(entries)
+        self._taken.extendleft(reversed(entries))

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener
+from actors.message_tracker import Journals, MessageTrackerActor
 from actors.oracle_poller import OraclePoller
 from actors.quarantine_keeper import QuarantineKeeper, Ward
 from actors.retention_keeper import RetentionKeeper, RetentionSettings
@@ -24,7 +25,7 @@ from fusion_daemon.accounts.repository import fill_changes
 from fusion_daemon.accounts.routes import AuditRows
 from fusion_daemon.accounts.routes import routes as account_routes
 from fusion_daemon.aio import Aio
-from fusion_daemon.alerting.acceptance import accept_margin_events
+from fusion_daemon.alerting.acceptance import accept, accept_margin_events
 from fusion_daemon.alerting.routes import routes as alert_routes
 from fusion_daemon.alerting.settings import AlertingSettings
 from fusion_daemon.chain.events import EventTable, load_event_table
@@ -33,9 +34,11 @@ from fusion_daemon.chain.routes import routes as chain_routes
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.config import Config
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange, AccountRecord
+from fusion_daemon.domain.alert import Alert
 from fusion_daemon.domain.identifiers import AccountId, ChainId
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
 from fusion_daemon.domain.margin import MARGIN_STREAM, MarginEvent
+from fusion_daemon.domain.message import MESSAGE_STREAM, MessageChange
 from fusion_daemon.domain.price import PRICE_STREAM, Price
 from fusion_daemon.feeds import ChainCalls
 from fusion_daemon.http import Routes
@@ -43,6 +46,7 @@ from fusion_daemon.http.principals import Principals
 from fusion_daemon.oracle.repository import prices_after
 from fusion_daemon.oracle.routes import routes as price_routes
 from fusion_daemon.quarantine.routes import routes as dead_letter_routes
+from fusion_daemon.receipts import ChainReceipts
 from fusion_daemon.risk.report import AccountMargin
 from fusion_daemon.risk.routes import routes as margin_routes
 from fusion_daemon.runtime import (
@@ -62,6 +66,7 @@ from fusion_daemon.secret_files import SecretFiles, SecretMissing
 from fusion_daemon.settings import (
     alerting_settings,
     chain_settings,
+    message_settings,
     oracle_settings,
     principal_settings,
     retention_settings,
@@ -78,16 +83,19 @@ DATA_LIMITS = {
     "quarantine": 60.0,
     "alerting": 60.0,
     "risk": 30.0,
+    "messages": 120.0,
     "chain": 120.0,
     "oracle": 60.0,
     "retention": 1_800.0,
 }
 """Seconds: how old what an actor knows may be. The last look at what is set aside, a delivery that is due, an entry
-that is not folded, the last block, the last good reading of an asset, the last look at what may be dropped."""
+that is not folded, the last look at what journals hold, the last block, the last good reading of an asset, the last
+look at what may be dropped."""
 PARTING = {
     "quarantine_keeper": (0.5, 5.0),
     "alert_dispatcher": (4.0, 8.0),
     "risk_calculator": (2.0, 5.0),
+    "message_tracker": (2.0, 5.0),
     "chain_listener": (0.5, 6.0),
     "oracle_poller": (0.5, 5.0),
     "retention_keeper": (0.5, 5.0),
@@ -96,7 +104,7 @@ PARTING = {
 Attempts at receivers take the longest; the others have a commit under way, and no more. One stops after the other."""
 
 
-AnyTopic = Topic[Price] | Topic[AccountChange] | Topic[JournalEntry] | Topic[MarginEvent]
+AnyTopic = Topic[Price] | Topic[AccountChange] | Topic[JournalEntry] | Topic[MarginEvent] | Topic[MessageChange]
 
 
 @runtime_checkable
@@ -136,6 +144,7 @@ class Fixtures:
     prices: Topic[Price]
     accounts: Topic[AccountChange]
     margin: Topic[MarginEvent]
+    messages: Topic[MessageChange]
     dead_letters: DeadLetters
     ward: Ward
     requests: MarginRequests
@@ -172,7 +181,7 @@ class House:
     @property
     def topics(self) -> Sequence[AnyTopic]:
         fixed = self.fixtures
-        return [fixed.prices, fixed.accounts, fixed.margin, *self.stand.journals.values()]
+        return [fixed.prices, fixed.accounts, fixed.margin, fixed.messages, *self.stand.journals.values()]
 
     def design(self, config: Config, journals: Mapping[ChainId, Topic[JournalEntry]]) -> Stand:
         """What a configuration would make of the house: a chain that it has in common with `journals` keeps its topic.
@@ -195,6 +204,7 @@ class House:
         fixed = self.fixtures
         aio, store, alive = fixed.aio, fixed.store, fixed.alive
         alerting, oracle, risk = alerting_settings(config), oracle_settings(config), risk_settings(config)
+        messages = message_settings(config)
         sources = _sources(store, fixed.table, fixed.prices, fixed.accounts, journals)
 
         def dispatcher() -> Actor:
@@ -205,6 +215,18 @@ class House:
             accept = _acceptance(alerting, fixed.clock)
             return RiskCalculator(
                 store, risk, sources, fixed.margin, fixed.bell, fixed.requests, accept, fixed.ward
+            )
+
+        def tracker() -> Actor:
+            return MessageTrackerActor(
+                store,
+                messages,
+                Journals(journals, sources.journal_fills),
+                lambda: ChainReceipts(aio, [each for each in chains if each.chain in messages.networks]),
+                fixed.messages,
+                fixed.bell,
+                _alarming(alerting, fixed.clock),
+                fixed.ward,
             )
 
         def listener(settings: ChainSettings) -> Actor:
@@ -223,6 +245,7 @@ class House:
             ChildSpec("quarantine", _branch(alive, "quarantine_keeper", warder, DATA_LIMITS["quarantine"])),
             ChildSpec("alerting", _branch(alive, "alert_dispatcher", dispatcher, DATA_LIMITS["alerting"])),
             ChildSpec("risk", _branch(alive, "risk_calculator", calculator, DATA_LIMITS["risk"])),
+            ChildSpec("messages", _branch(alive, "message_tracker", tracker, DATA_LIMITS["messages"])),
             *(_chain_branch(alive, each, listener) for each in chains),
             ChildSpec("oracle", _branch(alive, "oracle_poller", poller, DATA_LIMITS["oracle"])),
             ChildSpec(
@@ -268,6 +291,7 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
         prices=Topic[Price](PRICE_STREAM, TOPIC_CAPACITY, clock),
         accounts=accounts,
         margin=Topic[MarginEvent](MARGIN_STREAM, TOPIC_CAPACITY, clock),
+        messages=Topic[MessageChange](MESSAGE_STREAM, TOPIC_CAPACITY, clock),
         dead_letters=dead_letters,
         ward=ward,
         requests=Mailbox("margin_requests", MARGIN_REQUESTS, Overflow.FAIL, dead_letters, codec),
@@ -338,6 +362,10 @@ def _acceptance(
         return accept_margin_events(events, accounts, alerting.receivers, clock.now())
 
     return accept
+
+
+def _alarming(alerting: AlertingSettings, clock: Clock) -> Callable[[Alert], Sequence[Write]]:
+    return lambda alarm: accept(alarm, None, alerting.receivers, clock.now())
 
 
 def _optional(secret: SecretFiles) -> Callable[[str], str | None]:

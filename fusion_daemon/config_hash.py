@@ -6,6 +6,7 @@ import hashlib
 import json
 
 from fusion_daemon.config import Config
+from fusion_daemon.config_bridges import Messages
 
 
 def configuration_hash(config: Config) -> str:
@@ -16,10 +17,13 @@ def configuration_hash(config: Config) -> str:
     told = config.model_dump(
         mode="json",
         include={
-            "chains": {"__all__": {"id", "start_block", "vaults", "escrow_factories", "tokens", "finality_depth"}},
+            "chains": {
+                "__all__": {"id", "start_block", "vaults", "escrow_factories", "bridges", "tokens", "finality_depth"}
+            },
             "oracle": {"assets"},
             "risk": True,
             "alerting": {"receivers"},
+            "messages": set(Messages.model_fields) - {"axelarscan", "ccip_api"},
         },
     )
     told["chains"].sort(key=lambda chain: chain["id"])

@@ -9,11 +9,12 @@ INVARIANTS
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from fusion_daemon.config import Chain, Config
+from fusion_daemon.config_bridges import Bridges
 from fusion_daemon.config_values import Section
 from fusion_daemon.secret_files import secret_names
 
@@ -51,7 +52,7 @@ def undoing(step: Step) -> Step:
 
 
 LOGGING, PRINCIPALS, SECRETS, RETENTION = "logging", "principals", "secrets", "retention"
-ALERTING, RISK, ORACLE = "alerting", "risk", "oracle"
+ALERTING, RISK, MESSAGES, ORACLE = "alerting", "risk", "messages", "oracle"
 
 
 def chain_branch(chain: int) -> str:
@@ -68,7 +69,11 @@ def plan_reload(old: Config, new: Config, changed_secrets: Collection[str]) -> R
     judged = ["oracle.assets"] if _judged(old) != _judged(new) else []
     priced = ["oracle.assets"] if _priced(old) != _priced(new) else []
     kept = [*_differing("retention", old.retention, new.retention), *priced]
+    bridged = {id_ for each in (before, after) for id_, chain in each.items() if chain.bridges is not None}
+    carried = [f"chains[{id_}].bridges" for id_ in sorted(bridged) if _bridges(before, id_) != _bridges(after, id_)]
+    asked = [each for id_ in sorted(bridged & chains.keys()) for each in chains[id_] if _concerns_calls(each)]
     endpoints = [reason for reasons in chains.values() for reason in reasons if _concerns_calls(reason)]
+    told = ["alerting.receivers"] if old.alerting.receivers != new.alerting.receivers else []
     alerting = _differing("alerting", old.alerting, new.alerting)
     steps = (
         *_step(Action.UPDATE, LOGGING, _differing("logging", old.logging, new.logging)),
@@ -78,6 +83,11 @@ def plan_reload(old: Config, new: Config, changed_secrets: Collection[str]) -> R
         *(Step(Action.ADD, chain_branch(id_), (f"chains[{id_}]",)) for id_ in come),
         *_step(Action.RESTART, ALERTING, alerting),
         *_step(Action.RESTART, RISK, [*_differing("risk", old.risk, new.risk), *judged, *tokens, *moved, *alerting]),
+        *_step(
+            Action.RESTART,
+            MESSAGES,
+            [*_differing("messages", old.messages, new.messages), *carried, *asked, *told],
+        ),
         *(step for id_, reasons in chains.items() for step in _step(Action.RESTART, chain_branch(id_), reasons)),
         *_step(Action.RESTART, ORACLE, [*_differing("oracle", old.oracle, new.oracle), *moved, *endpoints]),
         *(Step(Action.REMOVE, chain_branch(id_), (f"chains[{id_}]",)) for id_ in gone),
@@ -101,6 +111,10 @@ def _chain_reasons(old: Chain, new: Chain, changed_secrets: Collection[str]) -> 
     found = _differing(name, old, new, but=("tokens",))
     used = set(secret_names(Config(chains=(new.model_copy(update={"tokens": ()}),))))
     return found + [f"{name}.rpc_urls (secret {secret})" for secret in sorted(used & set(changed_secrets))]
+
+
+def _bridges(chains: Mapping[int, Chain], id_: int) -> Bridges | None:
+    return chains[id_].bridges if id_ in chains else None
 
 
 def _concerns_calls(reason: str) -> bool:

@@ -10,6 +10,9 @@ from fusion_daemon.alerting.settings import AlertingSettings, Receiver, SmtpSecu
 from fusion_daemon.alerting.signature import SecretInvalid, parse_secrets
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
 from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, ConfigurationInvalid, Principal
+from fusion_daemon.config_bridges import Bridges, StageTerms
+from fusion_daemon.crosschain import AxelarContracts, CcipContracts, LaneTerms, Network, Networks, Terms
+from fusion_daemon.crosschain.settings import MessageSettings
 from fusion_daemon.domain.account import Channel
 from fusion_daemon.domain.identifiers import AssetId, ChainId, parse_address
 from fusion_daemon.domain.price import USD_SCALE
@@ -99,6 +102,63 @@ def check_signing_keys(config: Config, secret: SecretOf) -> None:
                 "None of its alerts could be signed, so none could be sent.",
                 error.remedy,
             ) from error
+
+
+def message_settings(config: Config) -> MessageSettings:
+    """Raises NetworksContradict."""
+    section = config.messages
+    return MessageSettings(
+        networks=Networks(
+            _network(ChainId(chain.id), chain.bridges) for chain in config.chains if chain.bridges is not None
+        ),
+        terms=Terms(
+            default=_lane_terms(section),
+            lanes={(ChainId(lane.source), ChainId(lane.destination)): _lane_terms(lane) for lane in section.lanes},
+            orphan_grace=section.orphan_grace_seconds,
+        ),
+        axelarscan=section.axelarscan,
+        ccip_api=section.ccip_api,
+    )
+
+
+def _network(chain: ChainId, bridges: Bridges) -> Network:
+    axelar, ccip = bridges.axelar, bridges.ccip
+    return Network(
+        chain,
+        parse_address(bridges.router),
+        None
+        if axelar is None
+        else AxelarContracts(
+            name=axelar.name,
+            gateway=parse_address(axelar.gateway),
+            gas_service=parse_address(axelar.gas_service),
+            adapter=parse_address(axelar.adapter),
+        ),
+        None
+        if ccip is None
+        else CcipContracts(
+            selector=ccip.selector,
+            router=parse_address(ccip.router),
+            on_ramps=tuple(map(parse_address, ccip.on_ramps)),
+            off_ramps=tuple(map(parse_address, ccip.off_ramps)),
+            adapter=parse_address(ccip.adapter),
+            commit_stores=tuple(map(parse_address, ccip.commit_stores)),
+            lanes={parse_address(contract): ChainId(far) for contract, far in ccip.lanes.items()},
+        ),
+    )
+
+
+def _lane_terms(section: StageTerms) -> LaneTerms:
+    return LaneTerms(
+        source_finality=section.source_finality_seconds,
+        acceptance=section.acceptance_seconds,
+        execution=section.execution_seconds,
+        application=section.application_seconds,
+        retry=section.retry_seconds,
+        recovery=section.recovery_seconds,
+        destination_finality=section.destination_finality_seconds,
+        least_gas=section.least_gas_wei,
+    )
 
 
 def retention_settings(config: Config) -> RetentionSettings:

@@ -47,7 +47,8 @@ def alarm_of(transition: Transition, seq: int, now: int) -> Alert | None:
         return _alert(transition, seq, now, "message." + _worst(new), _severity(new), _words(new, after))
     if _troubles(before) and not _troubles(after):
         state = "gone" if after is None else after.state.value.replace("_", " ")
-        return _alert(transition, seq, now, "message.resolved", _severity(_troubles(before)), f"resolved: it is {state}")
+        severity = _severity(_troubles(before))
+        return _alert(transition, seq, now, "message.resolved", severity, f"resolved: it is {state}")
     return None
 
 
@@ -64,7 +65,7 @@ def _severity(troubles: frozenset[State | Flag]) -> Severity:
 
 def _worst(troubles: frozenset[State | Flag]) -> str:
     """One word for the alert's type: the gravest, states before flags, in alphabetical order."""
-    return min(troubles, key=lambda each: (_severity(frozenset({each})) is not Severity.CRITICAL, isinstance(each, Flag), each.value)).value
+    return min(troubles, key=lambda each: (-_severity(frozenset({each})), isinstance(each, Flag), each.value)).value
 
 
 def _words(troubles: frozenset[State | Flag], standing: Standing | None) -> str:
@@ -88,7 +89,10 @@ def _alert(transition: Transition, seq: int, now: int, kind: str, severity: Seve
         "after": None if transition.after is None else transition.after.state.value,
         "stage": shown.stage,
         "flags": list(shown.flags),
-        "evidence": [{"chain": each.chain, "block": each.block_number, "transaction": hex_of(each.tx_hash)} for each in shown.because],
+        "evidence": [
+            {"chain": each.chain, "block": each.block_number, "transaction": hex_of(each.tx_hash)}
+            for each in shown.because
+        ],
     }
     return Alert(
         id=f"msg_{seq}",

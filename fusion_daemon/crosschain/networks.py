@@ -51,6 +51,7 @@ class AxelarContracts:
 @dataclass(frozen=True, slots=True)
 class CcipContracts:
     selector: int
+    router: Address
     on_ramps: tuple[Address, ...]
     off_ramps: tuple[Address, ...]
     adapter: Address
@@ -68,6 +69,15 @@ class Network:
     """Our BridgeRouter."""
     axelar: AxelarContracts | None = None
     ccip: CcipContracts | None = None
+
+    @property
+    def emitters(self) -> tuple[Address, ...]:
+        """Whose logs tell of messages."""
+        axelar = () if self.axelar is None else (self.axelar.gateway, self.axelar.gas_service)
+        ccip: tuple[Address, ...] = ()
+        if self.ccip is not None:
+            ccip = (self.ccip.router, *self.ccip.on_ramps, *self.ccip.off_ramps, *self.ccip.commit_stores)
+        return tuple(dict.fromkeys((self.router, *axelar, *ccip)))
 
 
 class Networks:

@@ -5,7 +5,7 @@ INVARIANT: after any path of applies and retracts every standing equals the judg
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
 import msgspec
@@ -132,6 +132,11 @@ class MessageTracker:
 
     def evidence_of(self, message: MessageId) -> list[Evidence]:
         return self._ledger.evidence_of(message)
+
+    @property
+    def lost(self) -> Mapping[MessageId, Sent]:
+        """Messages whose source was seen and is not canonical, as it last was."""
+        return self._ledger.lost
 
     def _settle(self, message: MessageId, now: int) -> Transition | None:
         before = self._standings.get(message)

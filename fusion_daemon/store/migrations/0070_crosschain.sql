@@ -62,3 +62,20 @@ CREATE TABLE unreadable_message_logs (
     why        text    NOT NULL,
     PRIMARY KEY (chain_id, block_hash, log_index)
 );
+
+-- Messages whose source a reorg took away: the source as it last was. So REORGED_OUT outlives a restart.
+CREATE TABLE lost_messages (
+    message  bytea PRIMARY KEY,
+    evidence bytea NOT NULL
+);
+
+-- By an operator's word, which the audit trail holds too.
+CREATE TABLE abandoned_messages (
+    message bytea PRIMARY KEY
+);
+
+-- The highest final block of each chain that the tracker has folded: what is final in `messages` is final by it.
+CREATE TABLE message_finality (
+    chain_id  bigint PRIMARY KEY,
+    finalized bigint NOT NULL
+);

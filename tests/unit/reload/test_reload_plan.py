@@ -12,6 +12,7 @@ from fusion_daemon.config import Config
 from fusion_daemon.reload_plan import Action, ReloadPlan, Step, plan_reload, undoing
 
 A, B, C = "0x" + "a" * 40, "0x" + "b" * 40, "0x" + "c" * 40
+BRIDGES = {"router": A, "axelar": {"name": "two", "gateway": B, "gas_service": C, "adapter": A}}
 RAW: dict[str, Any] = {
     "http": {"principals": [{"name": "ops", "role": "operator", "token": "ops-token"}]},
     "chains": [
@@ -60,6 +61,8 @@ def test_nothing_changed_is_an_empty_plan() -> None:
         ("chains.0.poll_max_seconds", 3.0, [("restart", "chain:1")]),
         ("chains.0.rpc_urls", ["http://other.example"], [("restart", "chain:1"), ("restart", "oracle")]),
         ("chains.1.tokens", [{"address": C, "asset": "ETH"}], [("restart", "risk")]),
+        ("chains.1.bridges", BRIDGES, [("restart", "messages"), ("restart", "chain:2")]),
+        ("messages.orphan_grace_seconds", 60, [("restart", "messages")]),
     ],
 )
 def test_a_change_touches_whom_it_concerns(path: str, value: object, steps: list[tuple[str, str]]) -> None:
@@ -135,5 +138,5 @@ def test_what_only_a_restart_can_change_is_named(path: str, value: object) -> No
 
 
 def test_every_key_of_the_configuration_is_covered() -> None:
-    covered = {"daemon", "database", "http", "logging", "secrets", "chains", "oracle", "risk", "alerting", "retention"}
+    covered = {"daemon", "database", "http", "logging", "secrets", "chains", "oracle", "risk", "alerting", "messages", "retention"}
     assert set(Config.model_fields) == covered

@@ -1,0 +1,54 @@
+"""The chain room's clients for those who ask chains something else than their blocks: the rooms do not know each
+other."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import Self, TypeVar
+
+import trio
+
+from fusion_daemon.aio import Aio
+from fusion_daemon.chain.rpc import ChainRpc, open_rpc
+from fusion_daemon.chain.settings import ChainSettings
+from fusion_daemon.domain.identifiers import ChainId
+
+T = TypeVar("T")
+
+_PATIENCE = 2.0
+"""Of one crossing, in request timeouts: the chain id may have to be proved first."""
+
+_CLOSE_SECONDS = 2.0
+"""That a client takes at most to close its connections."""
+
+
+class ChainClients:
+    """A client of its own for each chain. trio side."""
+
+    def __init__(self, aio: Aio, chains: Iterable[ChainSettings]) -> None:
+        self._aio = aio
+        self._chains = {settings.chain: settings for settings in chains}
+        self._clients: dict[ChainId, ChainRpc] = {}
+
+    async def __aenter__(self) -> Self:
+        for chain, settings in self._chains.items():
+            self._clients[chain] = await self._aio.call(open_rpc, settings, timeout=settings.request_timeout)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Side by side, so that however many there are it is done within an actor's time to stop.
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as nursery:
+                for client in self._clients.values():
+                    nursery.start_soon(self._close, client)
+
+    async def _close(self, client: ChainRpc) -> None:
+        await self._aio.call(client.close, timeout=_CLOSE_SECONDS)
+
+    async def ask(self, chain: ChainId, question: Callable[[ChainRpc], Awaitable[T]]) -> T:
+        """One crossing. Raises RpcFailure and AioError."""
+        patience = self._chains[chain].request_timeout * _PATIENCE
+        return await self._aio.call(question, self._clients[chain], timeout=patience)

@@ -1,0 +1,25 @@
+"""Where logs stand in their receipts, for the message tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from actors.message_tracker import receipts_unavailable
+from fusion_daemon.aio import AioError
+from fusion_daemon.chain.rpc_errors import RpcFailure
+from fusion_daemon.chain_clients import ChainClients
+from fusion_daemon.domain.identifiers import ChainId, Hash32
+
+
+class ChainReceipts(ChainClients):
+    """trio side."""
+
+    async def __call__(self, chain: ChainId, transactions: Sequence[Hash32]) -> Mapping[tuple[Hash32, int], int]:
+        """See `actors.message_tracker.Receipts`."""
+        try:
+            receipts = await self.ask(chain, lambda client: client.fetch_receipt_logs(transactions))
+        except RpcFailure as failure:
+            raise receipts_unavailable(chain, f"did not tell receipts: {failure.happened}") from failure
+        except AioError as error:
+            raise receipts_unavailable(chain, f"did not tell receipts ({error})") from error
+        return {(log.block_hash, log.log_index): place for logs in receipts for place, log in enumerate(logs)}
