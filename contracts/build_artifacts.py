@@ -25,6 +25,18 @@ CACHE = Path("cache/shipped")
 
 SHIPPED = {
     "CrossChainVault": "CrossChainVault.sol",
+    "DevAmplifierGateway": "DevAmplifierGateway.sol",
+    "DevAxelarGateway": "DevAxelarGateway.sol",
+    "DevCcipRouter": "DevCcipRouter.sol",
+    "DevCommitStore15": "DevCommitStore15.sol",
+    "DevGasService": "DevGasService.sol",
+    "DevOffRamp15": "DevOffRamp15.sol",
+    "DevOffRamp16": "DevOffRamp16.sol",
+    "DevOffRamp20": "DevOffRamp20.sol",
+    "DevOnRamp15": "DevOnRamp15.sol",
+    "DevOnRamp16": "DevOnRamp16.sol",
+    "DevOnRamp20": "DevOnRamp20.sol",
+    "DevReceiver": "DevReceiver.sol",
     "Escrow": "Escrow.sol",
     "EscrowFactory": "EscrowFactory.sol",
     "EventEmitter": "EventEmitter.sol",
