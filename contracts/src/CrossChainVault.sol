@@ -8,7 +8,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
 import {Custody} from "./vault/Custody.sol";
 import {Liquidations} from "./vault/Liquidations.sol";
-import {AccountValue, AssetConfig, RAY, Reserve} from "./vault/VaultTypes.sol";
+import {AccountValue, AssetConfig, Quote, RAY, Reserve} from "./vault/VaultTypes.sol";
 
 /// @title CrossChainVault
 /// @notice A lending vault of one chain. Accounts deposit collateral and borrow what lenders supply; collateral is never
@@ -24,6 +24,8 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
     bytes32 public constant RISK_ROLE = keccak256("RISK_ROLE");
     /// @notice Grants credit lines.
     bytes32 public constant CREDIT_ROLE = keccak256("CREDIT_ROLE");
+    /// @notice Moves collateral between accounts: the contract that locks it behind credit on other chains.
+    bytes32 public constant LOCKER_ROLE = keccak256("LOCKER_ROLE");
     /// @notice Can pause and nothing else.
     bytes32 public constant GUARDIAN_ROLE = keccak256("GUARDIAN_ROLE");
 
@@ -95,13 +97,9 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         _requireNotPaused(PAUSE_WITHDRAW);
         Reserve storage reserve = _listed(token);
         if (amount == 0) revert ZeroAmount();
-        uint256 held = _collateral[msg.sender][token];
-        if (amount > held) revert InsufficientBalance(token, held);
+        uint256 balance = _takeCollateral(msg.sender, token, amount);
         reserve.collateral -= amount;
-        _collateral[msg.sender][token] = held - amount;
-        _untrackIfEmpty(msg.sender, token);
-        if (_hasDebt(msg.sender)) _requireBorrowingPower(msg.sender);
-        emit CollateralWithdrawn(msg.sender, token, to, amount, held - amount);
+        emit CollateralWithdrawn(msg.sender, token, to, amount, balance);
         Custody.push(token, to, amount);
     }
 
@@ -201,6 +199,23 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         if (!_writeOffUnbacked(account)) revert StillBacked(account);
     }
 
+    /// @notice Moves collateral between accounts inside the vault. `from` keeps the borrowing power that its debt needs.
+    /// No pause stops it, since nothing leaves the vault: what the locker does with it can be paused there.
+    function transferCollateral(address from, address token, uint256 amount, address to)
+        external
+        onlyRole(LOCKER_ROLE)
+        nonReentrant
+    {
+        _listed(token);
+        if (amount == 0) revert ZeroAmount();
+        if (to == address(0)) revert ZeroAddress();
+        if (to == from) revert SelfTransfer(from);
+        uint256 fromBalance = _takeCollateral(from, token, amount);
+        uint256 toBalance = _collateral[to][token] += amount;
+        _track(to, token);
+        emit CollateralTransferred(from, to, token, amount, fromBalance, toBalance, _nextSeq());
+    }
+
     function pause(uint8 flags) external onlyRole(GUARDIAN_ROLE) {
         _setPause(pauseFlags | flags);
     }
@@ -225,6 +240,13 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
     /// @return x 1e18; the greatest number without debt. Reverts if a price the account depends on is not live.
     function healthFactor(address account) external view returns (uint256) {
         return _healthFactor(_valueOf(account));
+    }
+
+    /// @notice The asset's price as a fraction: USD x 1e8 = amount x answer / unit. Reverts without a live price.
+    function quoteOf(address token) external view returns (uint256 answer, uint256 unit) {
+        _listed(token);
+        Quote memory quote = _quote(token);
+        return (quote.answer, quote.unit);
     }
 
     function valueOf(address account) external view returns (AccountValue memory) {

@@ -115,6 +115,14 @@ def _withdrawn(vault: Address, _index: int, args: tuple[Value, ...]) -> tuple[Ch
     return (BalanceChange(vault, _octets(owner), _octets(token), Side.COLLATERAL, -_integer(amount)),)
 
 
+def _transferred(vault: Address, _index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
+    giver, receiver, token, amount, _left, _reached, _seq = args
+    return (
+        BalanceChange(vault, _octets(giver), _octets(token), Side.COLLATERAL, -_integer(amount)),
+        BalanceChange(vault, _octets(receiver), _octets(token), Side.COLLATERAL, _integer(amount)),
+    )
+
+
 def _borrowed(vault: Address, _index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
     owner, token, _to, _amount, scaled, _balance = args
     return (BalanceChange(vault, _octets(owner), _octets(token), Side.DEBT, _integer(scaled)),)
@@ -156,6 +164,10 @@ def _credited(vault: Address, index: int, args: tuple[Value, ...]) -> tuple[Chan
 _VAULT_EVENTS: Mapping[str, tuple[tuple[str, ...], Translate]] = {
     "CollateralDeposited": (("account", "token", "amount", "balance"), _deposited),
     "CollateralWithdrawn": (("account", "token", "to", "amount", "balance"), _withdrawn),
+    "CollateralTransferred": (
+        ("from", "to", "token", "amount", "fromBalance", "toBalance", "seq"),
+        _transferred,
+    ),
     "Borrowed": (("account", "token", "to", "amount", "scaledAmount", "scaledBalance"), _borrowed),
     "Repaid": (("account", "token", "payer", "amount", "scaledAmount", "scaledBalance"), _repaid),
     "Liquidated": (

@@ -20,6 +20,16 @@ interface IVaultEvents {
     event CollateralWithdrawn(
         address indexed account, address indexed token, address to, uint256 amount, uint256 balance
     );
+    /// @notice From one account to another inside the vault.
+    event CollateralTransferred(
+        address indexed from,
+        address indexed to,
+        address indexed token,
+        uint256 amount,
+        uint256 fromBalance,
+        uint256 toBalance,
+        uint64 seq
+    );
     event LiquiditySupplied(
         address indexed provider, address indexed token, uint256 amount, uint256 scaledAmount, uint256 scaledBalance
     );
@@ -75,6 +85,7 @@ interface IVaultEvents {
 
     error ZeroAmount();
     error ZeroAddress();
+    error SelfTransfer(address account);
     error WrongValue(uint256 expected, uint256 sent);
     error TransferShortfall(address token, uint256 expected, uint256 received);
 

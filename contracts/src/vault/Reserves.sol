@@ -24,10 +24,17 @@ abstract contract Reserves is IVaultEvents {
     /// @dev 1,000 % per year.
     uint256 private constant MAX_YEARLY_BPS = 100_000;
 
+    /// @notice The number of the last event: every event of the vault carries its own, from 1 and without gaps.
+    uint64 public seq;
+
     mapping(address token => AssetConfig) internal _configs;
     mapping(address token => Reserve) internal _reserves;
     mapping(address provider => mapping(address token => uint256)) internal _scaledSupply;
     mapping(address account => mapping(address token => uint256)) internal _scaledDebt;
+
+    function _nextSeq() internal returns (uint64) {
+        return ++seq;
+    }
 
     /// @notice Lists an asset or changes its parameters. The decimals of the token are read once, those of the feed with
     /// each configuration; the feed must have a live answer.

@@ -36,6 +36,11 @@ def withdrawn(owner: bytes, token: bytes, amount: int) -> FakeLog:
     return event("CollateralWithdrawn(address,address,address,uint256,uint256)", (owner, token), owner, amount, 0)
 
 
+def transferred(giver: bytes, receiver: bytes, token: bytes, amount: int) -> FakeLog:
+    signature = "CollateralTransferred(address,address,address,uint256,uint256,uint256,uint64)"
+    return event(signature, (giver, receiver, token), amount, 0, amount, 1)
+
+
 def borrowed(owner: bytes, token: bytes, scaled: int) -> FakeLog:
     signature = "Borrowed(address,address,address,uint256,uint256,uint256)"
     return event(signature, (owner, token), owner, scaled + 7, scaled, scaled)
