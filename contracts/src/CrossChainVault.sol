@@ -54,7 +54,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         reserve.scaledSupply += scaled;
         uint256 scaledBalance = _scaledSupply[msg.sender][token] += scaled;
         _requireUnderSupplyCap(token, reserve);
-        emit LiquiditySupplied(msg.sender, token, amount, scaled, scaledBalance);
+        emit LiquiditySupplied(msg.sender, token, amount, scaled, scaledBalance, _nextSeq());
         _publish(token, reserve, changed);
     }
 
@@ -72,7 +72,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         reserve.cash -= amount;
         reserve.scaledSupply -= scaled;
         _scaledSupply[msg.sender][token] = held - scaled;
-        emit LiquidityRedeemed(msg.sender, token, amount, scaled, held - scaled);
+        emit LiquidityRedeemed(msg.sender, token, amount, scaled, held - scaled, _nextSeq());
         _publish(token, reserve, changed);
         Custody.push(token, to, amount);
     }
@@ -89,7 +89,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         uint256 balance = _collateral[msg.sender][token] += amount;
         _track(msg.sender, token);
         _requireUnderSupplyCap(token, reserve);
-        emit CollateralDeposited(msg.sender, token, amount, balance);
+        emit CollateralDeposited(msg.sender, token, amount, balance, _nextSeq());
         _publish(token, reserve, changed);
     }
 
@@ -99,7 +99,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         if (amount == 0) revert ZeroAmount();
         uint256 balance = _takeCollateral(msg.sender, token, amount);
         reserve.collateral -= amount;
-        emit CollateralWithdrawn(msg.sender, token, to, amount, balance);
+        emit CollateralWithdrawn(msg.sender, token, to, amount, balance, _nextSeq());
         Custody.push(token, to, amount);
     }
 
@@ -120,7 +120,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
             revert BorrowTooSmall(token, config.minBorrow);
         }
         _requireBorrowingPower(msg.sender);
-        emit Borrowed(msg.sender, token, to, amount, scaled, scaledBalance);
+        emit Borrowed(msg.sender, token, to, amount, scaled, scaledBalance, _nextSeq());
         _publish(token, reserve, changed);
         Custody.push(token, to, amount);
     }
@@ -145,7 +145,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         reserve.cash += paid;
         uint256 scaledBalance = _reduceDebt(onBehalfOf, token, scaled);
         _untrackIfEmpty(onBehalfOf, token);
-        emit Repaid(onBehalfOf, token, msg.sender, paid, scaled, scaledBalance);
+        emit Repaid(onBehalfOf, token, msg.sender, paid, scaled, scaledBalance, _nextSeq());
         _publish(token, reserve, changed);
         Custody.refund(token, paid);
     }
@@ -166,12 +166,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         Plan memory plan = _plan(account, debtToken, collateralToken, repayAmount);
         Custody.pull(debtToken, plan.repaid);
         reserve.cash += plan.repaid;
-        _reduceDebt(account, debtToken, plan.scaledRepaid);
-        _reserves[collateralToken].collateral -= plan.seized;
-        _collateral[account][collateralToken] -= plan.seized;
-        emit Liquidated(
-            account, debtToken, collateralToken, msg.sender, plan.repaid, plan.scaledRepaid, plan.seized
-        );
+        _settle(account, debtToken, collateralToken, plan);
         if (plan.scaledWrittenOff != 0) _writeOff(account, debtToken, plan.writtenOff, plan.scaledWrittenOff);
         _untrackIfEmpty(account, debtToken);
         _untrackIfEmpty(account, collateralToken);
@@ -190,7 +185,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
 
     /// @param limit USD x 1e8.
     function setCreditLine(address account, uint256 limit) external onlyRole(CREDIT_ROLE) {
-        emit CreditLineSet(account, _creditLines[account], limit);
+        emit CreditLineSet(account, _creditLines[account], limit, _nextSeq());
         _creditLines[account] = limit;
     }
 
@@ -225,7 +220,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
     }
 
     function _setPause(uint8 flags) private {
-        emit PauseChanged(pauseFlags, flags, msg.sender);
+        emit PauseChanged(pauseFlags, flags, msg.sender, _nextSeq());
         pauseFlags = flags;
     }
 

@@ -7,15 +7,6 @@ import {VaultFixture} from "./VaultFixture.sol";
 
 /// @notice Collateral between accounts inside the vault, by the locker alone, and the prices that the locker reads.
 contract VaultTransferTest is VaultFixture {
-    address private locker = makeAddr("locker");
-
-    function setUp() public override {
-        super.setUp();
-        vm.startPrank(admin);
-        vault.grantRole(vault.LOCKER_ROLE(), locker);
-        vm.stopPrank();
-    }
-
     function transfer(address from, address token, uint256 amount, address to) private {
         vm.prank(locker);
         vault.transferCollateral(from, token, amount, to);

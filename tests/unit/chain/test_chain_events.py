@@ -71,6 +71,7 @@ def test_arguments_are_readable(table: EventTable) -> None:
         "amount": str(2**200 + 7),
         "scaledAmount": str(2**200),
         "scaledBalance": str(2**200),
+        "seq": "1",
     }
 
 
