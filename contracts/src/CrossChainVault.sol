@@ -8,7 +8,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
 import {Custody} from "./vault/Custody.sol";
 import {Liquidations} from "./vault/Liquidations.sol";
-import {AccountValue, AssetConfig, RAY, Reserve} from "./vault/VaultTypes.sol";
+import {AccountValue, AssetConfig, Quote, RAY, Reserve} from "./vault/VaultTypes.sol";
 
 /// @title CrossChainVault
 /// @notice A lending vault of one chain. Accounts deposit collateral and borrow what lenders supply; collateral is never
@@ -24,6 +24,8 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
     bytes32 public constant RISK_ROLE = keccak256("RISK_ROLE");
     /// @notice Grants credit lines.
     bytes32 public constant CREDIT_ROLE = keccak256("CREDIT_ROLE");
+    /// @notice Moves collateral between accounts: the contract that locks it behind credit on other chains.
+    bytes32 public constant LOCKER_ROLE = keccak256("LOCKER_ROLE");
     /// @notice Can pause and nothing else.
     bytes32 public constant GUARDIAN_ROLE = keccak256("GUARDIAN_ROLE");
 
@@ -52,7 +54,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         reserve.scaledSupply += scaled;
         uint256 scaledBalance = _scaledSupply[msg.sender][token] += scaled;
         _requireUnderSupplyCap(token, reserve);
-        emit LiquiditySupplied(msg.sender, token, amount, scaled, scaledBalance);
+        emit LiquiditySupplied(msg.sender, token, amount, scaled, scaledBalance, _nextSeq());
         _publish(token, reserve, changed);
     }
 
@@ -70,7 +72,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         reserve.cash -= amount;
         reserve.scaledSupply -= scaled;
         _scaledSupply[msg.sender][token] = held - scaled;
-        emit LiquidityRedeemed(msg.sender, token, amount, scaled, held - scaled);
+        emit LiquidityRedeemed(msg.sender, token, amount, scaled, held - scaled, _nextSeq());
         _publish(token, reserve, changed);
         Custody.push(token, to, amount);
     }
@@ -87,7 +89,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         uint256 balance = _collateral[msg.sender][token] += amount;
         _track(msg.sender, token);
         _requireUnderSupplyCap(token, reserve);
-        emit CollateralDeposited(msg.sender, token, amount, balance);
+        emit CollateralDeposited(msg.sender, token, amount, balance, _nextSeq());
         _publish(token, reserve, changed);
     }
 
@@ -95,13 +97,9 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         _requireNotPaused(PAUSE_WITHDRAW);
         Reserve storage reserve = _listed(token);
         if (amount == 0) revert ZeroAmount();
-        uint256 held = _collateral[msg.sender][token];
-        if (amount > held) revert InsufficientBalance(token, held);
+        uint256 balance = _takeCollateral(msg.sender, token, amount);
         reserve.collateral -= amount;
-        _collateral[msg.sender][token] = held - amount;
-        _untrackIfEmpty(msg.sender, token);
-        if (_hasDebt(msg.sender)) _requireBorrowingPower(msg.sender);
-        emit CollateralWithdrawn(msg.sender, token, to, amount, held - amount);
+        emit CollateralWithdrawn(msg.sender, token, to, amount, balance, _nextSeq());
         Custody.push(token, to, amount);
     }
 
@@ -122,7 +120,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
             revert BorrowTooSmall(token, config.minBorrow);
         }
         _requireBorrowingPower(msg.sender);
-        emit Borrowed(msg.sender, token, to, amount, scaled, scaledBalance);
+        emit Borrowed(msg.sender, token, to, amount, scaled, scaledBalance, _nextSeq());
         _publish(token, reserve, changed);
         Custody.push(token, to, amount);
     }
@@ -147,7 +145,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         reserve.cash += paid;
         uint256 scaledBalance = _reduceDebt(onBehalfOf, token, scaled);
         _untrackIfEmpty(onBehalfOf, token);
-        emit Repaid(onBehalfOf, token, msg.sender, paid, scaled, scaledBalance);
+        emit Repaid(onBehalfOf, token, msg.sender, paid, scaled, scaledBalance, _nextSeq());
         _publish(token, reserve, changed);
         Custody.refund(token, paid);
     }
@@ -168,12 +166,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         Plan memory plan = _plan(account, debtToken, collateralToken, repayAmount);
         Custody.pull(debtToken, plan.repaid);
         reserve.cash += plan.repaid;
-        _reduceDebt(account, debtToken, plan.scaledRepaid);
-        _reserves[collateralToken].collateral -= plan.seized;
-        _collateral[account][collateralToken] -= plan.seized;
-        emit Liquidated(
-            account, debtToken, collateralToken, msg.sender, plan.repaid, plan.scaledRepaid, plan.seized
-        );
+        _settle(account, debtToken, collateralToken, plan);
         if (plan.scaledWrittenOff != 0) _writeOff(account, debtToken, plan.writtenOff, plan.scaledWrittenOff);
         _untrackIfEmpty(account, debtToken);
         _untrackIfEmpty(account, collateralToken);
@@ -192,13 +185,30 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
 
     /// @param limit USD x 1e8.
     function setCreditLine(address account, uint256 limit) external onlyRole(CREDIT_ROLE) {
-        emit CreditLineSet(account, _creditLines[account], limit);
+        emit CreditLineSet(account, _creditLines[account], limit, _nextSeq());
         _creditLines[account] = limit;
     }
 
     /// @notice Writes off all debt of an account without collateral of any value and without a credit line.
     function writeOffBadDebt(address account) external onlyRole(RISK_ROLE) nonReentrant {
         if (!_writeOffUnbacked(account)) revert StillBacked(account);
+    }
+
+    /// @notice Moves collateral between accounts inside the vault. `from` keeps the borrowing power that its debt needs.
+    /// No pause stops it, since nothing leaves the vault: what the locker does with it can be paused there.
+    function transferCollateral(address from, address token, uint256 amount, address to)
+        external
+        onlyRole(LOCKER_ROLE)
+        nonReentrant
+    {
+        _listed(token);
+        if (amount == 0) revert ZeroAmount();
+        if (to == address(0)) revert ZeroAddress();
+        if (to == from) revert SelfTransfer(from);
+        uint256 fromBalance = _takeCollateral(from, token, amount);
+        uint256 toBalance = _collateral[to][token] += amount;
+        _track(to, token);
+        emit CollateralTransferred(from, to, token, amount, fromBalance, toBalance, _nextSeq());
     }
 
     function pause(uint8 flags) external onlyRole(GUARDIAN_ROLE) {
@@ -210,7 +220,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
     }
 
     function _setPause(uint8 flags) private {
-        emit PauseChanged(pauseFlags, flags, msg.sender);
+        emit PauseChanged(pauseFlags, flags, msg.sender, _nextSeq());
         pauseFlags = flags;
     }
 
@@ -225,6 +235,13 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
     /// @return x 1e18; the greatest number without debt. Reverts if a price the account depends on is not live.
     function healthFactor(address account) external view returns (uint256) {
         return _healthFactor(_valueOf(account));
+    }
+
+    /// @notice The asset's price as a fraction: USD x 1e8 = amount x answer / unit. Reverts without a live price.
+    function quoteOf(address token) external view returns (uint256 answer, uint256 unit) {
+        _listed(token);
+        Quote memory quote = _quote(token);
+        return (quote.answer, quote.unit);
     }
 
     function valueOf(address account) external view returns (AccountValue memory) {

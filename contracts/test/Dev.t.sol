@@ -39,7 +39,8 @@ contract DevTest is Test {
         for (uint256 k = 0; k < logs.length; ++k) {
             assertEq(logs[k].topics[0], IVaultEvents.CollateralDeposited.selector);
             assertEq(uint256(logs[k].topics[1]), uint256(emitter.FIRST_ACCOUNT()) + k % 1_000);
-            (uint256 amount, uint256 balance) = abi.decode(logs[k].data, (uint256, uint256));
+            (uint256 amount, uint256 balance, uint64 seq) = abi.decode(logs[k].data, (uint256, uint256, uint64));
+            assertEq(seq, k + 1);
             assertEq(balance, (k / 1_000 + 1) * amount);
         }
         assertEq(emitter.emitted(), 2_200);

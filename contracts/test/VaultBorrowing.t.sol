@@ -34,11 +34,12 @@ contract VaultBorrowingTest is VaultFixture {
     function test_deposit_and_withdraw_tell_resulting_balances() public {
         fund(alice, address(weth), 10 ether);
         vm.startPrank(alice);
+        uint64 seq = vault.seq();
         vm.expectEmit(address(vault));
-        emit CollateralDeposited(alice, address(weth), 10 ether, 10 ether);
+        emit CollateralDeposited(alice, address(weth), 10 ether, 10 ether, seq + 1);
         vault.depositCollateral(address(weth), 10 ether);
         vm.expectEmit(address(vault));
-        emit CollateralWithdrawn(alice, address(weth), bob, 4 ether, 6 ether);
+        emit CollateralWithdrawn(alice, address(weth), bob, 4 ether, 6 ether, seq + 2);
         vault.withdrawCollateral(address(weth), 4 ether, bob);
         vm.stopPrank();
         assertEq(weth.balanceOf(bob), 4 ether);
@@ -47,14 +48,15 @@ contract VaultBorrowingTest is VaultFixture {
 
     function test_borrow_and_repay_tell_scaled_amounts_and_balances() public {
         deposit(alice, address(weth), 10 ether);
+        uint64 seq = vault.seq();
         vm.expectEmit(address(vault));
-        emit Borrowed(alice, address(usdc), bob, 5_000e6, 5_000e6, 5_000e6);
+        emit Borrowed(alice, address(usdc), bob, 5_000e6, 5_000e6, 5_000e6, seq + 1);
         vm.prank(alice);
         vault.borrow(address(usdc), 5_000e6, bob);
         assertEq(usdc.balanceOf(bob), 5_000e6);
         fund(bob, address(usdc), 0);
         vm.expectEmit(address(vault));
-        emit Repaid(alice, address(usdc), bob, 2_000e6, 2_000e6, 3_000e6);
+        emit Repaid(alice, address(usdc), bob, 2_000e6, 2_000e6, 3_000e6, seq + 3);
         vm.prank(bob);
         assertEq(vault.repay(address(usdc), 2_000e6, alice), 2_000e6);
         assertEq(vault.debtOf(alice, address(usdc)), 3_000e6);
@@ -213,8 +215,9 @@ contract VaultBorrowingTest is VaultFixture {
     }
 
     function test_credit_line_adds_to_power_and_threshold() public {
+        uint64 seq = vault.seq();
         vm.expectEmit(address(vault));
-        emit CreditLineSet(alice, 0, 10_000e8);
+        emit CreditLineSet(alice, 0, 10_000e8, seq + 1);
         vm.prank(credit);
         vault.setCreditLine(alice, 10_000e8);
         vm.prank(alice);
@@ -224,8 +227,9 @@ contract VaultBorrowingTest is VaultFixture {
         vault.borrow(address(usdc), 10_000e6 + 1, alice);
         borrow(alice, address(usdc), 10_000e6);
         assertEq(vault.healthFactor(alice), 1e18);
+        seq = vault.seq();
         vm.expectEmit(address(vault));
-        emit CreditLineSet(alice, 10_000e8, 9_999e8);
+        emit CreditLineSet(alice, 10_000e8, 9_999e8, seq + 1);
         vm.prank(credit);
         vault.setCreditLine(alice, 9_999e8);
         assertEq(vault.healthFactor(alice), 0.9999e18);

@@ -23,12 +23,13 @@ contract VaultConfigureTest is VaultFixture {
         MockV3Aggregator feed = new MockV3Aggregator(8, 1e8, "DAI / USD");
         AssetConfig memory config = assetConfig(address(feed), 7_500, 8_000, 750);
         AssetConfig memory none;
+        uint64 seq = vault.seq();
         vm.expectEmit(address(vault));
-        emit AssetParametersChanged(address(token), none, config);
+        emit AssetParametersChanged(address(token), none, config, seq + 1);
         vm.expectEmit(address(vault));
-        emit AssetConfigured(address(token), 18, 7_500, 8_000, 750, address(feed));
+        emit AssetConfigured(address(token), 18, 8, 7_500, 8_000, 750, address(feed), seq + 2);
         vm.expectEmit(address(vault));
-        emit IndexUpdated(address(token), RAY, RAY, 0, block.timestamp);
+        emit IndexUpdated(address(token), RAY, RAY, 0, block.timestamp, seq + 3);
         configure(address(token), config);
         assertEq(vault.reserveOf(address(token)).tokenDecimals, 18);
         assertEq(vault.configOf(address(token)).feed, address(feed));
@@ -42,8 +43,9 @@ contract VaultConfigureTest is VaultFixture {
         AssetConfig memory changed = vault.configOf(address(usdc));
         changed.baseRateBps = 1_000;
         uint256 debt = vault.debtOf(alice, address(usdc));
+        uint64 seq = vault.seq();
         vm.expectEmit(address(vault));
-        emit AssetParametersChanged(address(usdc), before, changed);
+        emit AssetParametersChanged(address(usdc), before, changed, seq + 1);
         configure(address(usdc), changed);
         assertEq(vault.debtOf(alice, address(usdc)), debt);
         assertGt(vault.reserveOf(address(usdc)).borrowRatePerSecond, uint256(RAY) / 10 / 366 days);
@@ -151,8 +153,9 @@ contract VaultConfigureTest is VaultFixture {
     function test_pause_stops_borrow_and_withdraw_only() public {
         deposit(alice, address(weth), 10 ether);
         borrow(alice, address(usdc), 10_000e6);
+        uint64 seq = vault.seq();
         vm.expectEmit(address(vault));
-        emit PauseChanged(0, 3, guardian);
+        emit PauseChanged(0, 3, guardian, seq + 1);
         vm.prank(guardian);
         vault.pause(3);
 

@@ -24,6 +24,7 @@ abstract contract VaultFixture is Test, IVaultEvents {
     address internal risk = makeAddr("risk");
     address internal credit = makeAddr("credit");
     address internal guardian = makeAddr("guardian");
+    address internal locker = makeAddr("locker");
     address internal lender = makeAddr("lender");
     address internal alice = makeAddr("alice");
     address internal bob = makeAddr("bob");
@@ -38,6 +39,7 @@ abstract contract VaultFixture is Test, IVaultEvents {
         vault.grantRole(vault.RISK_ROLE(), risk);
         vault.grantRole(vault.CREDIT_ROLE(), credit);
         vault.grantRole(vault.GUARDIAN_ROLE(), guardian);
+        vault.grantRole(vault.LOCKER_ROLE(), locker);
         vm.stopPrank();
 
         weth = new TestToken("Wrapped Ether", "WETH", 18);

@@ -5,9 +5,25 @@ import {CommonBase} from "forge-std/Base.sol";
 import {StdCheats} from "forge-std/StdCheats.sol";
 import {StdUtils} from "forge-std/StdUtils.sol";
 import {CrossChainVault} from "../src/CrossChainVault.sol";
-import {AccountValue, NATIVE} from "../src/vault/VaultTypes.sol";
+import {AccountValue, NATIVE, RAY, Reserve} from "../src/vault/VaultTypes.sol";
 import {MockV3Aggregator} from "../src/dev/TestFeed.sol";
 import {TestToken} from "../src/dev/TestToken.sol";
+
+/// @dev What the vault is asked to do; BadDebt: a liquidation that wrote debt off.
+enum Action {
+    Supply,
+    Redeem,
+    Deposit,
+    Withdraw,
+    Transfer,
+    Borrow,
+    Repay,
+    Liquidate,
+    BadDebt,
+    WriteOff,
+    SetCreditLine,
+    Accrue
+}
 
 /// @notice A market of a few accounts in which everything moves: prices, time, credit lines, the desk. A refused action
 /// must be refused by name; an arithmetic panic fails the run.
@@ -15,31 +31,33 @@ contract VaultHandler is CommonBase, StdCheats, StdUtils {
     CrossChainVault private immutable VAULT;
     address private immutable CREDIT;
     address private immutable RISK;
+    address private immutable LOCKER;
     address[] public tokens;
     MockV3Aggregator[] private feeds;
     int256[] private start;
+    /// @dev The last one's collateral is on another chain: it borrows here on credit lines alone.
     address[] public actors;
 
-    uint256 public liquidations;
-    uint256 public writeOffs;
     uint256 public attempts;
-    uint256 public done;
+    mapping(Action action => uint256) public done;
 
     constructor(
         CrossChainVault vault,
         address credit,
         address risk,
+        address locker,
         address[] memory tokens_,
         MockV3Aggregator[] memory feeds_
     ) {
         VAULT = vault;
         CREDIT = credit;
         RISK = risk;
+        LOCKER = locker;
         tokens = tokens_;
         feeds = feeds_;
         for (uint256 i = 0; i < feeds_.length; ++i) start.push(feeds_[i].latestAnswer());
         actors.push(makeAddr("lender"));
-        for (uint256 i = 0; i < 5; ++i) {
+        for (uint256 i = 0; i < 6; ++i) {
             address actor = address(uint160(0xA11CE000 + i));
             actors.push(actor);
             for (uint256 k = 0; k < tokens_.length; ++k) {
@@ -59,25 +77,32 @@ contract VaultHandler is CommonBase, StdCheats, StdUtils {
     function supply(uint256 who, uint256 what, uint256 size) external {
         (address actor, address token) = pick(who, what);
         uint256 amount = amountOf(what, size, 50_000);
-        send(actor, token, amount, abi.encodeCall(VAULT.supply, (token, amount)));
+        send(Action.Supply, actor, token, amount, abi.encodeCall(VAULT.supply, (token, amount)));
     }
 
     function redeem(uint256 who, uint256 what, uint256 share) external {
         (address actor, address token) = pick(who, what);
         uint256 scaled = _bound(share, 0, VAULT.scaledSupplyOf(actor, token));
-        attempt(actor, 0, abi.encodeCall(VAULT.redeem, (token, scaled, actor)));
+        attempt(Action.Redeem, actor, 0, abi.encodeCall(VAULT.redeem, (token, scaled, actor)));
     }
 
     function deposit(uint256 who, uint256 what, uint256 size) external {
-        (address actor, address token) = pick(who, what);
+        (address actor, address token) = (local(who), tokens[what % tokens.length]);
         uint256 amount = amountOf(what, size, 50_000);
-        send(actor, token, amount, abi.encodeCall(VAULT.depositCollateral, (token, amount)));
+        send(Action.Deposit, actor, token, amount, abi.encodeCall(VAULT.depositCollateral, (token, amount)));
     }
 
     function withdraw(uint256 who, uint256 what, uint256 share) external {
         (address actor, address token) = pick(who, what);
         uint256 amount = _bound(share, 0, VAULT.collateralOf(actor, token));
-        attempt(actor, 0, abi.encodeCall(VAULT.withdrawCollateral, (token, amount, actor)));
+        attempt(Action.Withdraw, actor, 0, abi.encodeCall(VAULT.withdrawCollateral, (token, amount, actor)));
+    }
+
+    function transfer(uint256 who, uint256 whom, uint256 what, uint256 share) external {
+        (address actor, address token) = pick(who, what);
+        uint256 amount = _bound(share, 0, VAULT.collateralOf(actor, token));
+        bytes memory data = abi.encodeCall(VAULT.transferCollateral, (actor, token, amount, local(whom)));
+        attempt(Action.Transfer, LOCKER, 0, data);
     }
 
     /// @dev Up to what borrowing power allows, mostly near it, so that prices make accounts unhealthy.
@@ -90,14 +115,14 @@ contract VaultHandler is CommonBase, StdCheats, StdUtils {
         uint256 amount = usd * 10 ** decimals(what) / uint256(price(what));
         uint256 cash = VAULT.reserveOf(token).cash;
         if (amount > cash) amount = cash;
-        attempt(actor, 0, abi.encodeCall(VAULT.borrow, (token, amount, actor)));
+        attempt(Action.Borrow, actor, 0, abi.encodeCall(VAULT.borrow, (token, amount, actor)));
     }
 
     function repay(uint256 who, uint256 whose, uint256 what, uint256 share) external {
         (address actor, address token) = pick(who, what);
         address debtor = actors[whose % actors.length];
         uint256 amount = _bound(share, 0, VAULT.debtOf(debtor, token) + 1);
-        send(actor, token, amount, abi.encodeCall(VAULT.repay, (token, amount, debtor)));
+        send(Action.Repay, actor, token, amount, abi.encodeCall(VAULT.repay, (token, amount, debtor)));
     }
 
     /// @dev Liquidates whoever can be, all pairs of assets in turn until one works.
@@ -120,13 +145,22 @@ contract VaultHandler is CommonBase, StdCheats, StdUtils {
         uint256 amount = _bound(share, 1, VAULT.debtOf(account, debtToken));
         AccountValue memory before = VAULT.valueOf(account);
         bytes memory data = abi.encodeCall(VAULT.liquidate, (account, debtToken, collateralToken, amount));
-        if (!send(liquidator, debtToken, amount, data)) return false;
-        ++liquidations;
+        uint256 owed = VAULT.scaledDebtOf(account, debtToken);
+        uint256 cash = VAULT.reserveOf(debtToken).cash;
+        if (!send(Action.Liquidate, liquidator, debtToken, amount, data)) return false;
+        if (writtenOff(account, debtToken, owed, cash)) ++done[Action.BadDebt];
         AccountValue memory later = VAULT.valueOf(account);
         require(later.debtUsd < before.debtUsd || later.debtUsd == 0, "liquidation without effect");
         // health factor = threshold / debt, compared exactly
         require(later.threshold * before.debtUsd >= before.threshold * later.debtUsd, "health factor fell");
         return true;
+    }
+
+    /// @dev Whether the debt fell by more than what was paid, rounding aside.
+    function writtenOff(address account, address debtToken, uint256 owed, uint256 cash) private view returns (bool) {
+        Reserve memory reserve = VAULT.reserveOf(debtToken);
+        uint256 fell = (owed - VAULT.scaledDebtOf(account, debtToken)) * reserve.borrowIndex / RAY;
+        return fell > reserve.cash - cash + 1;
     }
 
     /// @dev Up to a fifth at once, within a factor of fifty of the start.
@@ -150,15 +184,29 @@ contract VaultHandler is CommonBase, StdCheats, StdUtils {
     function setCreditLine(uint256 who, uint256 limit) external {
         address actor = actors[who % actors.length];
         limit = limit % 3 == 0 ? _bound(limit, 0, 100_000e8) : 0;
-        attempt(CREDIT, 0, abi.encodeCall(VAULT.setCreditLine, (actor, limit)));
+        attempt(Action.SetCreditLine, CREDIT, 0, abi.encodeCall(VAULT.setCreditLine, (actor, limit)));
     }
 
+    /// @dev A credit line is drawn and then withdrawn: debt that nothing here backs.
+    function forsake(uint256 what, uint256 usd) external {
+        address actor = actors[actors.length - 1];
+        usd = _bound(usd, 1e8, 1_000e8);
+        uint256 drawn = usd / 2 * 10 ** decimals(what) / uint256(price(what));
+        attempt(Action.SetCreditLine, CREDIT, 0, abi.encodeCall(VAULT.setCreditLine, (actor, usd)));
+        attempt(Action.Borrow, actor, 0, abi.encodeCall(VAULT.borrow, (tokens[what % tokens.length], drawn, actor)));
+        attempt(Action.SetCreditLine, CREDIT, 0, abi.encodeCall(VAULT.setCreditLine, (actor, 0)));
+    }
+
+    /// @dev Of whoever has nothing left, the accounts in turn until one works.
     function writeOff(uint256 who) external {
-        if (attempt(RISK, 0, abi.encodeCall(VAULT.writeOffBadDebt, (actors[who % actors.length])))) ++writeOffs;
+        for (uint256 i = 0; i < actors.length; ++i) {
+            bytes memory data = abi.encodeCall(VAULT.writeOffBadDebt, (actors[(who % actors.length + i) % actors.length]));
+            if (attempt(Action.WriteOff, RISK, 0, data)) return;
+        }
     }
 
     function accrue(uint256 what) external {
-        attempt(address(this), 0, abi.encodeCall(VAULT.accrue, (tokens[what % tokens.length])));
+        attempt(Action.Accrue, address(this), 0, abi.encodeCall(VAULT.accrue, (tokens[what % tokens.length])));
     }
 
     function donate(uint256 what, uint256 size) external {
@@ -171,6 +219,10 @@ contract VaultHandler is CommonBase, StdCheats, StdUtils {
 
     function pick(uint256 who, uint256 what) private view returns (address, address) {
         return (actors[who % actors.length], tokens[what % tokens.length]);
+    }
+
+    function local(uint256 who) private view returns (address) {
+        return actors[who % (actors.length - 1)];
     }
 
     function decimals(uint256 what) private view returns (uint256) {
@@ -191,21 +243,24 @@ contract VaultHandler is CommonBase, StdCheats, StdUtils {
         return _bound(size, 1, size % 4 == 0 ? 1_000 : most);
     }
 
-    function send(address actor, address token, uint256 amount, bytes memory data) private returns (bool) {
+    function send(Action action, address actor, address token, uint256 amount, bytes memory data)
+        private
+        returns (bool)
+    {
         if (token == NATIVE) {
             vm.deal(actor, actor.balance + amount);
-            return attempt(actor, amount, data);
+            return attempt(action, actor, amount, data);
         }
         TestToken(token).mint(actor, amount);
-        return attempt(actor, 0, data);
+        return attempt(action, actor, 0, data);
     }
 
-    function attempt(address actor, uint256 value, bytes memory data) private returns (bool ok) {
+    function attempt(Action action, address actor, uint256 value, bytes memory data) private returns (bool ok) {
         ++attempts;
         bytes memory answer;
         vm.prank(actor);
         (ok, answer) = address(VAULT).call{value: value}(data);
-        if (ok) ++done;
+        if (ok) ++done[action];
         else require(answer.length >= 4 && bytes4(answer) != bytes4(0x4e487b71), "refused without a name");
     }
 }

@@ -19,13 +19,14 @@ contract FeeToken is TestToken("Fee", "FEE", 18) {
 contract VaultLendingTest is VaultFixture {
     function test_supply_gives_shares_and_redeem_returns_them() public {
         fund(bob, address(usdc), 500e6);
+        uint64 seq = vault.seq();
         vm.expectEmit(address(vault));
-        emit LiquiditySupplied(bob, address(usdc), 500e6, 500e6, 500e6);
+        emit LiquiditySupplied(bob, address(usdc), 500e6, 500e6, 500e6, seq + 1);
         vm.prank(bob);
         assertEq(vault.supply(address(usdc), 500e6), 500e6);
         assertEq(vault.supplyOf(bob, address(usdc)), 500e6);
         vm.expectEmit(address(vault));
-        emit LiquidityRedeemed(bob, address(usdc), 200e6, 200e6, 300e6);
+        emit LiquidityRedeemed(bob, address(usdc), 200e6, 200e6, 300e6, seq + 2);
         vm.prank(bob);
         vault.redeem(address(usdc), 200e6, alice);
         assertEq(usdc.balanceOf(alice), 200e6);
@@ -140,8 +141,9 @@ contract VaultLendingTest is VaultFixture {
         uint256 interest = 800_000e6 * index / RAY - 800_000e6;
         uint256 supplyIndex = RAY + interest * RAY / (2_000_000e6 + 1e6);
         uint256 rate = rateBelowKink(1_200_000e6, 800_000e6 * index / RAY);
+        uint64 seq = vault.seq();
         vm.expectEmit(address(vault));
-        emit IndexUpdated(address(usdc), supplyIndex, index, rate, block.timestamp);
+        emit IndexUpdated(address(usdc), supplyIndex, index, rate, block.timestamp, seq + 1);
         vault.accrue(address(usdc));
         assertEq(vault.debtOf(alice, address(usdc)), debt);
     }

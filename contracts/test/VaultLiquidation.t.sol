@@ -30,8 +30,11 @@ contract VaultLiquidationTest is VaultFixture {
         wethFeed.updateAnswer(1_800e8); // 0.96
         uint256 seized = uint256(7_500e18) * 1_075 / 1_000 / 1_800;
         fund(liquidator, address(usdc), 15_000e6);
+        uint64 seq = vault.seq() + 1;
         vm.expectEmit(address(vault));
-        emit Liquidated(alice, address(usdc), address(weth), liquidator, 7_500e6, 7_500e6, seized);
+        emit Liquidated(
+            alice, address(usdc), address(weth), liquidator, 7_500e6, 7_500e6, seized, 7_500e6, 10 ether - seized, seq
+        );
         vm.prank(liquidator);
         vault.liquidate(alice, address(usdc), address(weth), 15_000e6);
         assertEq(weth.balanceOf(liquidator), seized);
@@ -131,10 +134,12 @@ contract VaultLiquidationTest is VaultFixture {
         openWeth();
         wethFeed.updateAnswer(1_075e8); // 10,750: proceeds 10,000 of 15,000
         fund(liquidator, address(usdc), 15_000e6);
+        uint64 seq = vault.seq();
         vm.expectEmit(address(vault));
-        emit BadDebtWrittenOff(alice, address(usdc), 5_000e6, 5_000e6);
+        emit BadDebtWrittenOff(alice, address(usdc), 5_000e6, 5_000e6, 0, seq + 2);
         vm.expectEmit(address(vault));
-        emit IndexUpdated(address(usdc), (2_000_000e6 - 5_000e6) * RAY / 2_000_000e6, RAY, 0, block.timestamp);
+        uint256 index = (2_000_000e6 - 5_000e6) * RAY / 2_000_000e6;
+        emit IndexUpdated(address(usdc), index, RAY, 0, block.timestamp, seq + 3);
         vm.prank(liquidator);
         (uint256 repaid, uint256 seized) = vault.liquidate(alice, address(usdc), address(weth), 15_000e6);
         assertEq(repaid, 10_000e6);
@@ -209,8 +214,9 @@ contract VaultLiquidationTest is VaultFixture {
         vault.writeOffBadDebt(alice);
         vm.prank(credit);
         vault.setCreditLine(alice, 0);
+        uint64 seq = vault.seq();
         vm.expectEmit(address(vault));
-        emit BadDebtWrittenOff(alice, address(usdc), 10_000e6, 10_000e6);
+        emit BadDebtWrittenOff(alice, address(usdc), 10_000e6, 10_000e6, 0, seq + 1);
         vm.prank(risk);
         vault.writeOffBadDebt(alice);
         assertEq(vault.supplyOf(lender, address(usdc)), 1_990_000e6);

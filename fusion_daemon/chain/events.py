@@ -106,27 +106,35 @@ def _integer(value: Value) -> int:
 
 
 def _deposited(vault: Address, _index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
-    owner, token, amount, _balance = args
+    owner, token, amount, _balance, _seq = args
     return (BalanceChange(vault, _octets(owner), _octets(token), Side.COLLATERAL, _integer(amount)),)
 
 
 def _withdrawn(vault: Address, _index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
-    owner, token, _to, amount, _balance = args
+    owner, token, _to, amount, _balance, _seq = args
     return (BalanceChange(vault, _octets(owner), _octets(token), Side.COLLATERAL, -_integer(amount)),)
 
 
+def _transferred(vault: Address, _index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
+    giver, receiver, token, amount, _left, _reached, _seq = args
+    return (
+        BalanceChange(vault, _octets(giver), _octets(token), Side.COLLATERAL, -_integer(amount)),
+        BalanceChange(vault, _octets(receiver), _octets(token), Side.COLLATERAL, _integer(amount)),
+    )
+
+
 def _borrowed(vault: Address, _index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
-    owner, token, _to, _amount, scaled, _balance = args
+    owner, token, _to, _amount, scaled, _balance, _seq = args
     return (BalanceChange(vault, _octets(owner), _octets(token), Side.DEBT, _integer(scaled)),)
 
 
 def _repaid(vault: Address, _index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
-    owner, token, _payer, _amount, scaled, _balance = args
+    owner, token, _payer, _amount, scaled, _balance, _seq = args
     return (BalanceChange(vault, _octets(owner), _octets(token), Side.DEBT, -_integer(scaled)),)
 
 
 def _liquidated(vault: Address, _index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
-    owner, debt, collateral, _liquidator, _repaid_amount, scaled, seized = args
+    owner, debt, collateral, _liquidator, _repaid_amount, scaled, seized, *_resulting = args
     return (
         BalanceChange(vault, _octets(owner), _octets(debt), Side.DEBT, -_integer(scaled)),
         BalanceChange(vault, _octets(owner), _octets(collateral), Side.COLLATERAL, -_integer(seized)),
@@ -134,42 +142,52 @@ def _liquidated(vault: Address, _index: int, args: tuple[Value, ...]) -> tuple[C
 
 
 def _written_off(vault: Address, _index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
-    owner, token, _amount, scaled = args
+    owner, token, _amount, scaled, _balance, _seq = args
     return (BalanceChange(vault, _octets(owner), _octets(token), Side.DEBT, -_integer(scaled)),)
 
 
 def _indexed(vault: Address, index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
-    token, _supply, borrow, rate, timestamp = args
+    token, _supply, borrow, rate, timestamp, _seq = args
     return (IndexUpdate(vault, _octets(token), _integer(borrow), _integer(rate), _integer(timestamp), index),)
 
 
 def _configured(vault: Address, index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
-    token, decimals, ltv, threshold, _bonus, _feed = args
+    token, decimals, _feed_decimals, ltv, threshold, _bonus, _feed, _seq = args
     return (AssetParameters(vault, _octets(token), _integer(decimals), _integer(ltv), _integer(threshold), index),)
 
 
 def _credited(vault: Address, index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
-    owner, _old, limit = args
+    owner, _old, limit, _seq = args
     return (CreditChange(vault, _octets(owner), _integer(limit), index),)
 
 
 _VAULT_EVENTS: Mapping[str, tuple[tuple[str, ...], Translate]] = {
-    "CollateralDeposited": (("account", "token", "amount", "balance"), _deposited),
-    "CollateralWithdrawn": (("account", "token", "to", "amount", "balance"), _withdrawn),
-    "Borrowed": (("account", "token", "to", "amount", "scaledAmount", "scaledBalance"), _borrowed),
-    "Repaid": (("account", "token", "payer", "amount", "scaledAmount", "scaledBalance"), _repaid),
+    "CollateralDeposited": (("account", "token", "amount", "balance", "seq"), _deposited),
+    "CollateralWithdrawn": (("account", "token", "to", "amount", "balance", "seq"), _withdrawn),
+    "CollateralTransferred": (
+        ("from", "to", "token", "amount", "fromBalance", "toBalance", "seq"),
+        _transferred,
+    ),
+    "Borrowed": (("account", "token", "to", "amount", "scaledAmount", "scaledBalance", "seq"), _borrowed),
+    "Repaid": (("account", "token", "payer", "amount", "scaledAmount", "scaledBalance", "seq"), _repaid),
     "Liquidated": (
-        ("account", "debtToken", "collateralToken", "liquidator", "repaid", "scaledRepaid", "seized"),
+        (
+            *("account", "debtToken", "collateralToken", "liquidator", "repaid", "scaledRepaid", "seized"),
+            *("scaledDebtBalance", "collateralBalance", "seq"),
+        ),
         _liquidated,
     ),
-    "BadDebtWrittenOff": (("account", "token", "amount", "scaledAmount"), _written_off),
+    "BadDebtWrittenOff": (("account", "token", "amount", "scaledAmount", "scaledBalance", "seq"), _written_off),
     "IndexUpdated": (
-        ("token", "supplyIndex", "borrowIndex", "borrowRatePerSecond", "timestamp"),
+        ("token", "supplyIndex", "borrowIndex", "borrowRatePerSecond", "timestamp", "seq"),
         _indexed,
     ),
     "AssetConfigured": (
-        ("token", "decimals", "ltvBps", "liquidationThresholdBps", "liquidationBonusBps", "feed"),
+        (
+            *("token", "decimals", "feedDecimals", "ltvBps", "liquidationThresholdBps", "liquidationBonusBps"),
+            *("feed", "seq"),
+        ),
         _configured,
     ),
-    "CreditLineSet": (("account", "oldLimit", "newLimit"), _credited),
+    "CreditLineSet": (("account", "oldLimit", "newLimit", "seq"), _credited),
 }

@@ -82,6 +82,9 @@ class Book:
                 self.collateral[word["account"], word["token"]] += number["amount"]
             case "CollateralWithdrawn":
                 self.collateral[word["account"], word["token"]] -= number["amount"]
+            case "CollateralTransferred":
+                self.collateral[word["from"], word["token"]] -= number["amount"]
+                self.collateral[word["to"], word["token"]] += number["amount"]
             case "Borrowed":
                 self.debt[word["account"], word["token"]] += number["scaledAmount"]
             case "Repaid":

@@ -64,6 +64,16 @@ abstract contract Accounts is Reserves {
         value.threshold += usd * config.liquidationThresholdBps;
     }
 
+    /// @notice Takes collateral that the account's debt can spare.
+    function _takeCollateral(address account, address token, uint256 amount) internal returns (uint256 balance) {
+        uint256 held = _collateral[account][token];
+        if (amount > held) revert InsufficientBalance(token, held);
+        balance = held - amount;
+        _collateral[account][token] = balance;
+        _untrackIfEmpty(account, token);
+        if (_hasDebt(account)) _requireBorrowingPower(account);
+    }
+
     function _debtOf(address account, address token) internal view returns (uint256) {
         uint256 scaled = _scaledDebt[account][token];
         if (scaled == 0) return 0;

@@ -132,6 +132,25 @@ abstract contract Liquidations is Accounts {
             : Math.min(leg.collateral, leg.collateralQuote.amountDown(usd));
     }
 
+    /// @notice Books what the liquidator pays and receives; a write-off comes after it.
+    function _settle(address account, address debtToken, address collateralToken, Plan memory plan) internal {
+        uint256 scaledDebtBalance = _reduceDebt(account, debtToken, plan.scaledRepaid);
+        _reserves[collateralToken].collateral -= plan.seized;
+        uint256 collateralBalance = _collateral[account][collateralToken] -= plan.seized;
+        emit Liquidated(
+            account,
+            debtToken,
+            collateralToken,
+            msg.sender,
+            plan.repaid,
+            plan.scaledRepaid,
+            plan.seized,
+            scaledDebtBalance,
+            collateralBalance,
+            _nextSeq()
+        );
+    }
+
     /// @notice Writes off all debt of an account that nothing backs: no collateral of any value, no credit line.
     /// @return Whether that was the case.
     function _writeOffUnbacked(address account) internal returns (bool) {

@@ -24,10 +24,17 @@ abstract contract Reserves is IVaultEvents {
     /// @dev 1,000 % per year.
     uint256 private constant MAX_YEARLY_BPS = 100_000;
 
+    /// @notice The number of the last event: every event of the vault carries its own, from 1 and without gaps.
+    uint64 public seq;
+
     mapping(address token => AssetConfig) internal _configs;
     mapping(address token => Reserve) internal _reserves;
     mapping(address provider => mapping(address token => uint256)) internal _scaledSupply;
     mapping(address account => mapping(address token => uint256)) internal _scaledDebt;
+
+    function _nextSeq() internal returns (uint64) {
+        return ++seq;
+    }
 
     /// @notice Lists an asset or changes its parameters. The decimals of the token are read once, those of the feed with
     /// each configuration; the feed must have a live answer.
@@ -41,19 +48,20 @@ abstract contract Reserves is IVaultEvents {
             reserve.tokenDecimals = token == NATIVE ? 18 : IERC20Metadata(token).decimals();
             reserve.supplyIndex = RAY;
             reserve.borrowIndex = RAY;
-            reserve.updatedAt = uint40(block.timestamp);
         }
         reserve.feedDecimals = PriceFeed.checkedDecimals(token, reserve.tokenDecimals, config.feed);
-        emit AssetParametersChanged(token, _configs[token], config);
+        emit AssetParametersChanged(token, _configs[token], config, _nextSeq());
         _configs[token] = config;
         _quote(token);
         emit AssetConfigured(
             token,
             reserve.tokenDecimals,
+            reserve.feedDecimals,
             config.ltvBps,
             config.liquidationThresholdBps,
             config.liquidationBonusBps,
-            config.feed
+            config.feed,
+            _nextSeq()
         );
         _publish(token, reserve, true);
     }
@@ -91,22 +99,25 @@ abstract contract Reserves is IVaultEvents {
         supplyIndex = reserve.supplyIndex + interest.mulDiv(RAY, reserve.scaledSupply + VIRTUAL_SHARES);
     }
 
-    /// @return changed Whether an index moved; whoever accrues publishes (below) after its own effects.
+    /// @return changed Whether an index moved: it does whenever the rate is not zero. Whoever accrues publishes (below)
+    /// after its own effects.
     function _accrue(Reserve storage reserve) internal returns (bool changed) {
-        if (reserve.updatedAt == block.timestamp) return false;
+        if (reserve.updatedAt == block.timestamp || reserve.borrowRatePerSecond == 0) return false;
         (uint256 supplyIndex, uint256 borrowIndex) = _indexes(reserve);
-        changed = borrowIndex != reserve.borrowIndex;
+        changed = true;
         reserve.supplyIndex = supplyIndex;
         reserve.borrowIndex = borrowIndex;
         reserve.updatedAt = uint40(block.timestamp);
     }
 
     /// @notice Sets the rate that follows from the present utilisation, and tells of indexes and rate if either moved.
+    /// So `updatedAt` is the timestamp of the last IndexUpdated.
     function _publish(address token, Reserve storage reserve, bool changed) internal {
         uint256 rate = InterestRate.ratePerSecond(_configs[token], reserve.cash, _totalDebt(reserve));
         if (!changed && rate == reserve.borrowRatePerSecond) return;
         reserve.borrowRatePerSecond = rate;
-        emit IndexUpdated(token, reserve.supplyIndex, reserve.borrowIndex, rate, block.timestamp);
+        reserve.updatedAt = uint40(block.timestamp);
+        emit IndexUpdated(token, reserve.supplyIndex, reserve.borrowIndex, rate, block.timestamp, _nextSeq());
     }
 
     /// @dev Of an accrued reserve.
@@ -133,11 +144,11 @@ abstract contract Reserves is IVaultEvents {
     /// lenders the rest, all at the same index. The caller publishes with `changed = true`.
     function _writeOff(address account, address token, uint256 amount, uint256 scaled) internal {
         Reserve storage reserve = _reserves[token];
-        _reduceDebt(account, token, scaled);
+        uint256 scaledBalance = _reduceDebt(account, token, scaled);
         if (reserve.scaledSupply != 0) {
             uint256 covered = (reserve.cash + _totalDebt(reserve)).mulDiv(RAY, reserve.scaledSupply);
             reserve.supplyIndex = Math.min(reserve.supplyIndex, covered);
         }
-        emit BadDebtWrittenOff(account, token, amount, scaled);
+        emit BadDebtWrittenOff(account, token, amount, scaled, scaledBalance, _nextSeq());
     }
 }

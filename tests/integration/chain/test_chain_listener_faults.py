@@ -19,10 +19,9 @@ from fusion_daemon.store import Fenced
 from tests.faults.fake_node import FakeBlock, FakeNode, Json
 from tests.integration.chain.listening import CHAIN, PATIENCE, Life, Listening, fold, folded_positions
 from tests.unit.chain.chains import header
-from tests.unit.chain.vault_logs import ALICE, BOB, STRANGER, VAULT, WETH, deposited, event, garbled, unknown
+from tests.unit.chain.vault_logs import ALICE, BOB, STRANGER, VAULT, WETH, deposited, garbled, unknown
 
 FINAL_BLOCKS = 40
-TRANSFER = "CollateralDeposited(address,address,uint256,uint256)"
 
 
 def mine_history(node: FakeNode) -> bytes:
@@ -106,7 +105,7 @@ async def test_logs_that_a_young_block_announces_are_taken_from_its_receipts(
 ) -> None:
     """The node has the header, and finds no log of it by hash: the bloom filter says otherwise."""
     node.final_number = 0
-    node.mine(deposited(ALICE, WETH, 5), unknown(), event(TRANSFER, (BOB, WETH), 1, 1, address=STRANGER))
+    node.mine(deposited(ALICE, WETH, 5), unknown(), deposited(BOB, WETH, 1, vault=STRANGER))
     tip = node.mine(deposited(ALICE, WETH, 6))
     node.faults.unindexed, node.faults.no_block_receipts = 2, no_block_receipts
     async with listening.live(node.url) as life:
@@ -137,7 +136,7 @@ async def test_a_crowded_bloom_does_not_stop_the_chain(listening: Listening, nod
     """A block so full of other contracts' logs that its bloom filter seems to hold ours."""
     node.final_number = 0
     crowd = [
-        event(TRANSFER, (number.to_bytes(20, "big"), keccak(b"%d" % number)[:20]), 1, 1, address=STRANGER)
+        deposited(number.to_bytes(20, "big"), keccak(b"%d" % number)[:20], 1, vault=STRANGER)
         for number in range(1_000)
     ]
     tip = node.mine(*crowd)

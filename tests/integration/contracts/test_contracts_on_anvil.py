@@ -20,6 +20,7 @@ ALICE, LIQUIDATOR, PAYEE = (
     Address(keccak(text=name)[12:]) for name in ("contracts alice", "contracts liquidator", "contracts payee")
 )
 ETHER = 10**18
+LIQUIDATED = "Liquidated(address,address,address,address,uint256,uint256,uint256,uint256,uint256,uint64)"
 
 
 @pytest.fixture
@@ -87,9 +88,9 @@ def test_a_price_falls_and_the_account_is_liquidated(chain: Deployment) -> None:
     assert health(chain) < 95 * 10**16
     (receipt,) = chain.node.send(Sent(LIQUIDATOR, chain.vault, call))
 
-    (log,) = logs(receipt, "Liquidated(address,address,address,address,uint256,uint256,uint256)")
+    (log,) = logs(receipt, LIQUIDATED)
     assert [parse_address(hex_of(topic[12:])) for topic in log.topics[1:]] == [ALICE, chain.usdc, chain.weth]
-    _, repaid, _, seized = decode(["address", "uint256", "uint256", "uint256"], log.data)
+    _, repaid, _, seized, *_ = decode(["address", *["uint256"] * 5, "uint64"], log.data)
     assert 15_000 * USDC_UNIT <= repaid < 15_001 * USDC_UNIT
     assert abs(seized - repaid * 10**12 * 105 // 100 // 1_700) < 10**9
     assert chain.node.view(chain.weth, "balanceOf(address)", ["uint256"], LIQUIDATOR) == (seized,)
@@ -109,7 +110,7 @@ def test_a_stale_feed_stops_borrowing_but_not_repayment(chain: Deployment) -> No
         chain.node.send(Sent(ALICE, chain.vault, borrow))
     repay = call_data("repay(address,uint256,address)", chain.usdc, 1_000 * USDC_UNIT, ALICE)
     (receipt,) = chain.node.send(Sent(ALICE, chain.vault, repay))
-    assert len(logs(receipt, "Repaid(address,address,address,uint256,uint256,uint256)")) == 1
+    assert len(logs(receipt, "Repaid(address,address,address,uint256,uint256,uint256,uint64)")) == 1
 
 
 def test_an_escrow_is_approved_and_released(chain: Deployment) -> None:
@@ -133,4 +134,4 @@ def test_an_escrow_is_approved_and_released(chain: Deployment) -> None:
 def test_the_emitter_writes_as_many_events_as_asked(chain: Deployment) -> None:
     emitter = chain.node.deploy(DESK, load_artifact("EventEmitter").bytecode)
     (receipt,) = chain.node.send(Sent(DESK, emitter, call_data("emitDeposits(uint256)", 2_500)))
-    assert len(logs(receipt, "CollateralDeposited(address,address,uint256,uint256)")) == 2_500
+    assert len(logs(receipt, "CollateralDeposited(address,address,uint256,uint256,uint64)")) == 2_500

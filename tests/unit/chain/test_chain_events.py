@@ -19,7 +19,7 @@ from fusion_daemon.domain.journal import (
 )
 from tests.faults.fake_node import FakeLog
 from tests.unit.chain import vault_logs as logs
-from tests.unit.chain.vault_logs import ALICE, STRANGER, USDC, VAULT, WETH
+from tests.unit.chain.vault_logs import ALICE, BOB, STRANGER, USDC, VAULT, WETH
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,10 @@ def balance(token: bytes, side: Side, amount: int) -> BalanceChange:
     [
         (logs.deposited(ALICE, WETH, 5), (balance(WETH, Side.COLLATERAL, 5),)),
         (logs.withdrawn(ALICE, WETH, 5), (balance(WETH, Side.COLLATERAL, -5),)),
+        (
+            logs.transferred(ALICE, BOB, WETH, 5),
+            (balance(WETH, Side.COLLATERAL, -5), BalanceChange(VAULT, BOB, WETH, Side.COLLATERAL, 5)),
+        ),
         (logs.borrowed(ALICE, USDC, 5), (balance(USDC, Side.DEBT, 5),)),
         (logs.repaid(ALICE, USDC, 5), (balance(USDC, Side.DEBT, -5),)),
         (
@@ -67,6 +71,7 @@ def test_arguments_are_readable(table: EventTable) -> None:
         "amount": str(2**200 + 7),
         "scaledAmount": str(2**200),
         "scaledBalance": str(2**200),
+        "seq": "1",
     }
 
 

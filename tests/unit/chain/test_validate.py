@@ -12,9 +12,7 @@ from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span, com
 from fusion_daemon.domain.identifiers import Hash32
 from tests.faults.fake_node import FakeNode
 from tests.unit.chain.chains import header, logs_of, span
-from tests.unit.chain.vault_logs import ALICE, BOB, STRANGER, VAULT, WETH, deposited, event
-
-TRANSFER = "CollateralDeposited(address,address,uint256,uint256)"
+from tests.unit.chain.vault_logs import ALICE, BOB, STRANGER, VAULT, WETH, deposited
 
 
 def node_with_history() -> FakeNode:
@@ -100,7 +98,7 @@ def test_a_zero_bloom_beside_receipts_is_unknown() -> None:
 
 def test_blocks_whose_bloom_is_not_explained_are_asked_again() -> None:
     node = FakeNode()
-    both = node.mine(deposited(ALICE, WETH, 1), event(TRANSFER, (ALICE, WETH), 1, 1, address=STRANGER))
+    both = node.mine(deposited(ALICE, WETH, 1), deposited(ALICE, WETH, 1, vault=STRANGER))
     [mine, theirs] = logs_of(both)
     assert unexplained([header(both)], [mine, theirs], (VAULT, STRANGER)) == ()
     assert unexplained([header(both)], [mine], (VAULT, STRANGER)) == (header(both),)

@@ -28,45 +28,52 @@ def event(signature: str, indexed: tuple[bytes, ...], *data: object, address: by
 
 
 def deposited(owner: bytes, token: bytes, amount: int, vault: bytes = VAULT) -> FakeLog:
-    signature = "CollateralDeposited(address,address,uint256,uint256)"
-    return event(signature, (owner, token), amount, amount, address=vault)
+    signature = "CollateralDeposited(address,address,uint256,uint256,uint64)"
+    return event(signature, (owner, token), amount, amount, 1, address=vault)
 
 
 def withdrawn(owner: bytes, token: bytes, amount: int) -> FakeLog:
-    return event("CollateralWithdrawn(address,address,address,uint256,uint256)", (owner, token), owner, amount, 0)
+    signature = "CollateralWithdrawn(address,address,address,uint256,uint256,uint64)"
+    return event(signature, (owner, token, owner), amount, 0, 1)
+
+
+def transferred(giver: bytes, receiver: bytes, token: bytes, amount: int) -> FakeLog:
+    signature = "CollateralTransferred(address,address,address,uint256,uint256,uint256,uint64)"
+    return event(signature, (giver, receiver, token), amount, 0, amount, 1)
 
 
 def borrowed(owner: bytes, token: bytes, scaled: int) -> FakeLog:
-    signature = "Borrowed(address,address,address,uint256,uint256,uint256)"
-    return event(signature, (owner, token), owner, scaled + 7, scaled, scaled)
+    signature = "Borrowed(address,address,address,uint256,uint256,uint256,uint64)"
+    return event(signature, (owner, token, owner), scaled + 7, scaled, scaled, 1)
 
 
 def repaid(owner: bytes, token: bytes, scaled: int) -> FakeLog:
-    signature = "Repaid(address,address,address,uint256,uint256,uint256)"
-    return event(signature, (owner, token), owner, scaled + 7, scaled, 0)
+    signature = "Repaid(address,address,address,uint256,uint256,uint256,uint64)"
+    return event(signature, (owner, token, owner), scaled + 7, scaled, 0, 1)
 
 
 def liquidated(owner: bytes, debt: bytes, collateral: bytes, scaled: int, seized: int) -> FakeLog:
-    signature = "Liquidated(address,address,address,address,uint256,uint256,uint256)"
-    return event(signature, (owner, debt, collateral), STRANGER, scaled + 7, scaled, seized)
+    signature = "Liquidated(address,address,address,address,uint256,uint256,uint256,uint256,uint256,uint64)"
+    return event(signature, (owner, debt, collateral), STRANGER, scaled + 7, scaled, seized, 0, 0, 1)
 
 
 def written_off(owner: bytes, token: bytes, scaled: int) -> FakeLog:
-    return event("BadDebtWrittenOff(address,address,uint256,uint256)", (owner, token), scaled + 7, scaled)
+    signature = "BadDebtWrittenOff(address,address,uint256,uint256,uint256,uint64)"
+    return event(signature, (owner, token), scaled + 7, scaled, 0, 1)
 
 
 def index_updated(token: bytes, index: int, rate: int, timestamp: int) -> FakeLog:
-    signature = "IndexUpdated(address,uint256,uint256,uint256,uint256)"
-    return event(signature, (token,), index, index, rate, timestamp)
+    signature = "IndexUpdated(address,uint256,uint256,uint256,uint256,uint64)"
+    return event(signature, (token,), index, index, rate, timestamp, 1)
 
 
 def asset_configured(token: bytes, decimals: int, ltv: int, threshold: int) -> FakeLog:
-    signature = "AssetConfigured(address,uint8,uint16,uint16,uint16,address)"
-    return event(signature, (token,), decimals, ltv, threshold, 500, "0x" + bytes(20).hex())
+    signature = "AssetConfigured(address,uint8,uint8,uint16,uint16,uint16,address,uint64)"
+    return event(signature, (token,), decimals, 8, ltv, threshold, 500, "0x" + bytes(20).hex(), 1)
 
 
 def credit_set(owner: bytes, limit: int) -> FakeLog:
-    return event("CreditLineSet(address,uint256,uint256)", (owner,), 0, limit)
+    return event("CreditLineSet(address,uint256,uint256,uint64)", (owner,), 0, limit, 1)
 
 
 def garbled() -> FakeLog:
