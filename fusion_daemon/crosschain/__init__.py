@@ -41,7 +41,7 @@ from fusion_daemon.crosschain.reading import LogReader, Reading, UnreadableLog
 from fusion_daemon.crosschain.standing import ALARMING, Flag, Stage, Standing, State, Transition
 from fusion_daemon.crosschain.terms import LaneTerms, Terms
 from fusion_daemon.crosschain.tracker import MessageTracker, TrackerState
-from fusion_daemon.crosschain.value_in_flight import Unit, Way, in_flight
+from fusion_daemon.crosschain.value_in_flight import Kind, Unit, Way, in_flight
 
 __all__ = [
     "ALARMING",
@@ -51,6 +51,7 @@ __all__ = [
     "Evidence",
     "ExecutionReverted",
     "Flag",
+    "Kind",
     "LaneTerms",
     "LogReader",
     "MessageId",

@@ -118,7 +118,10 @@ def _arrival(trace: Trace, found: ByKind, envelope: Envelope | None) -> _Arrival
         for event in events:
             here = envelope is None or envelope.destination == event.place.chain
             (places if here else trace.forged).append(event.place)
-    arrival.refused += [each.place for each in found.of(Refused)]
+    for refused in found.of(Refused):
+        route = (refused.source, refused.place.chain)
+        meant = envelope is None or route == (envelope.source, envelope.destination)
+        (arrival.refused if meant else trace.forged).append(refused.place)
     return arrival
 
 

@@ -7,12 +7,22 @@ until another message or a person brings it back. One without a canonical source
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import Enum
+from enum import Enum, IntEnum
 
 import msgspec
 
 from fusion_daemon.crosschain.standing import Standing
 from fusion_daemon.domain.identifiers import Address, ChainId
+
+
+class Kind(IntEnum):
+    """What the envelopes between two RemoteCredit contracts mean."""
+
+    GRANT = 1
+    CALL = 2
+    """Asks for credit back; moves none itself."""
+    RELEASE = 3
+    SEIZE = 4
 
 
 class Unit(Enum):
@@ -24,6 +34,10 @@ class Unit(Enum):
     """USD x 1e8 of a credit line; `asset` only says what backs it."""
 
 
+UNITS: Mapping[int, Unit] = {Kind.GRANT: Unit.CREDIT, Kind.RELEASE: Unit.CREDIT, Kind.SEIZE: Unit.CREDIT}
+"""Of each envelope kind that moves value."""
+
+
 class Way(msgspec.Struct, frozen=True, gc=False):
     source: ChainId
     destination: ChainId
@@ -31,8 +45,8 @@ class Way(msgspec.Struct, frozen=True, gc=False):
     asset: Address
 
 
-def in_flight(standings: Iterable[Standing], units: Mapping[int, Unit]) -> dict[Way, int]:
-    """Amounts by way. `units`: of each envelope kind that moves value; other kinds (acknowledgements) move none."""
+def in_flight(standings: Iterable[Standing], units: Mapping[int, Unit] = UNITS) -> dict[Way, int]:
+    """Amounts by way; credit and tokens are never added up."""
     found: dict[Way, int] = {}
     for standing in standings:
         envelope = standing.envelope
