@@ -29,6 +29,26 @@ library Envelopes {
         return abi.encode(envelope);
     }
 
+    /// @notice Never reverts. `ok` holds only for the one byte string that encodes `envelope`: no two payloads, and so no
+    /// two ids, stand for the same envelope.
+    function tryDecode(bytes memory payload) internal pure returns (bool ok, Envelope memory envelope) {
+        if (payload.length != SIZE) return (false, envelope);
+        uint256[12] memory words = abi.decode(payload, (uint256[12]));
+        envelope.version = uint16(words[0]);
+        envelope.srcChainId = uint64(words[1]);
+        envelope.srcApp = address(uint160(words[2]));
+        envelope.dstChainId = uint64(words[3]);
+        envelope.dstApp = address(uint160(words[4]));
+        envelope.nonce = uint64(words[5]);
+        envelope.kind = uint8(words[6]);
+        envelope.account = address(uint160(words[7]));
+        envelope.asset = address(uint160(words[8]));
+        envelope.amount = words[9];
+        envelope.deadline = uint64(words[10]);
+        envelope.ref = bytes32(words[11]);
+        ok = idOf(encode(envelope)) == idOf(payload);
+    }
+
     function idOf(bytes memory payload) internal pure returns (bytes32) {
         return keccak256(payload);
     }
