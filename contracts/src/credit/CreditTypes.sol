@@ -13,8 +13,8 @@ library CreditKinds {
     uint8 internal constant SEIZE = 4;
 }
 
-/// @notice A lock's id names the chain and the contract that made it, so no other peer can speak of it: 64 bits of chain
-/// id, 160 of address, 32 of a count.
+/// @notice A lock's id names the chain and the contract that made it, so no other peer can speak of it: 64 bits of
+/// chain id, 160 of address, 32 of a count.
 library CreditRefs {
     function refOf(uint64 chainId, address app, uint32 count) internal pure returns (bytes32) {
         return bytes32(uint256(chainId) << 192 | uint256(uint160(app)) << 32 | count);

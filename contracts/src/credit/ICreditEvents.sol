@@ -22,7 +22,12 @@ interface ICreditEvents {
     );
     /// @notice The collateral is worth less than its threshold asks for: the term abroad is told to end.
     event CreditCalled(
-        address indexed account, bytes32 indexed ref, bytes32 indexed messageId, uint256 valueUsd, uint256 credit, uint64 seq
+        address indexed account,
+        bytes32 indexed ref,
+        bytes32 indexed messageId,
+        uint256 valueUsd,
+        uint256 credit,
+        uint64 seq
     );
     /// @notice `credit` came home unused or repaid. The last two amounts are what the lock still holds.
     event CollateralReleased(
@@ -63,9 +68,14 @@ interface ICreditEvents {
     );
     /// @notice The grant arrived after its term: it waits for `callIn`.
     event GrantLate(
-        address indexed account, bytes32 indexed ref, bytes32 indexed messageId, uint256 amount, uint64 termEnd, uint64 seq
+        address indexed account,
+        bytes32 indexed ref,
+        bytes32 indexed messageId,
+        uint256 amount,
+        uint64 termEnd,
+        uint64 seq
     );
-    /// @notice The term ended early: called from home (`messageId`), or because the account is liquidatable here (zero).
+    /// @notice The term ended early: called from home (`messageId`), or the account is liquidatable here (zero).
     event TermEnded(bytes32 indexed ref, bytes32 indexed messageId, uint64 termEnd, uint64 seq);
     /// @notice `amount` goes home. The last three amounts are what is left here.
     event CreditReleased(

@@ -13,8 +13,8 @@ import {CreditMessages} from "./CreditMessages.sol";
 import {CreditKinds, LaneLimits} from "./CreditTypes.sol";
 
 /// @title RemoteCredit
-/// @notice Collateral of one chain backs credit on another. One contract a chain: home of the locks made here, and giver
-/// of credit for locks made elsewhere. It needs LOCKER_ROLE and, alone, CREDIT_ROLE of the vault.
+/// @notice Collateral of one chain backs credit on another. One contract a chain: home of the locks made here, and
+/// giver of credit for locks made elsewhere. It needs LOCKER_ROLE and, alone, CREDIT_ROLE of the vault.
 ///
 /// Invariant over all chains: credit granted or on its way never exceeds the credit of the locks. Each function that
 /// sends takes the bridge's fee as `msg.value`; what the bridge does not need returns to the caller.
