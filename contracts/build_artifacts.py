@@ -24,11 +24,15 @@ CACHE = Path("cache/shipped")
 """Apart from those of `forge test`, which would otherwise compile everything again after this build."""
 
 SHIPPED = {
+    "ChainlinkOracle": "ChainlinkOracle.sol",
+    "ComparedOracle": "ComparedOracle.sol",
     "CrossChainVault": "CrossChainVault.sol",
     "Escrow": "Escrow.sol",
     "EscrowFactory": "EscrowFactory.sol",
     "EventEmitter": "EventEmitter.sol",
     "MockV3Aggregator": "TestFeed.sol",
+    "PythOracle": "PythOracle.sol",
+    "TestPyth": "TestPyth.sol",
     "TestToken": "TestToken.sol",
 }
 """Contract name to the source file that defines it."""
