@@ -30,6 +30,7 @@ SHIPPED = {
     "Escrow": "Escrow.sol",
     "EscrowFactory": "EscrowFactory.sol",
     "EventEmitter": "EventEmitter.sol",
+    "FusionTimelock": "FusionTimelock.sol",
     "MockV3Aggregator": "TestFeed.sol",
     "PythOracle": "PythOracle.sol",
     "TestPyth": "TestPyth.sol",

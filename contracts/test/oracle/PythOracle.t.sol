@@ -86,6 +86,11 @@ contract PythOracleTest is Test {
         refused(abi.encodeWithSelector(IPriceOracle.NotPositive.selector, pyth, type(int64).min));
     }
 
+    function test_a_price_that_nothing_is_left_of_at_18_decimals_is_refused() public {
+        publish(9, 0, -19, NOW);
+        refused(abi.encodeWithSelector(IPriceOracle.NotPositive.selector, pyth, 0));
+    }
+
     /// 1 % of 2,000 is 20: at the limit it counts, above it does not.
     function test_a_confidence_interval_wider_than_allowed_is_refused() public {
         publish(2_000e8, 20e8, -8, NOW - 1);

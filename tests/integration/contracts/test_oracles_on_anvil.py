@@ -102,7 +102,8 @@ def read_as_the_daemon(node: Node, feed: Address) -> object:
 
 def use(sources: Sources, oracle: Address) -> None:
     terms = (oracle, 86_400, 8_000, 8_250, 500, 8_000, 100, 400, 6_000, 10**9 * WETH_UNIT, 0, 0)
-    sources.chain.node.send(Sent(DESK, sources.chain.vault, call_data(f"configureAsset(address,{ASSET_CONFIG})", sources.chain.weth, terms)))
+    configure = call_data(f"configureAsset(address,{ASSET_CONFIG})", sources.chain.weth, terms)
+    sources.chain.node.send(Sent(DESK, sources.chain.vault, configure))
 
 
 def pass_time(node: Node, seconds: int) -> None:
