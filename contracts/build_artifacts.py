@@ -24,6 +24,8 @@ CACHE = Path("cache/shipped")
 """Apart from those of `forge test`, which would otherwise compile everything again after this build."""
 
 SHIPPED = {
+    "ChainlinkOracle": "ChainlinkOracle.sol",
+    "ComparedOracle": "ComparedOracle.sol",
     "CrossChainVault": "CrossChainVault.sol",
     "DevAmplifierGateway": "DevAmplifierGateway.sol",
     "DevAxelarGateway": "DevAxelarGateway.sol",
@@ -40,7 +42,10 @@ SHIPPED = {
     "Escrow": "Escrow.sol",
     "EscrowFactory": "EscrowFactory.sol",
     "EventEmitter": "EventEmitter.sol",
+    "FusionTimelock": "FusionTimelock.sol",
     "MockV3Aggregator": "TestFeed.sol",
+    "PythOracle": "PythOracle.sol",
+    "TestPyth": "TestPyth.sol",
     "TestToken": "TestToken.sol",
 }
 """Contract name to the source file that defines it."""

@@ -60,7 +60,7 @@ def event_decoders(abi: Iterable[AbiEntry]) -> Mapping[Signature, EventDecoder]:
 
 
 def _compile(entry: AbiEntry) -> EventDecoder:
-    types = [_canonical(field) for field in entry.inputs]
+    types = [canonical_type(field) for field in entry.inputs]
     topic = Hash32(keccak(text=f"{entry.name}({','.join(types)})"))
     fields = tuple(field.name or f"arg{index}" for index, field in enumerate(entry.inputs))
     data_types = [kind for kind, field in zip(types, entry.inputs, strict=True) if not field.indexed]
@@ -154,10 +154,11 @@ def _parsed(kind: str, value: object) -> Value:
     raise Undecodable(f"an argument of type {type(value).__name__}")
 
 
-def _canonical(field: AbiField) -> str:
+def canonical_type(field: AbiField) -> str:
+    """As signatures name it: `(address,uint32)[]`."""
     if not field.type.startswith("tuple"):
         return field.type
-    return f"({','.join(map(_canonical, field.components))}){field.type.removeprefix('tuple')}"
+    return f"({','.join(map(canonical_type, field.components))}){field.type.removeprefix('tuple')}"
 
 
 def _converter(kind: str) -> Callable[[bytes], Value] | None:

@@ -94,7 +94,21 @@ class TextAnswer(msgspec.Struct, frozen=True):
     error: WireError | None = None
 
 
-A = TypeVar("A", HeaderAnswer, LogsAnswer, ReceiptsAnswer, TransactionsAnswer, TextAnswer)
+class WireCreation(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """Of a receipt: what a transaction came to, and the contract that it created itself."""
+
+    status: str
+    block_number: str
+    contract_address: str | None = None
+
+
+class CreationAnswer(msgspec.Struct, frozen=True):
+    id: int | None = None
+    result: WireCreation | None = None
+    error: WireError | None = None
+
+
+A = TypeVar("A", HeaderAnswer, LogsAnswer, ReceiptsAnswer, TransactionsAnswer, TextAnswer, CreationAnswer)
 
 # A whole batch may be refused with a single error object.
 HEADERS: msgspec.json.Decoder[list[HeaderAnswer] | HeaderAnswer] = msgspec.json.Decoder(
@@ -106,6 +120,9 @@ RECEIPTS: msgspec.json.Decoder[list[ReceiptsAnswer] | ReceiptsAnswer] = msgspec.
 )
 TRANSACTIONS: msgspec.json.Decoder[list[TransactionsAnswer] | TransactionsAnswer] = msgspec.json.Decoder(
     list[TransactionsAnswer] | TransactionsAnswer
+)
+CREATIONS: msgspec.json.Decoder[list[CreationAnswer] | CreationAnswer] = msgspec.json.Decoder(
+    list[CreationAnswer] | CreationAnswer
 )
 TEXTS: msgspec.json.Decoder[list[TextAnswer] | TextAnswer] = msgspec.json.Decoder(list[TextAnswer] | TextAnswer)
 
