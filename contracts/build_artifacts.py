@@ -29,6 +29,7 @@ SHIPPED = {
     "EscrowFactory": "EscrowFactory.sol",
     "EventEmitter": "EventEmitter.sol",
     "MockV3Aggregator": "TestFeed.sol",
+    "ScreeningList": "ScreeningList.sol",
     "TestToken": "TestToken.sol",
 }
 """Contract name to the source file that defines it."""
