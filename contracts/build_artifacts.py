@@ -24,6 +24,9 @@ CACHE = Path("cache/shipped")
 """Apart from those of `forge test`, which would otherwise compile everything again after this build."""
 
 SHIPPED = {
+    "AxelarAdapter": "AxelarAdapter.sol",
+    "BridgeRouter": "BridgeRouter.sol",
+    "CcipAdapter": "CcipAdapter.sol",
     "ChainlinkOracle": "ChainlinkOracle.sol",
     "ComparedOracle": "ComparedOracle.sol",
     "CrossChainVault": "CrossChainVault.sol",
@@ -45,6 +48,8 @@ SHIPPED = {
     "FusionTimelock": "FusionTimelock.sol",
     "MockV3Aggregator": "TestFeed.sol",
     "PythOracle": "PythOracle.sol",
+    "RemoteCredit": "RemoteCredit.sol",
+    "ScreeningList": "ScreeningList.sol",
     "TestPyth": "TestPyth.sol",
     "TestToken": "TestToken.sol",
 }

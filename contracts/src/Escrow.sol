@@ -1,172 +1,175 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import {IEscrowEvents} from "./escrow/IEscrowEvents.sol";
+import {Approvals} from "./escrow/Approvals.sol";
+import {EscrowState, EscrowTerms} from "./escrow/EscrowTerms.sol";
+import {Payouts} from "./escrow/Payouts.sol";
+import {TermsRules} from "./escrow/TermsRules.sol";
 import {NATIVE} from "./vault/VaultTypes.sol";
 
-struct EscrowTerms {
-    address payee;
-    /// @dev ERC-20, or NATIVE.
-    address token;
-    uint256 amount;
-    /// @dev Who may approve: 1 to 16, all different.
-    address[] approvers;
-    /// @dev Approvals that release: 1 to the number of approvers.
-    uint8 threshold;
-    /// @dev Unix seconds from which the payer may take the money back, if the conditions are still unmet.
-    uint64 deadline;
-    /// @dev Chosen by the payer, once each.
-    bytes32 ref;
-}
-
 /// @title Escrow
-/// @notice Holds one payment until enough approvers agree. A clone made, and funded in the same transaction, by the
-/// factory:
+/// @notice Holds one payment and pays it milestone by milestone, as approvers agree. A clone made, and funded in the
+/// same transaction, by the factory. See `EscrowState` for its life.
 ///
-///     Uninitialized -> Funded -> Released | Refunded
-///
-/// Once the threshold is reached the money is the payee's: approvals can no longer be revoked and the payer cannot be
-/// refunded, whatever the deadline. Until then each approver may take its approval back. A final state may still owe
-/// the money, if its receiver did not take it: the receiver claims it.
-contract Escrow is IEscrowEvents, ReentrancyGuardTransient {
-    using SafeERC20 for IERC20;
-
-    enum State {
-        Uninitialized,
-        Funded,
-        Released,
-        Refunded
-    }
-
-    uint256 public constant MAX_APPROVERS = 16;
-    /// @dev Enough for a contract wallet, too little to starve the rest of a release.
-    uint256 private constant PUSH_GAS = 100_000;
-
-    /// @dev An immutable lives in the code that all clones share.
-    address private immutable FACTORY = msg.sender;
-
-    State public state;
-    uint8 public threshold;
-    uint8 public approvals;
+/// Once a milestone's threshold is reached its amount is the payee's: approvals can no longer be revoked and the payer
+/// cannot be refunded, whatever the deadline; only a ruling on a dispute raised during the release delay says otherwise.
+/// An arbiter who does not rule in time changes nothing. So the money can always move, and never by one party's word.
+contract Escrow is Approvals, Payouts, ReentrancyGuardTransient {
+    EscrowState public state;
     uint64 public deadline;
-    address public payer;
-    address public payee;
-    address public token;
-    uint256 public amount;
+    address public arbiter;
+    uint32 public releaseDelay;
+    uint32 public rulingPeriod;
+    /// @notice Of the approved milestone, unix seconds. Until then it can be disputed.
+    uint64 public releasableAt;
+    /// @notice Of the open dispute, unix seconds. From then on the approved milestone can be released.
+    uint64 public rulingDeadline;
     bytes32 public ref;
-    /// @notice Whom the deferred payment belongs to, and how much it is.
-    address public beneficiary;
-    uint256 public owed;
+    /// @notice What each milestone pays.
+    uint256[] public milestones;
 
-    mapping(address approver => bool) public isApprover;
-    mapping(address approver => bool) public hasApproved;
-
-    modifier onlyFunded() {
-        if (state != State.Funded) revert NotFunded();
-        _;
-    }
+    // -- Creation -----------------------------------------------------------------------------------------------------
 
     /// @notice The factory's call, once: sets the terms. An ERC-20 amount has been transferred before, a native one
     /// comes along.
     function initialize(address payer_, EscrowTerms calldata terms) external payable {
-        if (msg.sender != FACTORY || state != State.Uninitialized) revert OnlyFactory();
-        _validate(terms);
-        state = State.Funded;
-        threshold = terms.threshold;
+        if (msg.sender != FACTORY || state != EscrowState.Uninitialized) revert OnlyFactory();
+        uint256 amount = TermsRules.validate(terms, payer_, address(this));
+        uint256 value = terms.token == NATIVE ? amount : 0;
+        if (msg.value != value) revert WrongValue(value, msg.value);
+        state = EscrowState.Funded;
         deadline = terms.deadline;
+        arbiter = terms.arbiter;
+        releaseDelay = terms.releaseDelay;
+        rulingPeriod = terms.rulingPeriod;
+        ref = terms.ref;
+        milestones = terms.milestones;
         payer = payer_;
         payee = terms.payee;
         token = terms.token;
-        amount = terms.amount;
-        ref = terms.ref;
-        for (uint256 i = 0; i < terms.approvers.length; ++i) {
-            address approver = terms.approvers[i];
-            if (approver == address(0) || isApprover[approver]) revert InvalidTerms();
-            isApprover[approver] = true;
-        }
-        _requireReceived(terms);
-        emit EscrowFunded(payer_, terms.amount);
+        remaining = amount;
+        _setApprovers(terms);
+        emit EscrowFunded(payer_, terms.payee, terms, amount, _nextSeq());
     }
 
-    function _validate(EscrowTerms calldata terms) private view {
-        if (
-            terms.payee == address(0) || terms.amount == 0 || terms.approvers.length > MAX_APPROVERS
-                || terms.threshold == 0 || terms.threshold > terms.approvers.length
-                || terms.deadline <= block.timestamp || (terms.token != NATIVE && terms.token.code.length == 0)
-        ) revert InvalidTerms();
+    // -- Approvers ----------------------------------------------------------------------------------------------------
+
+    /// @param milestone_ The current one. An approval that arrives late is for no other.
+    function approve(uint256 milestone_) external nonReentrant {
+        _approve(msg.sender, milestone_);
     }
 
-    /// @dev Refuses tokens that deliver less than was sent.
-    function _requireReceived(EscrowTerms calldata terms) private view {
-        if (terms.token == NATIVE) {
-            if (msg.value != terms.amount) revert WrongValue(terms.amount, msg.value);
-        } else {
-            if (msg.value != 0) revert WrongValue(0, msg.value);
-            uint256 received = IERC20(terms.token).balanceOf(address(this));
-            if (received < terms.amount) revert TransferShortfall(terms.amount, received);
-        }
+    /// @notice Brings an approver's signed approval. Open to all.
+    /// @param deadline_ Unix seconds up to which the signature is good.
+    function approveBySignature(address approver, uint256 milestone_, uint256 deadline_, bytes calldata signature)
+        external
+        nonReentrant
+    {
+        _useSignature(approver, milestone_, deadline_, signature);
+        _approve(approver, milestone_);
     }
 
-    function approve() external onlyFunded {
-        if (!isApprover[msg.sender]) revert NotApprover(msg.sender);
-        if (hasApproved[msg.sender]) revert AlreadyApproved(msg.sender);
-        hasApproved[msg.sender] = true;
-        ++approvals;
-        emit EscrowApproved(msg.sender);
+    /// @notice Takes the caller's approval back, until the conditions are met.
+    function revoke() external nonReentrant {
+        _requireCollecting();
+        _removeApproval(msg.sender);
     }
 
-    function revoke() external onlyFunded {
-        if (!hasApproved[msg.sender]) revert NotApproved(msg.sender);
-        if (approvals >= threshold) revert ConditionsMet();
-        hasApproved[msg.sender] = false;
-        --approvals;
-        emit EscrowApprovalRevoked(msg.sender);
+    /// @notice Voids what the caller signed and nobody has used yet.
+    function cancelSignatures() external nonReentrant {
+        _cancelSignatures(msg.sender);
     }
 
-    /// @notice Pays the payee once the threshold is reached. Open to all.
-    function release() external onlyFunded nonReentrant {
-        if (approvals < threshold) revert ConditionsUnmet(approvals, threshold);
-        state = State.Released;
-        emit EscrowReleased(payee, amount);
-        _pay(payee);
+    function _approve(address approver, uint256 milestone_) private {
+        _requireCollecting();
+        if (!_addApproval(approver, milestone_)) return;
+        state = EscrowState.Approved;
+        releasableAt = uint64(block.timestamp) + releaseDelay;
+        emit EscrowConditionsMet(milestone_, releasableAt, _nextSeq());
     }
 
-    /// @notice Pays the payer back, from the deadline on and only while the conditions are unmet.
-    function refund() external onlyFunded nonReentrant {
+    // -- Money --------------------------------------------------------------------------------------------------------
+
+    /// @notice Pays the payee the approved milestone, once its delay or its dispute is over. Open to all.
+    function release() external nonReentrant {
+        _requireReleasable();
+        uint256 index = milestone;
+        uint256 amount = milestones[index];
+        remaining -= amount;
+        state = index + 1 == milestones.length ? EscrowState.Released : EscrowState.Funded;
+        _nextMilestone();
+        emit EscrowReleased(payee, index, amount, remaining, _nextSeq());
+        _payPayee(amount);
+    }
+
+    /// @notice Pays the payer back what remains, from the deadline on and only while the conditions are unmet.
+    function refund() external nonReentrant {
         if (msg.sender != payer) revert NotPayer(msg.sender);
-        if (approvals >= threshold) revert ConditionsMet();
+        _requireCollecting();
         if (block.timestamp < deadline) revert DeadlineNotReached(deadline);
-        state = State.Refunded;
-        emit EscrowRefunded(payer, amount);
-        _pay(payer);
+        state = EscrowState.Refunded;
+        uint256 amount = remaining;
+        remaining = 0;
+        emit EscrowRefunded(payer, amount, 0, _nextSeq());
+        _payPayer(amount);
     }
 
-    /// @notice Takes a deferred payment, to any address: the one it failed at may be unable to receive.
+    /// @notice Takes what the caller is owed, to any address: the one a payment failed at may be unable to receive.
     function claim(address to) external nonReentrant {
-        if (msg.sender != beneficiary) revert NotBeneficiary(msg.sender);
-        if (to == address(0)) revert ZeroAddress();
-        uint256 due = owed;
-        owed = 0;
-        beneficiary = address(0);
-        emit EscrowClaimed(msg.sender, to, due);
-        if (!_push(to, due, gasleft())) revert PaymentFailed(to);
+        _claim(msg.sender, to);
     }
 
-    function _pay(address to) private {
-        if (_push(to, amount, PUSH_GAS)) return;
-        beneficiary = to;
-        owed = amount;
-        emit EscrowPaymentDeferred(to, amount);
+    /// @notice The payee's call: gives up what it is owed, for the payer.
+    function returnToPayer() external nonReentrant {
+        _returnToPayer();
     }
 
-    /// @dev Copies no return data: a receiver cannot make a release run out of gas with a large answer.
-    function _push(address to, uint256 value, uint256 gasLimit) private returns (bool success) {
-        if (token != NATIVE) return IERC20(token).trySafeTransfer(to, value);
-        assembly ("memory-safe") {
-            success := call(gasLimit, to, value, 0, 0, 0, 0)
+    // -- Disputes -----------------------------------------------------------------------------------------------------
+
+    /// @notice Stops the approved milestone and puts all that remains before the arbiter. For both parties, during the
+    /// release delay.
+    function dispute() external nonReentrant {
+        if (msg.sender != payer && msg.sender != payee) revert NotParty(msg.sender);
+        if (arbiter == address(0)) revert NoArbiter();
+        if (state != EscrowState.Approved) revert WrongState(state);
+        if (block.timestamp >= releasableAt) revert DisputeTooLate(releasableAt);
+        state = EscrowState.Disputed;
+        rulingDeadline = uint64(block.timestamp) + rulingPeriod;
+        emit EscrowDisputed(msg.sender, milestone, rulingDeadline, _nextSeq());
+    }
+
+    /// @notice The arbiter's call, before its deadline: splits all that remains and ends the escrow.
+    /// @param toPayee Base units; the rest is the payer's.
+    function rule(uint256 toPayee) external nonReentrant {
+        if (msg.sender != arbiter) revert NotArbiter(msg.sender);
+        if (state != EscrowState.Disputed) revert WrongState(state);
+        if (block.timestamp >= rulingDeadline) revert RulingTooLate(rulingDeadline);
+        if (toPayee > remaining) revert ExcessiveRuling(toPayee, remaining);
+        uint256 toPayer = remaining - toPayee;
+        state = EscrowState.Ruled;
+        remaining = 0;
+        emit EscrowRuled(msg.sender, toPayee, toPayer, 0, _nextSeq());
+        _payPayee(toPayee);
+        _payPayer(toPayer);
+    }
+
+    // -- Checks -------------------------------------------------------------------------------------------------------
+
+    function _requireCollecting() private view {
+        if (state == EscrowState.Funded) return;
+        if (state == EscrowState.Approved || state == EscrowState.Disputed) revert ConditionsMet();
+        revert WrongState(state);
+    }
+
+    function _requireReleasable() private view {
+        if (state == EscrowState.Approved) {
+            if (block.timestamp < releasableAt) revert ReleaseDelayed(releasableAt);
+        } else if (state == EscrowState.Disputed) {
+            if (block.timestamp < rulingDeadline) revert DisputeOpen(rulingDeadline);
+        } else {
+            if (state == EscrowState.Funded) revert ConditionsUnmet(approvals, threshold);
+            revert WrongState(state);
         }
     }
 }

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Escrow, EscrowTerms} from "../src/Escrow.sol";
-import {EscrowFactory} from "../src/EscrowFactory.sol";
-import {IEscrowEvents} from "../src/escrow/IEscrowEvents.sol";
 import {NATIVE} from "../src/vault/VaultTypes.sol";
 import {VaultFixture} from "./VaultFixture.sol";
 
@@ -62,44 +59,6 @@ contract RegressionsTest is VaultFixture {
         uint256 redeemed = vault.redeem(address(usdc), type(uint256).max, lender);
         // Virtual shares keep 1e6 / 2e12 of the interest; rounding keeps the rest.
         assertApproxEqAbs(redeemed - 2_000_000e6, interest, interest / 2_000_000 + 2);
-    }
-
-    /// The factory encodes arguments for another constructor: clones are made by typed calls, and work.
-    function test_the_factory_makes_escrows_that_work() public {
-        Escrow escrow = openEscrow();
-        assertEq(uint256(escrow.state()), uint256(Escrow.State.Funded));
-        assertEq(escrow.payer(), alice);
-        vm.prank(guardian);
-        escrow.approve();
-        escrow.release();
-        assertEq(bob.balance, 1 ether);
-    }
-
-    /// The payer takes a refund although all approvals are in.
-    function test_no_refund_once_the_conditions_are_met() public {
-        Escrow escrow = openEscrow();
-        vm.prank(guardian);
-        escrow.approve();
-        skip(30 days);
-        vm.prank(alice);
-        vm.expectRevert(IEscrowEvents.ConditionsMet.selector);
-        escrow.refund();
-        vm.prank(guardian);
-        vm.expectRevert(IEscrowEvents.ConditionsMet.selector);
-        escrow.revoke();
-        escrow.release();
-        assertEq(bob.balance, 1 ether);
-    }
-
-    function openEscrow() private returns (Escrow) {
-        EscrowFactory factory = new EscrowFactory();
-        address[] memory approvers = new address[](1);
-        approvers[0] = guardian;
-        vm.deal(alice, 1 ether);
-        EscrowTerms memory terms =
-            EscrowTerms(bob, NATIVE, 1 ether, approvers, 1, uint64(block.timestamp + 7 days), "invoice 1");
-        vm.prank(alice);
-        return Escrow(factory.createEscrow{value: 1 ether}(terms));
     }
 
     /// Native borrow and repay always revert because the oracle refuses the native asset.

@@ -67,7 +67,7 @@ def deploy(node: Node, chain_id: int, weth_usd: int) -> Deployment:
     weth = node.deploy(DESK, token, token_types, "Wrapped Ether", "WETH", 18)
     usdc = node.deploy(DESK, token, token_types, "USD Coin", "USDC", 6)
     vault = node.deploy(DESK, load_artifact("CrossChainVault").bytecode, ("address",), DESK)
-    factory = node.deploy(DESK, load_artifact("EscrowFactory").bytecode)
+    factory = node.deploy(DESK, load_artifact("EscrowFactory").bytecode, ("address",), DESK)
     deployment = Deployment(node, chain_id, vault, factory, weth, usdc, weth_feed, usdc_feed)
     grants = [call_data("grantRole(bytes32,address)", keccak(text=role), DESK) for role in _ROLES]
     node.send(*(Sent(DESK, vault, grant) for grant in grants))

@@ -113,21 +113,39 @@ def test_a_stale_feed_stops_borrowing_but_not_repayment(chain: Deployment) -> No
     assert len(logs(receipt, "Repaid(address,address,address,uint256,uint256,uint256,uint64)")) == 1
 
 
-def test_an_escrow_is_approved_and_released(chain: Deployment) -> None:
+ESCROW_TERMS = "(address,address,address,uint8,uint64,uint32,uint32,address[],uint256[],bytes32)"
+
+
+def open_escrow(chain: Deployment, approver: Address) -> Address:
+    """Alice's, over one ether in two milestones."""
     reference = b"invoice 1".ljust(32, b"\0")
-    terms = (PAYEE, NATIVE, ETHER, [DESK], 1, 2**40, reference)
-    create = call_data("createEscrow((address,address,uint256,address[],uint8,uint64,bytes32))", terms)
+    nobody = Address(bytes(20))
+    terms = (PAYEE, NATIVE, nobody, 1, 2**40, 0, 0, [approver], [ETHER // 4, ETHER - ETHER // 4], reference)
+    create = call_data(f"createEscrow({ESCROW_TERMS})", terms)
     (receipt,) = chain.node.send(Sent(ALICE, chain.factory, create, value=ETHER))
-    (created,) = logs(receipt, "EscrowCreated(address,address,address,address,uint256,bytes32)")
+    (created,) = logs(receipt, "EscrowCreated(address,address,address,address,uint256,bytes32,uint64)")
     escrow = Address(created.topics[1][12:])
-    predicted = chain.node.view(
-        chain.factory, "predictEscrow(address,bytes32)", ["address"], ALICE, reference
-    )
+    predicted = chain.node.view(chain.factory, "predictEscrow(address,bytes32)", ["address"], ALICE, reference)
     assert predicted == (hex_of(escrow),)
-    chain.node.send(Sent(DESK, escrow, keccak(text="approve()")[:4]))
+    (funded,) = logs(receipt, f"EscrowFunded(address,address,{ESCROW_TERMS},uint256,uint64)")
+    _, remaining, seq = decode([ESCROW_TERMS, "uint256", "uint64"], funded.data)
+    assert (remaining, seq) == (ETHER, 1)
+    return escrow
+
+
+def released(chain: Deployment, escrow: Address) -> tuple[object, ...]:
+    """Amount, remaining and sequence number that a release tells."""
     (receipt,) = chain.node.send(Sent(LIQUIDATOR, escrow, keccak(text="release()")[:4]))
-    (released,) = logs(receipt, "EscrowReleased(address,uint256)")
-    assert decode(["uint256"], released.data) == (ETHER,)
+    (log,) = logs(receipt, "EscrowReleased(address,uint256,uint256,uint256,uint64)")
+    return tuple(decode(["uint256", "uint256", "uint64"], log.data))
+
+
+def test_an_escrow_is_approved_and_released(chain: Deployment) -> None:
+    escrow = open_escrow(chain, DESK)
+    chain.node.send(Sent(DESK, escrow, call_data("approve(uint256)", 0)))
+    assert released(chain, escrow) == (ETHER // 4, ETHER - ETHER // 4, 4)
+    chain.node.send(Sent(DESK, escrow, call_data("approve(uint256)", 1)))
+    assert released(chain, escrow) == (ETHER - ETHER // 4, 0, 8)
     assert chain.node.call("eth_getBalance", hex_of(PAYEE), "latest") == hex(ETHER)
 
 
