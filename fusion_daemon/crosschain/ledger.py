@@ -160,7 +160,12 @@ class Ledger:
             self._commits.drop_sent(evidence)
         if isinstance(evidence, Sent):
             self._lose(message, evidence)
-        if message not in self._named and message not in self.lost:
+        self._close(message)
+
+    def _close(self, message: MessageId) -> None:
+        """An envelope is known while canonical evidence, or the lost source, shows it."""
+        named = self._named.get(message, {}).values()
+        if message not in self.lost and not any(isinstance(each, _WITH_PAYLOAD) for each in named):
             self._envelopes.pop(message, None)
 
     def _source_changed(self, message: MessageId) -> None:
