@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from eth_abi.abi import decode
 from eth_account import Account
-from eth_utils.crypto import keccak
 
 from fusion_daemon.demo.bridge.ccip_messages import FORM_15, FORM_16, READERS, SENT_TOPICS, CcipMessage, Lane
+from fusion_daemon.demo.bridge.commits import CommitBook
 from fusion_daemon.demo.bridge.deploy import OPERATOR, VERIFIER_KEY, BridgeChain, Generation
 from fusion_daemon.demo.bridge.faults import Faults, Key, Memory
 from fusion_daemon.demo.bridge.logs import finalized, read_logs
-from fusion_daemon.demo.bridge.merkle import root_of, siblings_of
+from fusion_daemon.demo.bridge.merkle import siblings_of
 from fusion_daemon.demo.node import NodeRefused, Sent, call_data
 from fusion_daemon.domain.identifiers import Address
 
@@ -27,21 +26,6 @@ _TOO_LITTLE = 1_000
 _AMPLE = 3_000_000
 """Gas for the receiver when a failed message is executed by hand."""
 _UNTOUCHED, _SUCCESS, _FAILURE = 0, 2, 3
-_PRICES = "((address,uint224)[],(uint64,uint224)[])"
-_ROOT_16 = "(uint64,bytes,uint64,uint64,bytes32)"
-_REPORT_15 = f"({_PRICES},(uint64,uint64),bytes32)"
-_REPORTS_16 = [f"{_ROOT_16}[]", f"{_ROOT_16}[]", _PRICES]
-_ACCEPTED = {
-    "1.5": keccak(text=f"ReportAccepted({_REPORT_15})"),
-    "1.6": keccak(text=f"CommitReportAccepted({','.join(_REPORTS_16)})"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    first: int
-    last: int
-    root: bytes
 
 
 @dataclass(slots=True)
@@ -57,8 +41,6 @@ class CcipNetwork:
     def step(self) -> None:
         messages = self._messages()
         self.memory.look(message.key for message in messages)
-        if self.generation != "2.0":
-            self._commit(messages)
         proofs = self._proofs(messages)
         waiting = [(each.key, each) for each in messages if each.key in proofs and self._state(each) != _SUCCESS]
         for key, message in self.faults.ordered(waiting):
@@ -76,46 +58,28 @@ class CcipNetwork:
         self._told = {log.key: self._told.get(log.key) or read(log, lane, self.faults.wrong_source) for log in logs}
         return list(self._told.values())
 
-    def _commit(self, messages: Sequence[CcipMessage]) -> None:
-        """One root over everything new that has waited long enough: a gap in the numbers cannot be committed."""
-        committed = max((commit.last for commit in self._commits()), default=0)
+    def _commit(self, book: CommitBook, messages: Sequence[CcipMessage]) -> None:
+        """Everything new that has waited long enough: a gap in the numbers cannot be committed."""
+        book.withdraw_vanished(messages)
+        committed = max((commit.last for commit in book.standing()), default=0)
         fresh: list[CcipMessage] = []
         for message in messages:
             if message.number == committed + 1 + len(fresh) and self.memory.seen[message.key] >= self.faults.delay:
                 fresh.append(message)
-        if not fresh:
-            return
-        first, last, root = fresh[0].number, fresh[-1].number, root_of([message.leaf for message in fresh])
-        if self.generation == "1.5":
-            data = call_data(f"commit({_REPORT_15})", (((), ()), (first, last), root))
-            self._send(self.destination.commit_store, data)
-            return
-        ramp = bytes(12) + self.source.on_ramps[self.generation]
-        data = call_data(f"commit({_ROOT_16})", (self.source.selector, ramp, first, last, root))
-        self._send(self._off_ramp, data)
-
-    def _commits(self) -> list[Commit]:
-        node = self.destination.node
-        if self.generation == "1.5":
-            logs = read_logs(node, [self.destination.commit_store], [_ACCEPTED["1.5"]], None)
-            reports = [decode([_REPORT_15], log.data)[0] for log in logs]
-            return [Commit(first, last, root) for _, (first, last), root in reports]
-        logs = read_logs(node, [self._off_ramp], [_ACCEPTED["1.6"]], None)
-        roots = [root for log in logs for root in decode(_REPORTS_16, log.data)[1]]
-        return [Commit(first, last, root) for _, _, first, last, root in roots]
+        if fresh:
+            book.commit(fresh)
 
     def _proofs(self, messages: Sequence[CcipMessage]) -> dict[Key, object]:
-        """For each message that can be executed now, its siblings or, in 2.0, the verifier's signature. A root over
-        messages that a reorg has changed since proves nothing."""
+        """For each message that can be executed now, its siblings or, in 2.0, the verifier's signature."""
         if self.generation == "2.0":
             return {message.key: _signed(message.message_id) for message in messages}
-        numbered = {message.number: message for message in messages}
+        book = CommitBook(self.source, self.destination, self.generation)
+        self._commit(book, messages)
         proofs: dict[Key, object] = {}
-        for commit in self._commits():
-            under = [numbered[number] for number in range(commit.first, commit.last + 1) if number in numbered]
+        for commit in book.standing():
+            under = commit.leaves(messages)
             leaves = [message.leaf for message in under]
-            if leaves and root_of(leaves) == commit.root:
-                proofs |= {message.key: siblings_of(leaves, index) for index, message in enumerate(under)}
+            proofs |= {message.key: siblings_of(leaves, index) for index, message in enumerate(under)}
         return proofs
 
     def _execute(self, key: Key, message: CcipMessage, proof: object) -> None:
