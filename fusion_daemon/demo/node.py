@@ -32,6 +32,7 @@ class Sent:
     to: Address | None
     data: bytes
     value: int = 0
+    gas: int = _GAS_LIMIT
 
 
 def call_data(signature: str, *arguments: object) -> bytes:
@@ -151,6 +152,6 @@ def transaction_request(sent: Sent) -> dict[str, str]:
         "from": hex_of(sent.sender),
         "data": hex_of(sent.data),
         "value": hex(sent.value),
-        "gas": hex(_GAS_LIMIT),
+        "gas": hex(sent.gas),
     }
     return fields | ({"to": hex_of(sent.to)} if sent.to is not None else {})

@@ -154,6 +154,20 @@ contract CcipLane16Test is CcipLaneFixture {
         commit(4, 4, "root");
     }
 
+    function test_under_a_withdrawn_root_nothing_is_executed_and_its_numbers_are_free() public {
+        (Any2EVMRampMessage memory arrival, bytes32 leaf) = sentArrival(100_000);
+        commit(1, 1, leaf);
+        vm.prank(anyone);
+        vm.expectRevert(abi.encodeWithSelector(DevCommittedOffRamp.NotNetwork.selector, anyone));
+        offRamp.removeRoot(leaf, 1);
+        offRamp.removeRoot(leaf, 1);
+        vm.expectRevert(DevCommittedOffRamp.RootNotCommitted.selector);
+        offRamp.execute(arrival, none, 100_000);
+        commit(1, 1, leaf);
+        offRamp.execute(arrival, none, 100_000);
+        assertEq(receiver.arrived(), 1);
+    }
+
     function test_the_router_refuses_what_the_vendors_refuses() public {
         Client.EVM2AnyMessage memory sent = message(address(receiver), 100_000);
         vm.expectRevert(IRouterClient.InsufficientFeeTokenAmount.selector);

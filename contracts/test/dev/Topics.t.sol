@@ -53,6 +53,7 @@ contract TopicsTest is Test {
     }
 
     function test_ccip_1_5() public pure {
+        is_(DevCommitStore15.RootRemoved.selector, 0x202f1139a3e334b6056064c0e9b19fd07e44a88d8f6e5ded571b24cf8c371f12);
         is_(DevOnRamp15.CCIPSendRequested.selector, 0xd0c3c799bf9e2639de44391e7f524d229b2b55f5b1ea94b2bf7da42f7243dddd);
         is_(
             DevCommitStore15.ReportAccepted.selector, 0x291698c01aa71f912280535d88a00d2c59fb63530a3f5d0098560468acb9ebf5
@@ -69,6 +70,7 @@ contract TopicsTest is Test {
     }
 
     function test_ccip_1_6() public pure {
+        is_(DevOffRamp16.RootRemoved.selector, 0x202f1139a3e334b6056064c0e9b19fd07e44a88d8f6e5ded571b24cf8c371f12);
         is_(DevOnRamp16.CCIPMessageSent.selector, 0x192442a2b2adb6a7948f097023cb6b57d29d3a7a5dd33e6666d33c39cc456f32);
         is_(
             DevOffRamp16.CommitReportAccepted.selector,

@@ -9,6 +9,7 @@ contract DevCommitStore15 {
     string public constant typeAndVersion = "CommitStore 1.5.0";
 
     event ReportAccepted(CommitReport report);
+    event RootRemoved(bytes32 root);
 
     error NotNetwork(address sender);
     error InvalidInterval(uint64 expectedMin, uint64 min, uint64 max);
@@ -29,6 +30,16 @@ contract DevCommitStore15 {
         getExpectedNextSequenceNumber = report.interval.max + 1;
         getMerkleRoot[report.merkleRoot] = block.timestamp;
         emit ReportAccepted(report);
+    }
+
+    /// @notice Withdraws a commit whose messages the source chain no longer has: the numbers from `nextMin` on may be
+    /// committed anew.
+    function removeRoot(bytes32 root, uint64 nextMin) external {
+        if (msg.sender != network) revert NotNetwork(msg.sender);
+        if (getMerkleRoot[root] == 0) revert InvalidRoot();
+        delete getMerkleRoot[root];
+        getExpectedNextSequenceNumber = nextMin;
+        emit RootRemoved(root);
     }
 
     /// @notice When the root above the leaf was committed; 0: never.

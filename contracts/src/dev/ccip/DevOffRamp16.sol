@@ -12,6 +12,7 @@ contract DevOffRamp16 is DevCommittedOffRamp {
     string public constant typeAndVersion = "OffRamp 1.6.0";
 
     event CommitReportAccepted(MerkleRoot[] blessedMerkleRoots, MerkleRoot[] unblessedMerkleRoots, PriceUpdates prices);
+    event RootRemoved(bytes32 root);
     event ExecutionStateChanged(
         uint64 indexed sourceChainSelector,
         uint64 indexed sequenceNumber,
@@ -48,6 +49,15 @@ contract DevOffRamp16 is DevCommittedOffRamp {
         unblessed[0] = root;
         PriceUpdates memory none;
         emit CommitReportAccepted(new MerkleRoot[](0), unblessed, none);
+    }
+
+    /// @notice Withdraws a commit whose messages the source chain no longer has: the numbers from `nextMin` on may be
+    /// committed anew.
+    function removeRoot(bytes32 root, uint64 nextMin) external onlyNetwork {
+        if (getMerkleRoot[root] == 0) revert InvalidRoot();
+        delete getMerkleRoot[root];
+        minSeqNr = nextMin;
+        emit RootRemoved(root);
     }
 
     /// @notice `gasLimit` stands in for the message's: how a network run stages too little gas.

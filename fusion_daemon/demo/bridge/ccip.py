@@ -1,0 +1,124 @@
+"""CCIP's network in one direction and generation: commits what is final on the source, then executes it.
+
+Like the relayer it keeps no record of what it did: commits and execution states are read from the destination
+in each step. Only what it tells of a message under a fault is remembered, as root and execution must agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from eth_account import Account
+
+from fusion_daemon.demo.bridge.ccip_messages import FORM_15, FORM_16, READERS, SENT_TOPICS, CcipMessage, Lane
+from fusion_daemon.demo.bridge.commits import CommitBook
+from fusion_daemon.demo.bridge.deploy import OPERATOR, VERIFIER_KEY, BridgeChain, Generation
+from fusion_daemon.demo.bridge.faults import Faults, Key, Memory
+from fusion_daemon.demo.bridge.logs import finalized, read_logs
+from fusion_daemon.demo.bridge.merkle import siblings_of
+from fusion_daemon.demo.node import NodeRefused, Sent, call_data
+from fusion_daemon.domain.identifiers import Address
+
+_TOO_LITTLE = 1_000
+"""Gas for the receiver."""
+_AMPLE = 3_000_000
+"""Gas for the receiver when a failed message is executed by hand."""
+_UNTOUCHED, _SUCCESS, _FAILURE = 0, 2, 3
+
+
+@dataclass(slots=True)
+class CcipNetwork:
+    source: BridgeChain
+    destination: BridgeChain
+    generation: Generation
+    faults: Faults
+    depth: int | None
+    memory: Memory = field(default_factory=Memory)
+    _told: dict[Key, CcipMessage] = field(default_factory=dict)
+
+    def step(self) -> None:
+        messages = self._messages()
+        self.memory.look(message.key for message in messages)
+        proofs = self._proofs(messages)
+        waiting = [(each.key, each) for each in messages if each.key in proofs and self._state(each) != _SUCCESS]
+        for key, message in self.faults.ordered(waiting):
+            if self._state(message) == _FAILURE and key not in self.memory.pardoned:
+                self.memory.fail(key)
+            elif not self.memory.holds(key, self.faults):
+                self._execute(key, message, proofs[key])
+
+    def _messages(self) -> list[CcipMessage]:
+        ramp = self.source.on_ramps[self.generation]
+        lane = Lane(self.source.selector, self.destination.selector, ramp)
+        last = finalized(self.source.node, self.depth)
+        logs = read_logs(self.source.node, [ramp], [SENT_TOPICS[self.generation]], last)
+        read = READERS[self.generation]
+        self._told = {log.key: self._told.get(log.key) or read(log, lane, self.faults.wrong_source) for log in logs}
+        return list(self._told.values())
+
+    def _commit(self, book: CommitBook, messages: Sequence[CcipMessage]) -> None:
+        """Everything new that has waited long enough: a gap in the numbers cannot be committed."""
+        book.withdraw_vanished(messages)
+        committed = max((commit.last for commit in book.standing()), default=0)
+        fresh: list[CcipMessage] = []
+        for message in messages:
+            if message.number == committed + 1 + len(fresh) and self.memory.seen[message.key] >= self.faults.delay:
+                fresh.append(message)
+        if fresh:
+            book.commit(fresh)
+
+    def _proofs(self, messages: Sequence[CcipMessage]) -> dict[Key, object]:
+        """For each message that can be executed now, its siblings or, in 2.0, the verifier's signature."""
+        if self.generation == "2.0":
+            return {message.key: _signed(message.message_id) for message in messages}
+        book = CommitBook(self.source, self.destination, self.generation)
+        self._commit(book, messages)
+        proofs: dict[Key, object] = {}
+        for commit in book.standing():
+            under = commit.leaves(messages)
+            leaves = [message.leaf for message in under]
+            proofs |= {message.key: siblings_of(leaves, index) for index, message in enumerate(under)}
+        return proofs
+
+    def _execute(self, key: Key, message: CcipMessage, proof: object) -> None:
+        again = self._state(message) == _FAILURE
+        pardoned = key in self.memory.pardoned
+        starved = not pardoned and self.faults.strikes("starve", self.faults.starve, key)
+        gas = _AMPLE if again else _TOO_LITTLE if starved else message.gas_limit
+        for _ in range(2 if self.faults.strikes("duplicate", self.faults.duplicate, key) else 1):
+            # A retry that failed again, or a duplicate: the state tells, and is looked at next.
+            with suppress(NodeRefused):
+                self._send(self._off_ramp, self._execution(message, proof, gas, again))
+        if self._state(message) != _SUCCESS:
+            self.memory.pardoned.discard(key)
+            self.memory.fail(key)
+
+    def _execution(self, message: CcipMessage, proof: object, gas: int, again: bool) -> bytes:
+        if self.generation == "2.0":
+            return call_data("execute(bytes,bytes,uint32)", message.form, proof, gas)
+        form = FORM_15 if self.generation == "1.5" else FORM_16
+        name = "manuallyExecute" if again else "execute"
+        return call_data(f"{name}({form},bytes32[],uint256)", message.form, proof, gas)
+
+    def _state(self, message: CcipMessage) -> int:
+        signature, arguments = {
+            "1.5": ("getExecutionState(uint64)", (message.number,)),
+            "1.6": ("getExecutionState(uint64,uint64)", (self.source.selector, message.number)),
+            "2.0": ("getExecutionState(bytes32)", (message.message_id,)),
+        }[self.generation]
+        (state,) = self.destination.node.view(self._off_ramp, signature, ["uint8"], *arguments)
+        assert isinstance(state, int)
+        return state
+
+    @property
+    def _off_ramp(self) -> Address:
+        return self.destination.off_ramps[self.generation]
+
+    def _send(self, to: Address, data: bytes) -> None:
+        self.destination.node.send(Sent(OPERATOR, to, data))
+
+
+def _signed(message_id: bytes) -> bytes:
+    return bytes(Account.from_key(VERIFIER_KEY).unsafe_sign_hash(message_id).signature)
