@@ -6,11 +6,10 @@ For commands that look at what is deployed; the listener's questions are `rpc`'s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import aiohttp
 
-from fusion_daemon.chain.blocks import Log
+from fusion_daemon.chain.blocks import Creation, Log
 from fusion_daemon.chain.ranges import classify
 from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, raise_error
 from fusion_daemon.chain.rpc_errors import RpcFailure, block_unknown, endpoint_fault, quote_node
@@ -29,16 +28,6 @@ from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.domain.identifiers import Address, Hash32, hex_of, parse_address
 
 _CALLS_PER_BATCH = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Creation:
-    """What a transaction came to."""
-
-    succeeded: bool
-    block: int
-    contract: Address | None
-    """That it created itself; those that its calls created are not told."""
 
 
 class StateRpc:

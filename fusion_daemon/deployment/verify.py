@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fusion_daemon.chain.abi import EventDecoder, Undecodable, event_decoders
 from fusion_daemon.chain.artifacts import Artifact
-from fusion_daemon.chain.blocks import Log
+from fusion_daemon.chain.blocks import Creation, Log
 from fusion_daemon.chain.rpc_errors import RpcFailure
-from fusion_daemon.chain.rpc_state import Creation
 from fusion_daemon.deployment.plan import ContractCheck, ParameterCheck
 from fusion_daemon.deployment.values import ADMIN_ROLE, Names, Unreadable, address_of, differences, role_id
 from fusion_daemon.domain.identifiers import Address, hex_of
