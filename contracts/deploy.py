@@ -78,10 +78,9 @@ def deploy(node: Node, plan: Plan, sender: Address) -> Deployment:
 
 def create(node: Node, told: PlannedContract, sender: Address, names: dict[str, Address]) -> DeployedContract:
     code = creation_code(load_artifact(told.artifact), told.constructor_arguments, names)
-    receipt = node.send(Sent(sender, None, code))[0]
-    return deployed(
-        told, str(receipt["contractAddress"]), str(receipt["transactionHash"]), int(str(receipt["blockNumber"]), 16)
-    )
+    address = node.deploy(sender, code)
+    created = node.creations[address]
+    return deployed(told, hex_of(address), created.transaction, created.block)
 
 
 def child(told: PlannedContract, maker: DeployedContract, before: dict[str, DeployedContract]) -> DeployedContract:

@@ -63,3 +63,13 @@ class Span:
     """In chain order: by block, then log index."""
     repaired: int = 0
     """Blocks whose logs the node left out of a range answer and gave when asked by hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """What a transaction came to."""
+
+    succeeded: bool
+    block: int
+    contract: Address | None
+    """That it created itself; those that its calls created are not told."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import aiohttp
 
-from fusion_daemon.chain.blocks import Log
+from fusion_daemon.chain.blocks import Creation, Log
 from fusion_daemon.chain.ranges import classify
 from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, raise_error
 from fusion_daemon.chain.rpc_errors import RpcFailure, block_unknown, endpoint_fault, quote_node
@@ -25,7 +25,7 @@ from fusion_daemon.chain.rpc_wire import (
     number_of,
 )
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.domain.identifiers import Address, Hash32, hex_of
+from fusion_daemon.domain.identifiers import Address, Hash32, hex_of, parse_address
 
 _CALLS_PER_BATCH = 50
 
@@ -62,8 +62,8 @@ class StateRpc:
             found += [_octets(endpoint.url, answer) for answer in answers]
         return found
 
-    async def creations(self, transactions: Sequence[Hash32]) -> list[WireCreation | None]:
-        """What these transactions came to; None: the node does not know it."""
+    async def creations(self, transactions: Sequence[Hash32]) -> list[Creation | None]:
+        """In order; None: the node does not know the transaction."""
         if not transactions:
             return []
         endpoint = await self._proved()
@@ -71,7 +71,10 @@ class StateRpc:
         answers = await self._endpoints.ask(endpoint, calls, CREATIONS)
         for answer in answers:
             raise_error(endpoint.url, answer.error)
-        return [answer.result for answer in answers]
+        try:
+            return [None if answer.result is None else _creation(answer.result) for answer in answers]
+        except ValueError as error:
+            raise self._endpoints.fault(endpoint, f"answered with a malformed receipt ({error})") from error
 
     async def logs(self, contract: Address, topics: Sequence[Hash32], first: int, last: int) -> list[Log]:
         """The contract's logs of blocks first..last with one of these first topics, in their order. A range that is
@@ -115,6 +118,12 @@ class StateRpc:
 async def open_state(settings: ChainSettings) -> StateRpc:
     """Opens no connection yet; `close()` ends those that were opened."""
     return StateRpc(settings)
+
+
+def _creation(told: WireCreation) -> Creation:
+    """Raises ValueError when it is malformed."""
+    contract = None if told.contract_address is None else parse_address(told.contract_address)
+    return Creation(number_of(told.status) == 1, number_of(told.block_number), contract)
 
 
 def _octets(url: str, answer: TextAnswer) -> bytes | RpcFailure:

@@ -24,7 +24,7 @@ _LIQUIDITY = 1_000_000_000 * USDC_UNIT
 _ASSET_CONFIG = (
     "configureAsset(address,(address,uint32,uint16,uint16,uint16,uint16,uint32,uint32,uint32,uint128,uint128,uint128))"
 )
-_ROLES = ("RISK_ROLE", "CREDIT_ROLE", "GUARDIAN_ROLE")
+ROLES = ("RISK_ROLE", "CREDIT_ROLE", "GUARDIAN_ROLE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def deploy(node: Node, chain_id: int, weth_usd: int) -> Deployment:
     vault = node.deploy(DESK, load_artifact("CrossChainVault").bytecode, ("address",), DESK)
     factory = node.deploy(DESK, load_artifact("EscrowFactory").bytecode, ("address",), DESK)
     deployment = Deployment(node, chain_id, vault, factory, weth, usdc, weth_feed, usdc_feed)
-    grants = [call_data("grantRole(bytes32,address)", keccak(text=role), DESK) for role in _ROLES]
+    grants = [call_data("grantRole(bytes32,address)", keccak(text=role), DESK) for role in ROLES]
     node.send(*(Sent(DESK, vault, grant) for grant in grants))
     node.send(
         Sent(DESK, vault, call_data(_ASSET_CONFIG, weth, _terms(weth_feed, 8_000, 8_250, 10**9 * WETH_UNIT, 0))),

@@ -35,6 +35,14 @@ class Sent:
     gas: int = _GAS_LIMIT
 
 
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """Where a contract was deployed."""
+
+    transaction: str
+    block: int
+
+
 def call_data(signature: str, *arguments: object) -> bytes:
     """`borrow(address,uint256)` and its arguments as calldata: 4-byte selector + ABI encoding."""
     parsed = parse(signature[signature.index("(") :])
@@ -48,6 +56,8 @@ class Node:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.creations: dict[Address, Creation] = {}
+        """Of the contracts that were deployed through here."""
         self._address = urlsplit(url)
         self._connection: http.client.HTTPConnection | None = None
 
@@ -89,7 +99,9 @@ class Node:
 
     def deploy(self, sender: Address, bytecode: bytes, types: Sequence[str] = (), *arguments: object) -> Address:
         receipt = self.send(Sent(sender, None, bytecode + encode(list(types), list(arguments))))[0]
-        return parse_address(str(receipt["contractAddress"]))
+        created = parse_address(str(receipt["contractAddress"]))
+        self.creations[created] = Creation(str(receipt["transactionHash"]), int(str(receipt["blockNumber"]), 16))
+        return created
 
     def view(self, to: Address, signature: str, returns: Sequence[str], *arguments: object) -> tuple[object, ...]:
         """`eth_call` at the latest block; the decoded return values."""

@@ -18,6 +18,7 @@ from fusion_daemon.demo.anvil import anvil
 from fusion_daemon.demo.child import DaemonChild, free_port
 from fusion_daemon.demo.configuration import RECEIVER_SECRET, TOKEN_SECRET, Wiring, render_config
 from fusion_daemon.demo.deploy import USDC_UNIT, Deployment, Opening, borrow, deploy, deposit
+from fusion_daemon.demo.deployments import write_deployment
 from fusion_daemon.demo.node import Node
 from fusion_daemon.demo.receiver import WebhookReceiver
 from fusion_daemon.domain.identifiers import hex_of
@@ -82,6 +83,7 @@ def open_stage(directory: Path, *, durable: bool = True, max_span: int = 2_000) 
             node = Node(stack.enter_context(anvil(chain, options=_ANVIL_OPTIONS)).url)
             stack.callback(node.close)
             deployments.append(deploy(node, chain, OPENING_USD))
+            write_deployment(directory, deployments[-1])
         receiver = WebhookReceiver(credentials[RECEIVER_SECRET])
         stack.callback(receiver.close)
         wiring = Wiring(

@@ -13,9 +13,10 @@ from fusion_daemon.chain.artifacts import load_artifact
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.config import Config
 from fusion_daemon.deployment.inspection import inspect
-from fusion_daemon.deployment.manifest import DeploymentInvalid, load_deployment
+from fusion_daemon.deployment.manifest import load_deployment
 from fusion_daemon.deployment.plan import Questions, questions
 from fusion_daemon.deployment.verify import judge_watched
+from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.findings import Finding
 from fusion_daemon.logs import Redactor
@@ -30,13 +31,16 @@ _LONGEST = 3_600.0
 
 
 def verify_contracts(config: Config, home: Path, files: Sequence[Path], redactor: Redactor) -> list[Finding]:
-    """Blocks. Without `files` every chain of the configuration needs one in `home`. Raises DeploymentInvalid,
-    ArtifactMissing, SecretMissing."""
+    """Blocks. Without `files` every chain of the configuration needs one in `home`. Raises SecretMissing; whatever
+    else fails becomes a finding."""
     chosen = files or sorted((home / DIRECTORY).glob("*.json"))
-    asked = _read(chosen)
+    asked, found = _read(chosen)
+    if not chosen:
+        says = f"there is none in {home / DIRECTORY}; write one, or name it by --deployments"
+        found.append(Finding("deployment files", True, says))
     secret = SecretFiles.of(config)
     chains = {ChainId(each.id): chain_settings(each, secret) for each in config.chains}
-    found = trio.run(_inspect_all, chains, asked)
+    found += trio.run(_inspect_all, chains, asked)
     for chain, settings in chains.items():
         if chain in asked or not files:
             deployed = asked[chain].contracts if chain in asked else None
@@ -44,18 +48,22 @@ def verify_contracts(config: Config, home: Path, files: Sequence[Path], redactor
     return [replace(each, says=redactor.text(each.says)) for each in found]
 
 
-def _read(files: Sequence[Path]) -> dict[ChainId, Questions]:
+def _read(files: Sequence[Path]) -> tuple[dict[ChainId, Questions], list[Finding]]:
     asked: dict[ChainId, Questions] = {}
+    found: list[Finding] = []
     for path in files:
-        file = load_deployment(path)
+        try:
+            file = load_deployment(path)
+            each = questions(file, load_artifact)
+        except Failure as failure:
+            found.append(Finding(str(path), True, str(failure)))
+            continue
         if ChainId(file.chain_id) in asked:
-            raise DeploymentInvalid(
-                f"{path} describes chain {file.chain_id}, as another file does.",
-                "Which of them is right is not known, so nothing was looked at.",
-                "Keep one file a chain.",
-            )
-        asked[ChainId(file.chain_id)] = questions(file, load_artifact)
-    return asked
+            says = f"describes chain {file.chain_id}, as another file does; keep one file a chain"
+            found.append(Finding(str(path), True, says))
+        else:
+            asked[ChainId(file.chain_id)] = each
+    return asked, found
 
 
 async def _inspect_all(chains: dict[ChainId, ChainSettings], asked: dict[ChainId, Questions]) -> list[Finding]:

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fusion_daemon.chain.abi import EventDecoder, Undecodable, event_decoders
 from fusion_daemon.chain.artifacts import Artifact
-from fusion_daemon.chain.blocks import Log
+from fusion_daemon.chain.blocks import Creation, Log
 from fusion_daemon.chain.rpc_errors import RpcFailure
-from fusion_daemon.chain.rpc_wire import WireCreation
 from fusion_daemon.deployment.plan import ContractCheck, ParameterCheck
 from fusion_daemon.deployment.values import ADMIN_ROLE, Names, Unreadable, address_of, differences, role_id
 from fusion_daemon.domain.identifiers import Address, hex_of
@@ -47,20 +46,19 @@ def _difference(there: bytes, made: bytes) -> str:
     return f"differs in {len(differing)} of {len(there)} bytes, first at byte {differing[0]}"
 
 
-def judge_creation(subject: str, check: ContractCheck, created: WireCreation | None) -> Finding:
+def judge_creation(subject: str, check: ContractCheck, created: Creation | None) -> Finding:
     """Whether the transaction made the contract in that block. The roles are read from there on."""
     subject = f"{subject} transaction"
     if created is None:
         return Finding(subject, True, f"the node does not know {hex_of(check.transaction)}; correct the file")
-    found = int(created.block_number, 16)
-    if created.status != "0x1":
+    if not created.succeeded:
         return Finding(subject, True, f"{hex_of(check.transaction)} was reverted; correct the file")
-    if found != check.block:
-        return Finding(subject, True, f"is in block {found} and should be in {check.block}; correct the file")
-    made = (created.contract_address or "no contract").lower()
-    if check.created_by_account and made != hex_of(check.address):
+    if created.block != check.block:
+        return Finding(subject, True, f"is in block {created.block} and should be in {check.block}; correct the file")
+    if check.created_by_account and created.contract != check.address:
+        made = "no contract" if created.contract is None else hex_of(created.contract)
         return Finding(subject, True, f"made {made} and should have made {hex_of(check.address)}; correct the file")
-    return Finding(subject, False, f"made it in block {found}")
+    return Finding(subject, False, f"made it in block {created.block}")
 
 
 def judge_parameter(subject: str, check: ParameterCheck, answer: Answer, names: Names) -> Finding:
