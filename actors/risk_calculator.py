@@ -105,7 +105,7 @@ class RiskCalculator(Actor):
         claim = await self._pass(orders, claim)
         orders = orders.after(claim.positions)
         snapshot = await self._snapshot(claim, orders)
-        portfolio = Portfolio(self._settings.tokens, sources.journals)
+        portfolio = Portfolio(self._settings.tokens, sources.journals, self._settings.locks)
         try:
             await _in_portions(restore(snapshot, portfolio, lambda entry: self._blame_start(entry, claim)))
         except Exception:

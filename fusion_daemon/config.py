@@ -142,6 +142,9 @@ class Chain(Section):
             raise ValueError("poll_min_seconds is above poll_max_seconds")
         if len({token.address.lower() for token in self.tokens}) != len(self.tokens):
             raise ValueError("two tokens have the same address: which asset is it?")
+        credit = None if self.bridges is None else self.bridges.remote_credit
+        if credit is not None and credit.vault.lower() not in [vault.lower() for vault in self.vaults]:
+            raise ValueError("bridges.remote_credit.vault is none of the vaults of this chain")
         return self
 
 

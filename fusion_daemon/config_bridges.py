@@ -35,13 +35,19 @@ class Ccip(Section):
     """Our CcipAdapter."""
 
 
+class RemoteCredit(Section):
+    address: AddressText
+    vault: AddressText
+    """In which the collateral lies that it locks."""
+
+
 class Bridges(Section):
     """Absent: no message that leaves or reaches this chain is followed."""
 
     router: AddressText
     """Our BridgeRouter."""
-    remote_credit: AddressText | None = None
-    """Our RemoteCredit, whose locks count as its accounts' collateral."""
+    remote_credit: RemoteCredit | None = None
+    """Ours, whose locks count as its accounts' collateral."""
     axelar: Axelar | None = None
     ccip: Ccip | None = None
 
@@ -55,7 +61,7 @@ class Bridges(Section):
         """Every address whose logs tell of messages."""
         found = [self.router]
         if self.remote_credit is not None:
-            found.append(self.remote_credit)
+            found.append(self.remote_credit.address)
         if self.axelar is not None:
             found += [self.axelar.gateway, self.axelar.gas_service]
         if self.ccip is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from fusion_daemon.config import Chain, Config
-from fusion_daemon.config_bridges import Bridges
+from fusion_daemon.config_bridges import Bridges, RemoteCredit
 from fusion_daemon.config_values import Section
 from fusion_daemon.secret_files import secret_names
 
@@ -71,6 +71,11 @@ def plan_reload(old: Config, new: Config, changed_secrets: Collection[str]) -> R
     kept = [*_differing("retention", old.retention, new.retention), *priced]
     bridged = {id_ for each in (before, after) for id_, chain in each.items() if chain.bridges is not None}
     carried = [f"chains[{id_}].bridges" for id_ in sorted(bridged) if _bridges(before, id_) != _bridges(after, id_)]
+    locks = [
+        f"chains[{id_}].bridges.remote_credit"
+        for id_ in sorted(bridged & chains.keys())
+        if _lock(before, id_) != _lock(after, id_)
+    ]
     asked = [each for id_ in sorted(bridged & chains.keys()) for each in chains[id_] if _concerns_calls(each)]
     endpoints = [reason for reasons in chains.values() for reason in reasons if _concerns_calls(reason)]
     told = ["alerting.receivers"] if old.alerting.receivers != new.alerting.receivers else []
@@ -82,7 +87,9 @@ def plan_reload(old: Config, new: Config, changed_secrets: Collection[str]) -> R
         *_step(Action.UPDATE, RETENTION, kept),
         *(Step(Action.ADD, chain_branch(id_), (f"chains[{id_}]",)) for id_ in come),
         *_step(Action.RESTART, ALERTING, alerting),
-        *_step(Action.RESTART, RISK, [*_differing("risk", old.risk, new.risk), *judged, *tokens, *moved, *alerting]),
+        *_step(
+            Action.RESTART, RISK, [*_differing("risk", old.risk, new.risk), *judged, *tokens, *locks, *moved, *alerting]
+        ),
         *_step(
             Action.RESTART,
             MESSAGES,
@@ -115,6 +122,11 @@ def _chain_reasons(old: Chain, new: Chain, changed_secrets: Collection[str]) -> 
 
 def _bridges(chains: Mapping[int, Chain], id_: int) -> Bridges | None:
     return chains[id_].bridges if id_ in chains else None
+
+
+def _lock(chains: Mapping[int, Chain], id_: int) -> RemoteCredit | None:
+    bridges = _bridges(chains, id_)
+    return None if bridges is None else bridges.remote_credit
 
 
 def _concerns_calls(reason: str) -> bool:

@@ -65,6 +65,13 @@ def risk_settings(config: Config) -> RiskSettings:
         hysteresis_bps=config.risk.hysteresis_bps,
         lifetimes={AssetId(each.asset): price_lifetime(each.heartbeat_seconds) for each in config.oracle.assets},
         interest_seconds=config.risk.interest_seconds,
+        locks={
+            (ChainId(chain.id), parse_address(chain.bridges.remote_credit.address)): parse_address(
+                chain.bridges.remote_credit.vault
+            )
+            for chain in config.chains
+            if chain.bridges is not None and chain.bridges.remote_credit is not None
+        },
     )
 
 

@@ -24,7 +24,7 @@ from fusion_daemon.domain.journal import (
     Side,
 )
 
-CONTRACTS = ("CrossChainVault", "EscrowFactory", "Escrow")
+CONTRACTS = ("CrossChainVault", "EscrowFactory", "Escrow", "RemoteCredit", "BridgeRouter")
 """The contracts whose events are decoded."""
 
 Translate = Callable[[Address, int, tuple[Value, ...]], tuple[Change, ...]]
@@ -83,7 +83,7 @@ def event_table(abi: Iterable[AbiEntry]) -> EventTable:
     """Raises EventTableMismatch when an event that changes state is missing or declared otherwise."""
     decoders = event_decoders(abi)
     translations: dict[Signature, Translate] = {}
-    for name, (fields, translate) in _VAULT_EVENTS.items():
+    for name, (fields, translate) in {**_VAULT_EVENTS, **_LOCK_EVENTS}.items():
         found = [key for key, decoder in decoders.items() if (decoder.name, decoder.fields) == (name, fields)]
         if len(found) != 1:
             raise EventTableMismatch(
@@ -161,6 +161,21 @@ def _credited(vault: Address, index: int, args: tuple[Value, ...]) -> tuple[Chan
     return (CreditChange(vault, _octets(owner), _integer(limit), index),)
 
 
+def _locked(locks: Address, _index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
+    owner, _ref, _message, token, collateral, *_rest = args
+    return (BalanceChange(locks, _octets(owner), _octets(token), Side.COLLATERAL, _integer(collateral)),)
+
+
+def _unlocked(locks: Address, _index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
+    owner, _ref, _message, token, _credit, collateral, *_rest = args
+    return (BalanceChange(locks, _octets(owner), _octets(token), Side.COLLATERAL, -_integer(collateral)),)
+
+
+def _seized(locks: Address, _index: int, args: tuple[Value, ...]) -> tuple[Change, ...]:
+    owner, _ref, _message, token, _treasury, _credit, collateral, *_rest = args
+    return (BalanceChange(locks, _octets(owner), _octets(token), Side.COLLATERAL, -_integer(collateral)),)
+
+
 _VAULT_EVENTS: Mapping[str, tuple[tuple[str, ...], Translate]] = {
     "CollateralDeposited": (("account", "token", "amount", "balance", "seq"), _deposited),
     "CollateralWithdrawn": (("account", "token", "to", "amount", "balance", "seq"), _withdrawn),
@@ -191,3 +206,23 @@ _VAULT_EVENTS: Mapping[str, tuple[tuple[str, ...], Translate]] = {
     ),
     "CreditLineSet": (("account", "oldLimit", "newLimit", "seq"), _credited),
 }
+
+_LOCK_EVENTS: Mapping[str, tuple[tuple[str, ...], Translate]] = {
+    "CollateralLocked": (
+        ("account", "ref", "messageId", "token", "collateral", "credit", "dstChainId", "deadline", "seq"),
+        _locked,
+    ),
+    "CollateralReleased": (
+        ("account", "ref", "messageId", "token", "credit", "collateral", "creditLeft", "collateralLeft", "seq"),
+        _unlocked,
+    ),
+    "CollateralSeized": (
+        (
+            *("account", "ref", "messageId", "token", "treasury", "credit", "collateral"),
+            *("creditLeft", "collateralLeft", "seq"),
+        ),
+        _seized,
+    ),
+}
+"""What RemoteCredit holds for an account is a balance of that account's at RemoteCredit. In the vault the same
+collateral is RemoteCredit's, since it was transferred there."""

@@ -27,6 +27,7 @@ from fusion_daemon.risk.registers import CreditLine, Market
 
 Owner = tuple[ChainId, Address]
 LegKey = tuple[Market, Side]
+NO_LOCKS: Mapping[tuple[ChainId, Address], Address] = {}
 
 
 @dataclass(slots=True)
@@ -55,9 +56,18 @@ class Leg:
 
 
 class Portfolio:
-    """Mutable, but pure: no clock, no I/O."""
+    """Mutable, but pure: no clock, no I/O.
 
-    def __init__(self, tokens: Mapping[tuple[ChainId, Address], AssetId], chains: Iterable[ChainId]) -> None:
+    INVARIANT: locked collateral counts once, for the account that locked it. What a lock contract holds of an account
+    is a holding of the vault's market; what the vault says the lock contract itself holds is nobody's.
+    """
+
+    def __init__(
+        self,
+        tokens: Mapping[tuple[ChainId, Address], AssetId],
+        chains: Iterable[ChainId],
+        locks: Mapping[tuple[ChainId, Address], Address] = NO_LOCKS,
+    ) -> None:
         self.prices: dict[AssetId, Price] = {}
         self.price_seq = 0
         self.priced_at = 0
@@ -70,6 +80,7 @@ class Portfolio:
         self.dirty: dict[AccountId, None] = {}
         """Accounts whose legs or owners changed; whoever mirrors them clears this."""
         self._tokens = tokens
+        self._locks = locks
         self._market_of: dict[tuple[ChainId, Address, Address], Market] = {}
         self._account_of: dict[Owner, AccountId] = {}
         self._owners: dict[AccountId, dict[Owner, None]] = {}
@@ -135,6 +146,7 @@ class Portfolio:
         return sum(line.limit for vaults in lines for line in vaults.values())
 
     def market(self, chain: ChainId, vault: Address, token: Address) -> Market:
+        vault = self._locks.get((chain, vault), vault)
         key = (chain, vault, token)
         market = self._market_of.get(key)
         if market is None:
@@ -210,6 +222,8 @@ class Portfolio:
         return touched
 
     def move_balance(self, owner: Owner, market: Market, side: Side, amount: int, touched: Touched) -> None:
+        if owner in self._locks:
+            return
         legs = self._legs.setdefault(owner, {})
         key = (market, side)
         before = legs.get(key, 0)

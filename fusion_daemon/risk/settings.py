@@ -56,6 +56,8 @@ class RiskSettings:
     """A state gets better only when both measures reach the better level's bound x (1 + this)."""
     lifetimes: Mapping[AssetId, float] = field(default_factory=dict)
     """Seconds for which a published price stands for the present one; PRICE_LIFETIME where none is named."""
+    locks: Mapping[tuple[ChainId, Address], Address] = field(default_factory=dict)
+    """The contracts that hold locked collateral for its accounts, and the vault in which it lies."""
     assumed_threshold_bps: int = 7_500
     """Liquidation threshold at which a cure by deposit is quoted to an account without collateral."""
     interest_seconds: float = 60.0
@@ -95,6 +97,7 @@ def _fingerprint(settings: RiskSettings) -> str:
             "health_bps": settings.health.falling(),
             "hysteresis_bps": settings.hysteresis_bps,
             "lifetimes": sorted(settings.lifetimes.items()),
+            "locks": sorted((chain, hex_of(lock), hex_of(vault)) for (chain, lock), vault in settings.locks.items()),
             "score_bps": settings.score.falling(),
             "tokens": tokens,
         },

@@ -95,7 +95,15 @@ abstract contract CreditLocks is CreditMessages {
         uint256 collateral = _reduce(lock_, envelope);
         _move(lock_.token, collateral, lock_.account);
         emit CollateralReleased(
-            lock_.account, envelope.ref, id, envelope.amount, collateral, lock_.credit, lock_.collateral, _nextSeq()
+            lock_.account,
+            envelope.ref,
+            id,
+            lock_.token,
+            envelope.amount,
+            collateral,
+            lock_.credit,
+            lock_.collateral,
+            _nextSeq()
         );
     }
 
@@ -107,6 +115,7 @@ abstract contract CreditLocks is CreditMessages {
             lock_.account,
             envelope.ref,
             id,
+            lock_.token,
             treasury,
             envelope.amount,
             collateral,

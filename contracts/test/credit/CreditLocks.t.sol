@@ -118,10 +118,12 @@ contract CreditLocksTest is CreditFixture {
     function test_a_release_and_a_seizure_tell_what_is_left() public {
         bytes32 ref = lock(15_000e8);
         vm.expectEmit(address(home.remote));
-        emit CollateralReleased(alice, ref, FIRST, 3_000e8, 2 ether, 12_000e8, 8 ether, 4);
+        emit CollateralReleased(alice, ref, FIRST, address(home.weth), 3_000e8, 2 ether, 12_000e8, 8 ether, 4);
         receiveAtHome(CreditKinds.RELEASE, ref, 3_000e8);
         vm.expectEmit(address(home.remote));
-        emit CollateralSeized(alice, ref, FIRST, treasury, 6_000e8, 4 ether, 6_000e8, 4 ether, 5);
+        emit CollateralSeized(
+            alice, ref, FIRST, address(home.weth), treasury, 6_000e8, 4 ether, 6_000e8, 4 ether, 5
+        );
         receiveAtHome(CreditKinds.SEIZE, ref, 6_000e8);
         assertEq(wethOf(alice), 92 ether);
         assertEq(wethOf(treasury), 4 ether);

@@ -35,6 +35,7 @@ SAME: dict[str, Callable[[Raw], object]] = {
     "pace": lambda raw: raw["oracle"].update(poll_seconds=9.0),
     "mail relay": lambda raw: raw["alerting"]["smtp"].update(host="relay.example"),
     "patience": lambda raw: raw["alerting"].update(timeout_seconds=3.0, concurrency=2),
+    "explorers": lambda raw: raw["messages"].update(ccip_api="https://api.ccip.example"),
     "order of chains": lambda raw: raw["chains"].reverse(),
     "order of assets": lambda raw: raw["oracle"]["assets"].reverse(),
     "order of receivers": lambda raw: raw["alerting"]["receivers"].reverse(),
@@ -43,7 +44,9 @@ SAME: dict[str, Callable[[Raw], object]] = {
 OTHER: dict[str, Callable[[Raw], object]] = {
     "a chain": lambda raw: raw["chains"].append(raw["chains"][1] | {"id": 10, "name": "third"}),
     "a start block": lambda raw: raw["chains"][0].update(start_block=5),
-    "a vault": lambda raw: raw["chains"][0].update(vaults=["0x" + "77" * 20]),
+    "a vault": lambda raw: raw["chains"][0]["vaults"].append("0x" + "77" * 20),
+    "a bridge's gateway": lambda raw: raw["chains"][0]["bridges"]["axelar"].update(gateway="0x" + "77" * 20),
+    "a message's patience": lambda raw: raw["messages"].update(retry_seconds=1),
     "a token's asset": lambda raw: raw["chains"][0]["tokens"][0].update(asset="USDC"),
     "finality": lambda raw: raw["chains"][0].update(finality_depth=5),
     "a feed": lambda raw: raw["oracle"]["assets"][0]["sources"].pop(),
