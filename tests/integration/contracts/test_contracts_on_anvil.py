@@ -77,9 +77,7 @@ def test_a_price_falls_and_the_account_is_liquidated(chain: Deployment) -> None:
     open_position(chain)
     assert abs(health(chain) - 11 * 10**17) < 10**12
     fund(chain, LIQUIDATOR, chain.usdc, 20_000 * USDC_UNIT)
-    call = call_data(
-        "liquidate(address,address,address,uint256)", ALICE, chain.usdc, chain.weth, 20_000 * USDC_UNIT
-    )
+    call = call_data("liquidate(address,address,address,uint256)", ALICE, chain.usdc, chain.weth, 20_000 * USDC_UNIT)
     with pytest.raises(NodeRefused):
         chain.node.send(Sent(LIQUIDATOR, chain.vault, call))
 
@@ -119,9 +117,7 @@ def test_an_escrow_is_approved_and_released(chain: Deployment) -> None:
     (receipt,) = chain.node.send(Sent(ALICE, chain.factory, create, value=ETHER))
     (created,) = logs(receipt, "EscrowCreated(address,address,address,address,uint256,bytes32)")
     escrow = Address(created.topics[1][12:])
-    predicted = chain.node.view(
-        chain.factory, "predictEscrow(address,bytes32)", ["address"], ALICE, reference
-    )
+    predicted = chain.node.view(chain.factory, "predictEscrow(address,bytes32)", ["address"], ALICE, reference)
     assert predicted == (hex_of(escrow),)
     chain.node.send(Sent(DESK, escrow, keccak(text="approve()")[:4]))
     (receipt,) = chain.node.send(Sent(LIQUIDATOR, escrow, keccak(text="release()")[:4]))
