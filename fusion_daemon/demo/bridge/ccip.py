@@ -1,7 +1,7 @@
 """CCIP's network in one direction and generation: commits what is final on the source, then executes it.
 
 Like the relayer it keeps no record of what it did: commits and execution states are read from the destination
-in each step. Only what it tells of a message under a fault is remembered, as root and execution must agree.
+in each step. Only whom it names as a sender under a fault is remembered, as root and execution must agree.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Literal
 
 from eth_account import Account
 
@@ -25,7 +26,7 @@ _TOO_LITTLE = 1_000
 """Gas for the receiver."""
 _AMPLE = 3_000_000
 """Gas for the receiver when a failed message is executed by hand."""
-_UNTOUCHED, _SUCCESS, _FAILURE = 0, 2, 3
+_SUCCESS, _FAILURE = 2, 3
 
 
 @dataclass(slots=True)
@@ -36,17 +37,18 @@ class CcipNetwork:
     faults: Faults
     depth: int | None
     memory: Memory = field(default_factory=Memory)
-    _told: dict[Key, CcipMessage] = field(default_factory=dict)
+    _senders: dict[Key, Address | None] = field(default_factory=dict)
+    """Who is said to have sent a message; None: who did."""
 
     def step(self) -> None:
         messages = self._messages()
         self.memory.look(message.key for message in messages)
-        proofs = self._proofs(messages)
-        waiting = [(each.key, each) for each in messages if each.key in proofs and self._state(each) != _SUCCESS]
+        proofs = self._signed(messages) if self.generation == "2.0" else self._committed(self.generation, messages)
+        waiting = [(each.key, each) for each in messages if self._state(each) != _SUCCESS]
         for key, message in self.faults.ordered(waiting):
             if self._state(message) == _FAILURE and key not in self.memory.pardoned:
                 self.memory.fail(key)
-            elif not self.memory.holds(key, self.faults):
+            elif not self.memory.holds(key, self.faults) and key in proofs:
                 self._execute(key, message, proofs[key])
 
     def _messages(self) -> list[CcipMessage]:
@@ -55,32 +57,35 @@ class CcipNetwork:
         last = finalized(self.source.node, self.depth)
         logs = read_logs(self.source.node, [ramp], [SENT_TOPICS[self.generation]], last)
         read = READERS[self.generation]
-        self._told = {log.key: self._told.get(log.key) or read(log, lane, self.faults.wrong_source) for log in logs}
-        return list(self._told.values())
+        self._senders = {log.key: self._senders.get(log.key, self.faults.wrong_source) for log in logs}
+        return [read(log, lane, self._senders[log.key]) for log in logs]
 
-    def _commit(self, book: CommitBook, messages: Sequence[CcipMessage]) -> None:
-        """Everything new that has waited long enough: a gap in the numbers cannot be committed."""
+    def _signed(self, messages: Sequence[CcipMessage]) -> dict[Key, object]:
+        """2.0: the verifier's signature of each message."""
+        return {message.key: _signature(message.message_id) for message in messages}
+
+    def _committed(self, generation: Literal["1.5", "1.6"], messages: Sequence[CcipMessage]) -> dict[Key, object]:
+        """Commits what is new; then the siblings of each message under a commit."""
+        book = CommitBook(self.source, self.destination, generation)
         book.withdraw_vanished(messages)
-        committed = max((commit.last for commit in book.standing()), default=0)
-        fresh: list[CcipMessage] = []
-        for message in messages:
-            if message.number == committed + 1 + len(fresh) and self.memory.seen[message.key] >= self.faults.delay:
-                fresh.append(message)
+        fresh = self._fresh(messages, max((commit.last for commit in book.standing()), default=0))
         if fresh:
             book.commit(fresh)
-
-    def _proofs(self, messages: Sequence[CcipMessage]) -> dict[Key, object]:
-        """For each message that can be executed now, its siblings or, in 2.0, the verifier's signature."""
-        if self.generation == "2.0":
-            return {message.key: _signed(message.message_id) for message in messages}
-        book = CommitBook(self.source, self.destination, self.generation)
-        self._commit(book, messages)
         proofs: dict[Key, object] = {}
         for commit in book.standing():
             under = commit.leaves(messages)
             leaves = [message.leaf for message in under]
             proofs |= {message.key: siblings_of(leaves, index) for index, message in enumerate(under)}
         return proofs
+
+    def _fresh(self, messages: Sequence[CcipMessage], committed: int) -> list[CcipMessage]:
+        """What follows the committed numbers and has waited long enough, up to the first that has not: a gap in the
+        numbers cannot be committed."""
+        fresh: list[CcipMessage] = []
+        for message in messages:
+            if message.number == committed + 1 + len(fresh) and not self.memory.waits(message.key, self.faults):
+                fresh.append(message)
+        return fresh
 
     def _execute(self, key: Key, message: CcipMessage, proof: object) -> None:
         again = self._state(message) == _FAILURE
@@ -120,5 +125,5 @@ class CcipNetwork:
         self.destination.node.send(Sent(OPERATOR, to, data))
 
 
-def _signed(message_id: bytes) -> bytes:
+def _signature(message_id: bytes) -> bytes:
     return bytes(Account.from_key(VERIFIER_KEY).unsafe_sign_hash(message_id).signature)

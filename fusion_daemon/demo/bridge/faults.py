@@ -101,6 +101,9 @@ class Memory:
         self.failed.add(key)
         self.held[key] = Held.FAILED
 
+    def waits(self, key: Key, faults: Faults) -> bool:
+        return key not in self.pardoned and self.seen[key] < faults.delay
+
     def holds(self, key: Key, faults: Faults) -> bool:
         """Whether to leave the message alone in this step; the reason is kept."""
         reason = self._reason(key, faults)
@@ -115,4 +118,4 @@ class Memory:
             return None
         if faults.strikes("drop", faults.drop, key):
             return Held.DROPPED
-        return Held.DELAYED if self.seen[key] < faults.delay else None
+        return Held.DELAYED if self.waits(key, faults) else None

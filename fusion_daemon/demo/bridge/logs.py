@@ -44,11 +44,7 @@ def read_logs(node: Node, addresses: Sequence[Address], topics: Sequence[bytes],
     entries = node.call("eth_getLogs", query)
     assert isinstance(entries, list)
     first = _first_indexes(node, {str(entry["transactionHash"]) for entry in entries})
-    return [_log(entry, first[str(entry["transactionHash"])]) for entry in entries if _known(entry, first)]
-
-
-def _known(entry: dict[str, object], first: dict[str, int]) -> bool:
-    return str(entry["transactionHash"]) in first
+    return [_log(entry, first[str(entry["transactionHash"])]) for entry in entries if entry["transactionHash"] in first]
 
 
 def _first_indexes(node: Node, hashes: set[str]) -> dict[str, int]:

@@ -78,9 +78,7 @@ def test_a_price_falls_and_the_account_is_liquidated(chain: Deployment) -> None:
     open_position(chain)
     assert abs(health(chain) - 11 * 10**17) < 10**12
     fund(chain, LIQUIDATOR, chain.usdc, 20_000 * USDC_UNIT)
-    call = call_data(
-        "liquidate(address,address,address,uint256)", ALICE, chain.usdc, chain.weth, 20_000 * USDC_UNIT
-    )
+    call = call_data("liquidate(address,address,address,uint256)", ALICE, chain.usdc, chain.weth, 20_000 * USDC_UNIT)
     with pytest.raises(NodeRefused):
         chain.node.send(Sent(LIQUIDATOR, chain.vault, call))
 

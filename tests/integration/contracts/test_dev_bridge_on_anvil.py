@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+import trio
 from eth_abi.abi import decode
 from eth_utils.crypto import keccak
 
@@ -176,6 +177,7 @@ def test_a_delay_counts_in_steps_and_reordering_reverses_two(world: World, flavo
     world.step()
     world.step()
     assert world.arrivals() == []
+    assert list(world.bridge.held.values()) == [Held.DELAYED] * 2
     world.step()
     assert world.payloads() == [b"second", b"first"]
 
@@ -268,6 +270,20 @@ def test_a_destination_that_forgot_is_told_again(world: World, flavour: str) -> 
     world.there.node.call("anvil_reorg", height(world.there) - before, [])
     assert world.arrivals() == []
     world.step()
+    assert world.payloads() == [PAYLOAD]
+
+
+async def test_it_runs_by_itself_until_it_is_cancelled(world: World) -> None:
+    world.send("gateway")
+    world.settle()
+    there = Node(world.there.node.url)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.bridge.run, 0.01)
+            while not there.call("eth_getLogs", {"fromBlock": "0x0", "topics": [hex_of(ARRIVED)]}):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+    there.close()
     assert world.payloads() == [PAYLOAD]
 
 
