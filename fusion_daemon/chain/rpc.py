@@ -257,7 +257,6 @@ class ChainRpc:
                 raise self._endpoints.fault(endpoint, f"answered with a malformed log ({error})") from error
         return logs
 
-
 async def open_rpc(settings: ChainSettings) -> ChainRpc:
     """Asyncio side. Opens no connection yet; `close()` ends those that were opened."""
     timeout = aiohttp.ClientTimeout(total=settings.request_timeout)

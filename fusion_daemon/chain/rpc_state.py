@@ -97,7 +97,7 @@ class StateRpc:
     ) -> list[Log] | None:
         """None: the provider wants a smaller range, and there is one."""
         kinds: Param = [[hex_of(topic) for topic in topics]]
-        query: Param = {"address": hex_of(contract), "topics": kinds, "fromBlock": hex(first), "toBlock": hex(last)}
+        query: Param = {"address": [hex_of(contract)], "topics": kinds, "fromBlock": hex(first), "toBlock": hex(last)}
         [answer] = await self._endpoints.ask(endpoint, [("eth_getLogs", [query])], LOGS)
         if answer.error is not None and first < last and classify(answer.error.code, answer.error.message) is not None:
             return None

@@ -243,6 +243,7 @@ def test_a_vault_that_the_configuration_reads_and_no_file_describes_is_told(loca
         ({"chainId": 5}, "the configuration has no such chain"),
         ({"surprise": 1}, "unknown field `surprise`"),
         ({"known": {}}, "@deployer is not a name of this file"),
+        ({"known": {"vault": hex_of(DEPLOYER)}}, "vault is a contract and a known address"),
         ({"roles": {"nothing": {}}}, "nothing is no contract of this file"),
         ({"parameters": [{"contract": "vault", "call": "nothing", "expect": 1}]}, "0 functions nothing with 0"),
     ],

@@ -102,6 +102,7 @@ def test_a_role_that_nobody_named_is_told_by_name_where_the_abi_knows_it_else_by
     failed = {subject for subject, (failed, _) in found.items() if failed}
     names = ("GUARDIAN_ROLE", "DEFAULT_ADMIN_ROLE", hex_of(strange))
     assert failed == {f"vault role {name}" for name in names}
+    assert found.keys() - failed == {"vault role RISK_ROLE"}, "a role that nobody holds any more is no finding"
 
 
 def test_a_holder_that_is_not_there_is_missed() -> None:
