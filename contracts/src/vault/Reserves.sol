@@ -93,6 +93,8 @@ abstract contract Reserves is IVaultEvents {
 
     /// @return changed Whether an index moved; whoever accrues publishes (below) after its own effects.
     function _accrue(Reserve storage reserve) internal returns (bool changed) {
+        // Indexes move once a second: in the same block nothing has accrued.
+        // slither-disable-next-line incorrect-equality
         if (reserve.updatedAt == block.timestamp) return false;
         (uint256 supplyIndex, uint256 borrowIndex) = _indexes(reserve);
         changed = borrowIndex != reserve.borrowIndex;

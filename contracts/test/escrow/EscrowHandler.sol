@@ -5,6 +5,7 @@ import {CommonBase} from "forge-std/Base.sol";
 import {StdCheats} from "forge-std/StdCheats.sol";
 import {StdUtils} from "forge-std/StdUtils.sol";
 import {Escrow} from "../../src/Escrow.sol";
+import {EscrowState} from "../../src/escrow/EscrowTerms.sol";
 import {ScreeningList} from "../../src/escrow/ScreeningList.sol";
 import {BlockingToken} from "./Receivers.sol";
 
@@ -44,17 +45,14 @@ contract EscrowHandler is CommonBase, StdCheats, StdUtils {
 
     // -- Actions ------------------------------------------------------------------------------------------------------
 
-    /// @dev A new escrow once the last one has decided on everything.
-    function reopenFinished() external {
-        if (escrow.remaining() == 0 && escrows.length < 20) open();
-    }
-
-    function approve(uint256 who) public {
+    function approve(uint256 who) external {
+        openIfFinished();
         uint256 milestone = escrow.milestone();
         attempt(approvers[who % approvers.length], abi.encodeCall(Escrow.approve, (milestone)));
     }
 
-    function approveBySignature(uint256 who) public {
+    function approveBySignature(uint256 who) external {
+        openIfFinished();
         who %= approvers.length;
         (address approver, uint256 milestone) = (approvers[who], escrow.milestone());
         bytes32 digest = escrow.approvalDigest(approver, milestone, escrow.nonces(approver), block.timestamp);
@@ -65,7 +63,11 @@ contract EscrowHandler is CommonBase, StdCheats, StdUtils {
         );
     }
 
+    /// @dev Of somebody who has approved, if there is one.
     function revoke(uint256 who) external {
+        for (uint256 i = 0; i < approvers.length && !escrow.hasApproved(approvers[who % approvers.length]); ++i) {
+            who = who % approvers.length + 1;
+        }
         attempt(approvers[who % approvers.length], abi.encodeCall(Escrow.revoke, ()));
     }
 
@@ -73,23 +75,25 @@ contract EscrowHandler is CommonBase, StdCheats, StdUtils {
         attempt(approvers[who % approvers.length], abi.encodeCall(Escrow.cancelSignatures, ()));
     }
 
-    function release() external {
+    /// @dev Half of the draws wait for the delay or the dispute to be over: else most escrows would stand still.
+    function release(uint256 draw) external {
+        uint256 over = escrow.state() == EscrowState.Disputed ? escrow.rulingDeadline() : escrow.releasableAt();
+        if (draw % 2 == 0 && over > block.timestamp) vm.warp(over);
         bool met = escrow.approvals() >= escrow.threshold();
         bool done = attempt(address(this), abi.encodeCall(Escrow.release, ()));
         require(met || !done, "released without approval");
     }
 
-    function refund(uint256 draw) external {
-        if (draw % 3 != 0) return;
+    function refund() external {
         bool met = escrow.approvals() >= escrow.threshold();
         bool done = attempt(escrow.payer(), abi.encodeCall(Escrow.refund, ()));
         require(!done || (!met && block.timestamp >= escrow.deadline()), "refunded out of turn");
     }
 
-    /// @dev One draw of four: a dispute at every approval would leave nothing to release.
+    /// @dev Half of the draws: a dispute at every approval would leave nothing to release.
     function dispute(uint256 draw) external {
-        if (draw % 4 != 0) return;
-        attempt(draw % 8 == 0 ? escrow.payer() : escrow.payee(), abi.encodeCall(Escrow.dispute, ()));
+        if (draw % 2 != 0) return;
+        attempt(draw % 4 == 0 ? escrow.payer() : escrow.payee(), abi.encodeCall(Escrow.dispute, ()));
     }
 
     function rule(uint256 share) external {
@@ -97,17 +101,20 @@ contract EscrowHandler is CommonBase, StdCheats, StdUtils {
         attempt(escrow.arbiter(), abi.encodeCall(Escrow.rule, (toPayee)));
     }
 
-    function claim(bool byPayer, bool elsewhere) external {
-        address who = byPayer ? escrow.payer() : escrow.payee();
+    /// @dev Of any escrow: what is owed waits for as long as it takes.
+    function claim(uint256 which, bool byPayer, bool elsewhere) external {
+        Escrow from = escrows[which % escrows.length];
+        address who = byPayer ? from.payer() : from.payee();
         address to = elsewhere ? approvers[0] : who;
         bool allowed = byPayer || (LIST.isAllowed(who) && LIST.isAllowed(to));
-        uint256 owed = escrow.owed(who);
-        bool done = attempt(who, abi.encodeCall(Escrow.claim, (to)));
+        uint256 owed = from.owed(who);
+        bool done = attemptAt(from, who, abi.encodeCall(Escrow.claim, (to)));
         require(done == (allowed && owed != 0 && !TOKEN.blocked(to)), "claim");
     }
 
-    function returnToPayer() external {
-        attempt(escrow.payee(), abi.encodeCall(Escrow.returnToPayer, ()));
+    function returnToPayer(uint256 which) external {
+        Escrow from = escrows[which % escrows.length];
+        attemptAt(from, from.payee(), abi.encodeCall(Escrow.returnToPayer, ()));
     }
 
     /// @dev A seventh of the draws blocks each.
@@ -125,6 +132,10 @@ contract EscrowHandler is CommonBase, StdCheats, StdUtils {
 
     // -- Parts --------------------------------------------------------------------------------------------------------
 
+    function openIfFinished() private {
+        if (escrow.remaining() == 0 && escrows.length < 20) open();
+    }
+
     /// @dev Whom token and screening refused last may be whom this escrow needs: it begins with a clean slate.
     function open() private {
         if (escrows.length != 0) {
@@ -137,10 +148,14 @@ contract EscrowHandler is CommonBase, StdCheats, StdUtils {
         escrows.push(escrow);
     }
 
-    function attempt(address actor, bytes memory data) private returns (bool ok) {
+    function attempt(address actor, bytes memory data) private returns (bool) {
+        return attemptAt(escrow, actor, data);
+    }
+
+    function attemptAt(Escrow target, address actor, bytes memory data) private returns (bool ok) {
         bytes memory answer;
         vm.prank(actor);
-        (ok, answer) = address(escrow).call(data);
+        (ok, answer) = address(target).call(data);
         if (ok) ++successes[bytes4(data)];
         else require(answer.length >= 4 && bytes4(answer) != bytes4(0x4e487b71), "refused without a name");
     }

@@ -37,7 +37,7 @@ contract EscrowEventsTest is EscrowWorld {
             seed = uint256(keccak256(abi.encode(seed)));
             act(seed % 16, seed >> 8);
         }
-        Escrow escrow = handler.escrow();
+        Escrow escrow = handler.escrows(seed % handler.count());
         Vm.Log[] memory logs = vm.getRecordedLogs();
         for (uint256 i = 0; i < logs.length; ++i) {
             if (logs[i].emitter == address(escrow)) fold(logs[i]);
@@ -51,14 +51,14 @@ contract EscrowEventsTest is EscrowWorld {
         else if (kind < 5) handler.approveBySignature(draw);
         else if (kind == 5) handler.revoke(draw);
         else if (kind == 6) handler.cancelSignatures(draw);
-        else if (kind < 9) handler.release();
-        else if (kind == 9) handler.refund(draw);
+        else if (kind < 9) handler.release(draw);
+        else if (kind == 9) handler.refund();
         else if (kind == 10) handler.dispute(draw);
         else if (kind == 11) handler.rule(draw);
-        else if (kind == 12) handler.claim(draw % 2 == 0, draw % 3 == 0);
+        else if (kind == 12) handler.claim(draw >> 8, draw % 2 == 0, draw % 3 == 0);
         else if (kind == 13) handler.changeReceivers(draw);
         else if (kind == 14) handler.pass(draw);
-        else if (draw % 4 == 0) handler.returnToPayer();
+        else if (draw % 4 == 0) handler.returnToPayer(draw >> 8);
     }
 
     // -- The fold -----------------------------------------------------------------------------------------------------
