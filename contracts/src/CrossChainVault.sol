@@ -140,6 +140,8 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         uint256 debt = _debt(scaled, reserve.borrowIndex);
         paid = Math.min(amount, debt);
         if (paid < debt) scaled = paid.mulDiv(RAY, reserve.borrowIndex);
+        // Refuses what is too little to retire a share.
+        // slither-disable-next-line incorrect-equality
         if (scaled == 0) revert ZeroAmount();
         Custody.pull(token, paid);
         reserve.cash += paid;

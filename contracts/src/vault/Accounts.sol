@@ -30,6 +30,8 @@ abstract contract Accounts is Reserves {
     }
 
     function _untrackIfEmpty(address account, address token) internal {
+        // Whether the asset was in the set does not matter: now it is not.
+        // slither-disable-next-line unused-return
         if (_collateral[account][token] == 0 && _scaledDebt[account][token] == 0) _assets[account].remove(token);
     }
 
@@ -88,6 +90,8 @@ abstract contract Accounts is Reserves {
 
     /// @notice For display, x 1e18: (threshold x 1e18 / debt, half up) / 10,000, rounded down. Decisions never use it.
     function _healthFactor(AccountValue memory value) internal pure returns (uint256) {
+        // No debt, no quotient; the figure is the books' own.
+        // slither-disable-next-line incorrect-equality
         if (value.debtUsd == 0) return type(uint256).max;
         return (value.threshold * 1e18 + value.debtUsd / 2) / value.debtUsd / BPS;
     }

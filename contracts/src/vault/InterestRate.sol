@@ -16,6 +16,8 @@ library InterestRate {
         uint256 yearly = uint256(config.baseRateBps) * RAY;
         if (debt != 0) {
             uint256 utilisation = debt.mulDiv(RAY, cash + debt);
+            // RAY is a multiple of BPS: the division is exact.
+            // slither-disable-next-line divide-before-multiply
             uint256 optimal = uint256(config.optimalUtilisationBps) * (RAY / BPS);
             yearly += uint256(config.slopeBelowBps) * Math.min(utilisation, optimal).mulDiv(RAY, optimal);
             if (utilisation > optimal) {

@@ -30,6 +30,8 @@ library PriceFeed {
         view
         returns (Quote memory)
     {
+        // The round ids say nothing about the answer that its age does not.
+        // slither-disable-next-line unused-return
         (, int256 answer,, uint256 updatedAt,) = AggregatorV3Interface(feed).latestRoundData();
         if (answer <= 0) revert IVaultEvents.InvalidPrice(feed, answer);
         if (updatedAt > block.timestamp || block.timestamp - updatedAt > heartbeat) {

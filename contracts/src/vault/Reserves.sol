@@ -102,6 +102,8 @@ abstract contract Reserves is IVaultEvents {
     /// @return changed Whether an index moved: it does whenever the rate is not zero. Whoever accrues publishes (below)
     /// after its own effects.
     function _accrue(Reserve storage reserve) internal returns (bool changed) {
+        // Indexes move once a second, and not at all at a rate of zero.
+        // slither-disable-next-line incorrect-equality
         if (reserve.updatedAt == block.timestamp || reserve.borrowRatePerSecond == 0) return false;
         (uint256 supplyIndex, uint256 borrowIndex) = _indexes(reserve);
         changed = true;
