@@ -33,9 +33,10 @@ from fusion_daemon.chain.repository import journal_fill, load_entries
 from fusion_daemon.chain.routes import routes as chain_routes
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.config import Config
+from fusion_daemon.crosschain.routes import routes as message_routes
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange, AccountRecord
 from fusion_daemon.domain.alert import Alert
-from fusion_daemon.domain.identifiers import AccountId, ChainId
+from fusion_daemon.domain.identifiers import AccountId, Address, ChainId
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
 from fusion_daemon.domain.margin import MARGIN_STREAM, MarginEvent
 from fusion_daemon.domain.message import MESSAGE_STREAM, MessageChange
@@ -195,7 +196,7 @@ class House:
             retention=retention_settings(config),
             journals=kept,
             branches={each.name: each for each in self._branches(config, chains, kept)},
-            routes=self._routes(chains),
+            routes=self._routes(config, chains),
         )
 
     def _branches(
@@ -259,13 +260,14 @@ class House:
             return present[chain]
         return Topic[JournalEntry](journal_stream(chain), TOPIC_CAPACITY, self.fixtures.clock)
 
-    def _routes(self, chains: Sequence[ChainSettings]) -> Routes:
+    def _routes(self, config: Config, chains: Sequence[ChainSettings]) -> Routes:
         fixed = self.fixtures
         return [
             *account_routes(fixed.store, fixed.aio, fixed.registry, frozenset(each.chain for each in chains)),
             *margin_routes(fixed.store, _asking(fixed.aio, fixed.requests)),
             *price_routes(fixed.store),
             *alert_routes(fixed.store),
+            *message_routes(fixed.store, _locks(config)),
             *chain_routes(fixed.aio, fixed.store, {each.chain: each.name for each in chains}),
             *dead_letter_routes(
                 fixed.store,
@@ -362,6 +364,10 @@ def _acceptance(
         return accept_margin_events(events, accounts, alerting.receivers, clock.now())
 
     return accept
+
+
+def _locks(config: Config) -> Mapping[ChainId, Address]:
+    return dict(risk_settings(config).locks.keys())
 
 
 def _alarming(alerting: AlertingSettings, clock: Clock) -> Callable[[Alert], Sequence[Write]]:

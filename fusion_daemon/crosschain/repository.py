@@ -1,4 +1,4 @@
-"""The crosschain room's reading: where the tracker goes on from, and the logs it folds. asyncio side."""
+"""The crosschain room's reading: where the tracker goes on from, the logs it folds, and an account's collateral. asyncio side."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from fusion_daemon.crosschain.evidence import MessageId, Place, RawLog, Sent, decode_evidence
-from fusion_daemon.crosschain.standing import Standing
+from fusion_daemon.crosschain.standing import APPLIED, Standing
 from fusion_daemon.crosschain.tracker import TrackerState
-from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
+from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of
 from fusion_daemon.domain.journal import BlockRef
 from fusion_daemon.domain.message import MessageChange
 from fusion_daemon.store import Reader, Row
@@ -120,3 +120,89 @@ def _raw_log(chain: ChainId, row: Row, times: Mapping[Hash32, int]) -> RawLog:
         tuple(topic for topic in topics if topic is not None),
         row.octets("data"),
     )
+
+
+_ADDRESSES = "SELECT chain_id, address FROM account_addresses WHERE account = $1 ORDER BY chain_id, address"
+_CHAINS = """
+SELECT chain_id, tip_number, head, finalized, updated_at,
+       (SELECT timestamp FROM chain_blocks AS b
+        WHERE b.chain_id = s.chain_id AND b.number = s.tip_number AND b.canonical) AS tip_time
+FROM chain_state AS s WHERE chain_id = ANY($1) ORDER BY chain_id
+"""
+_HELD = """
+SELECT p.chain_id, vault, token, sum(amount) AS amount FROM positions AS p
+JOIN unnest($1::bigint[], $2::bytea[]) AS owned (chain_id, owner) USING (chain_id, owner)
+WHERE side = 'collateral' GROUP BY p.chain_id, vault, token HAVING sum(amount) <> 0 ORDER BY p.chain_id, token, vault
+"""
+_CREDIT = """
+SELECT DISTINCT ON (r.chain_id, vault, subject) r.chain_id, vault, credit_limit FROM chain_registers AS r
+JOIN unnest($1::bigint[], $2::bytea[]) AS owned (chain_id, subject) USING (chain_id, subject)
+WHERE kind = 'credit' ORDER BY r.chain_id, vault, subject, block_number DESC, log_index DESC
+"""
+_ON_THE_WAY = """
+SELECT id, state, source, destination, kind, amount FROM messages
+WHERE account = ANY($1) AND source IS NOT NULL AND (progress IS NULL OR progress <> ALL($2)) AND state <> 'reorged_out'
+ORDER BY changes
+"""
+
+
+async def read_collateral(
+    reader: Reader, account: str, locks: Mapping[ChainId, Address]
+) -> Mapping[str, object] | None:
+    """One account's collateral over all chains; None for one that nobody registered. `locks`: the lock contract of each
+    chain that has one.
+
+    INVARIANT: locked collateral counts once, at its home, from the lock to the release or seizure there: a message that
+    is on its way never adds to it.
+    """
+    owned = await reader.fetch(_ADDRESSES, account)
+    if not owned:
+        return None
+    chains = [row.integer("chain_id") for row in owned]
+    addresses = [row.octets("address") for row in owned]
+    held = await reader.fetch(_HELD, chains, addresses)
+    credit = await reader.fetch(_CREDIT, chains, addresses)
+    ways = await reader.fetch(_ON_THE_WAY, addresses, [state.value for state in APPLIED])
+    states = await reader.fetch(_CHAINS, chains)
+    return {
+        "account": account,
+        "chains": [_chain(row, held, credit, locks.get(ChainId(row.integer("chain_id")))) for row in states],
+        "on_the_way": [_on_the_way(row) for row in ways],
+    }
+
+
+def _chain(state: Row, held: Sequence[Row], credit: Sequence[Row], lock: Address | None) -> dict[str, object]:
+    chain = state.integer("chain_id")
+    here = [row for row in held if row.integer("chain_id") == chain]
+    return {
+        "chain": chain,
+        "height": state.optional_integer("tip_number"),
+        "head": state.optional_integer("head"),
+        "finalized": state.optional_integer("finalized"),
+        "as_of": state.optional_integer("tip_time"),
+        "tokens": _tokens(here, lock),
+        "credit_usd_e8": str(sum(row.integer("credit_limit") for row in credit if row.integer("chain_id") == chain)),
+    }
+
+
+def _tokens(held: Sequence[Row], lock: Address | None) -> list[dict[str, object]]:
+    """By token: what lies in the vaults at the account's own disposal, and what is locked."""
+    sums: dict[bytes, list[int]] = {}
+    for row in held:
+        free_and_locked = sums.setdefault(row.octets("token"), [0, 0])
+        free_and_locked[row.octets("vault") == lock] += row.integer("amount")
+    return [
+        {"token": hex_of(token), "free": str(free), "locked": str(locked), "total": str(free + locked)}
+        for token, (free, locked) in sums.items()
+    ]
+
+
+def _on_the_way(row: Row) -> dict[str, object]:
+    return {
+        "message": hex_of(row.octets("id")),
+        "state": row.text("state"),
+        "source": row.integer("source"),
+        "destination": row.integer("destination"),
+        "kind": row.integer("kind"),
+        "credit_usd_e8": str(row.integer("amount")),
+    }

@@ -65,6 +65,13 @@ class Row:
         """json or jsonb as UTF-8, for the decoder of the caller's choice."""
         return self._one(name, str, "json").encode()
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """From text[]."""
+        value = self._cells[name]
+        if isinstance(value, list) and all(isinstance(each, str) for each in value):
+            return tuple(value)
+        raise _unexpected(name, "text[]", value)
+
     def optional_integer(self, name: str) -> int | None:
         return None if self._cells[name] is None else self.integer(name)
 

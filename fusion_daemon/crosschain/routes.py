@@ -1,0 +1,154 @@
+"""Messages and what is on its way over HTTP. Handlers run on the asyncio side, each reading in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from fusion_daemon.crosschain.repository import read_collateral
+from fusion_daemon.crosschain.standing import State
+from fusion_daemon.domain.identifiers import Address, ChainId, hex_of, parse_address
+from fusion_daemon.http.pages import PAGE_QUERY, Page, bad_cursor, page_of, page_reply
+from fusion_daemon.http.problem import invalid, not_found
+from fusion_daemon.http.route import Reply, Request, Route, Routes, reply_json
+from fusion_daemon.store import Reader, Row, Store
+
+_COLUMNS = (
+    "id, state, progress, stage, flags, bridge, source, destination, kind, account, asset, amount, sent_at, changed_at,"
+    " changes"
+)
+_LIST = f"""
+SELECT {_COLUMNS} FROM messages
+WHERE ($1::text IS NULL OR state = $1) AND ($2::bytea IS NULL OR account = $2) AND ($3::bigint IS NULL OR changes < $3)
+ORDER BY changes DESC LIMIT $4
+"""  # noqa: S608 - a constant of this module
+_ONE = f"SELECT {_COLUMNS}, timeline FROM messages WHERE id = $1"  # noqa: S608 - a constant of this module
+_CHANGES = """
+SELECT seq, before, after, flags, cause, evidence, at FROM message_changes WHERE message = $1 ORDER BY seq
+"""
+_NEWEST = 2**63 - 1
+KINDS = {1: "grant", 2: "call", 3: "release", 4: "seize"}
+"""Of our RemoteCredit's envelopes."""
+
+
+def routes(store: Store, locks: Mapping[ChainId, Address]) -> Routes:
+    """`locks`: of each chain, the contract that holds collateral which backs credit elsewhere."""
+
+    async def listed(request: Request) -> Reply:
+        page = page_of(request)
+        rows = await store.query(_read_messages, _state(request), _account(request), page)
+        last = str(rows[-1].integer("changes")) if rows else None
+        return page_reply(page, "/v1/messages", "messages", [_message(row) for row in rows], last)
+
+    async def shown(request: Request) -> Reply:
+        found = await store.query(_read_message, _octets(request.path["id"]))
+        if found is None:
+            raise not_found("message of that id")
+        return reply_json(found)
+
+    async def collateral(request: Request) -> Reply:
+        found = await store.query(read_collateral, request.path["account"], locks)
+        if found is None:
+            raise not_found(f"account {request.path['account']}")
+        return reply_json(found)
+
+    return (
+        Route(
+            "GET",
+            "/v1/messages",
+            listed,
+            "Cross-chain messages, the last changed first; of one state with ?state=, of one address with ?account=.",
+            query=("state", "account", *PAGE_QUERY),
+        ),
+        Route("GET", "/v1/messages/{id}", shown, "One message: its evidence on both chains, and every change."),
+        Route(
+            "GET",
+            "/v1/collateral/{account}",
+            collateral,
+            "An account's collateral over all chains, locked and free, with heights, finality and what is on its way.",
+        ),
+    )
+
+
+async def _read_messages(reader: Reader, state: str | None, account: bytes | None, page: Page) -> Sequence[Row]:
+    return await reader.fetch(_LIST, state, account, None if page.after is None else _number(page.after), page.limit)
+
+
+async def _read_message(reader: Reader, message: bytes) -> Mapping[str, object] | None:
+    row = await reader.fetch_one(_ONE, message)
+    if row is None:
+        return None
+    changes = await reader.fetch(_CHANGES, message)
+    return {
+        **_message(row),
+        "timeline": msgspec.Raw(row.json("timeline")),
+        "changes": [_change(each) for each in changes],
+    }
+
+
+def _message(row: Row) -> dict[str, object]:
+    kind = row.optional_integer("kind")
+    amount = row.optional_integer("amount")
+    account, asset = row.optional_octets("account"), row.optional_octets("asset")
+    return {
+        "id": hex_of(row.octets("id")),
+        "state": row.text("state"),
+        "progress": row.optional_text("progress"),
+        "stage": row.optional_text("stage"),
+        "flags": row.texts("flags"),
+        "bridge": row.optional_text("bridge"),
+        "source": row.optional_integer("source"),
+        "destination": row.optional_integer("destination"),
+        "kind": None if kind is None else KINDS.get(kind, str(kind)),
+        "account": None if account is None else hex_of(account),
+        "asset": None if asset is None else hex_of(asset),
+        "amount": None if amount is None else str(amount),
+        "sent_at": row.optional_moment("sent_at"),
+        "changed_at": row.moment("changed_at"),
+    }
+
+
+def _change(row: Row) -> dict[str, object]:
+    return {
+        "seq": row.integer("seq"),
+        "before": row.optional_text("before"),
+        "after": row.optional_text("after"),
+        "flags": row.texts("flags"),
+        "cause": row.text("cause"),
+        "evidence": msgspec.Raw(row.json("evidence")),
+        "at": row.moment("at"),
+    }
+
+
+def _state(request: Request) -> str | None:
+    text = request.query.get("state")
+    if text is not None and text not in [state.value for state in State]:
+        raise invalid(f"state is one of {', '.join(State)}.")
+    return text
+
+
+def _account(request: Request) -> bytes | None:
+    text = request.query.get("account")
+    if text is None:
+        return None
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise invalid("account is an address: 0x and 40 hex digits.") from error
+
+
+def _octets(text: str) -> bytes:
+    try:
+        found = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        found = b""
+    if not text.startswith("0x") or len(found) != 32:
+        raise not_found("message of that id")
+    return found
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text[:20]) > _NEWEST:
+        raise bad_cursor()
+    return int(text)
