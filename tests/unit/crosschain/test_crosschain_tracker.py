@@ -270,8 +270,9 @@ def test_apply_then_retract_leaves_all_as_it_was_but_what_was_seen(world: World)
     tracker.settle(NOW)
     assert set(tracker.state().evidence) == evidence
     lost = tracker.state().lost
-    assert {id: each for id, each in told(tracker).items() if id not in lost} == {
-        id: each for id, each in before.items() if id not in lost
+    after = told(tracker)
+    assert {name: after[name] for name in after.keys() - lost.keys()} == {
+        name: before[name] for name in before.keys() - lost.keys()
     }
     assert not (lost.keys() & {each.id for each in evidence if isinstance(each, Sent)})
     if not keep:
@@ -297,8 +298,8 @@ def test_the_transitions_folded_from_nothing_are_the_standings(world: World, ste
         for transition in tracker.settle(now):
             folded[transition.id] = transition.after
     standing = told(tracker)
-    assert all(standing[id].same(each) for id, each in folded.items() if each is not None)
-    assert {id for id, each in folded.items() if each is not None} == set(standing)
+    assert all(standing[name].same(each) for name, each in folded.items() if each is not None)
+    assert {name for name, each in folded.items() if each is not None} == set(standing)
 
 
 @settings(max_examples=50, deadline=None)
