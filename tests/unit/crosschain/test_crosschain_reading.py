@@ -245,9 +245,10 @@ def sent_1_6(named: bytes | None = None) -> RawLog:
     message = named or ids.ccip_1_6_id(
         SELECTORS[A], SELECTORS[B], address(A, ON_RAMP), sender, 7, 1, STRANGER, 3, RECEIVER, M.payload, (), b"extra"
     )
+    no_tokens: list[object] = []
     fields = (
         (message, SELECTORS[A], SELECTORS[B], 7, 1), hex_of(sender), M.payload, RECEIVER, b"extra", hex_of(STRANGER),
-        3, 4, [],
+        3, 4, no_tokens,
     )  # fmt: skip
     return log(HERE, ON_RAMP, ccip.MESSAGE_SENT_1_6, (SELECTORS[B], 7), (ccip.MESSAGE_1_6,), fields)
 
@@ -299,11 +300,13 @@ def test_a_1_5_lane_is_as_configured_or_the_only_other_chain() -> None:
     (wrong,) = two.read([sent_1_5(named=digest("x"))]).evidence
     assert isinstance(wrong, CcipSent)
     assert not wrong.sound
-    prices = ([], [])
+    prices: tuple[list[object], list[object]] = ([], [])
     report = "(((address,uint224)[],(uint64,uint224)[]),(uint64,uint64),bytes32)"
     commit = log(THERE, STORE, ccip.REPORT_ACCEPTED, (), (report,), (prices, (3, 9), digest("root")))
     (committed,) = two.read([commit]).evidence
-    assert committed == CcipCommitted(THERE, 0, sent.lane, 3, 9, digest("root"))
+    assert committed == CcipCommitted(
+        THERE, 0, (CcipVersion.V1_5, SELECTORS[A], SELECTORS[B], b""), 3, 9, digest("root")
+    )
     only_prices = log(THERE, STORE, ccip.REPORT_ACCEPTED, (), (report,), (prices, (0, 0), bytes(32)))
     assert two.read([only_prices]).evidence == ()
 

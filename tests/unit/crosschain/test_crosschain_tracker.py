@@ -195,7 +195,9 @@ def told(tracker: MessageTracker) -> dict[MessageId, Standing]:
 
 def walk(world: World, tracker: MessageTracker, goal: set[tuple[ChainId, bytes]]) -> set[Sent]:
     """Any path of applies, retracts, replays, parts and settlements that ends at `goal`; the sources seen on it."""
-    chance, seen, standing = world.chance, set(), set()
+    chance = world.chance
+    seen: set[Sent] = set()
+    standing: set[tuple[ChainId, bytes]] = set()
 
     def apply(key: tuple[ChainId, bytes]) -> None:
         evidence = world.blocks[key]
@@ -282,7 +284,8 @@ def test_apply_then_retract_leaves_all_as_it_was_but_what_was_seen(world: World)
 @settings(max_examples=100, deadline=None)
 @given(worlds, st.lists(st.integers(0, 700), max_size=4))
 def test_the_transitions_folded_from_nothing_are_the_standings(world: World, steps: list[int]) -> None:
-    tracker, folded, now = MessageTracker(RULES), {}, NOW
+    tracker, now = MessageTracker(RULES), NOW
+    folded: dict[MessageId, Standing | None] = {}
     for key in world.blocks:
         tracker.apply(key[0], world.ref(key), world.blocks[key])
         if world.chance.random() < 0.4:
