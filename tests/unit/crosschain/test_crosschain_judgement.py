@@ -102,6 +102,7 @@ def test_a_failure_is_retryable_and_the_last_outcome_counts() -> None:
     retried = (*failed, M.executed(at(B, 25), CcipState.SUCCESS))
     assert judged(retried).state is State.EXECUTING
     assert judged((*retried, M.received(at(B, 25, 1)))).state is State.EXECUTED
+    assert judged((*retried, M.reverted(at(B, 26, -1)))).state is State.FAILED
     assert judged((*CCIP_SOURCE, COMMIT, M.executed(at(B, 21), CcipState.IN_PROGRESS))).state is State.EXECUTING
 
 

@@ -239,11 +239,12 @@ def test_any_path_to_the_same_set_gives_the_judgement_of_the_set(
             tracker.finality(chain, number)
     seen = walk(world, tracker, goal)
     tracker.settle(NOW)
+    canonical = [each for key in goal for each in world.blocks[key]]
+    lost = tracker.state().lost
+    assert told(tracker) == reference(canonical, final if early else {}, NOW, lost)
     for chain, number in final.items():
         tracker.finality(chain, number)
     tracker.settle(NOW + later)
-    canonical = [each for key in goal for each in world.blocks[key]]
-    lost = tracker.state().lost
     assert lost.keys() == {each.id for each in seen} - {each.id for each in canonical if isinstance(each, Sent)}
     expected = reference(canonical, final, NOW + later, lost)
     assert told(tracker) == expected
