@@ -403,3 +403,27 @@ def test_a_forgotten_block_takes_a_message_without_source_away_altogether() -> N
     (gone,) = tracker.settle(NOW)
     assert (gone.after, gone.undone, list(tracker.standings())) == (None, (applied.place,), [])
     assert isinstance(applied, Received)
+
+
+def test_a_commit_comes_goes_is_withdrawn_and_returns() -> None:
+    """B: 20 commits, 21 withdraws. Retracting either is told at once, though no evidence names the message."""
+    tracker = MessageTracker(RULES)
+    commit = M.committed(at(B, 20))
+    removed = CcipRootRemoved(at(B, 21), commit.root)
+    folded(tracker, M.sent(at(A, 10, 5)), M.ccip(at(A, 10, 4)), commit)
+
+    def state() -> State:
+        tracker.settle(NOW)
+        standing = tracker.standing(M.id)
+        assert standing is not None
+        return standing.state
+
+    assert state() is State.COMMITTED
+    folded(tracker, removed)
+    assert state() is State.OBSERVED
+    tracker.retract(B, ref(removed.place))
+    assert state() is State.COMMITTED
+    tracker.retract(B, ref(commit.place))
+    assert state() is State.OBSERVED
+    folded(tracker, commit)
+    assert state() is State.COMMITTED
