@@ -29,21 +29,21 @@ from fusion_daemon.crosschain.networks import Networks
 from fusion_daemon.crosschain.parsing import Parse, is_ours
 from fusion_daemon.domain.identifiers import Address, Hash32
 
-_MESSAGE_1_5 = (
+MESSAGE_1_5 = (
     "(uint64,address,address,uint64,uint256,bool,uint64,address,uint256,bytes,(address,uint256)[],bytes[],bytes32)"
 )
-_MESSAGE_1_6 = (
+MESSAGE_1_6 = (
     "((bytes32,uint64,uint64,uint64,uint64),address,bytes,bytes,bytes,address,uint256,uint256,"
     "(address,bytes,bytes,uint256,bytes)[])"
 )
-_PRICES = "((address,uint224)[],(uint64,uint224)[])"
-_ROOTS = "(uint64,bytes,uint64,uint64,bytes32)[]"
+PRICES = "((address,uint224)[],(uint64,uint224)[])"
+ROOTS = "(uint64,bytes,uint64,uint64,bytes32)[]"
 
-SEND_REQUESTED = Layout(f"CCIPSendRequested({_MESSAGE_1_5})")
-REPORT_ACCEPTED = Layout(f"ReportAccepted(({_PRICES},(uint64,uint64),bytes32))")
+SEND_REQUESTED = Layout(f"CCIPSendRequested({MESSAGE_1_5})")
+REPORT_ACCEPTED = Layout(f"ReportAccepted(({PRICES},(uint64,uint64),bytes32))")
 EXECUTION_1_5 = Layout("ExecutionStateChanged(uint64 indexed,bytes32 indexed,uint8,bytes)")
-MESSAGE_SENT_1_6 = Layout(f"CCIPMessageSent(uint64 indexed,uint64 indexed,{_MESSAGE_1_6})")
-COMMIT_REPORT_ACCEPTED = Layout(f"CommitReportAccepted({_ROOTS},{_ROOTS},{_PRICES})")
+MESSAGE_SENT_1_6 = Layout(f"CCIPMessageSent(uint64 indexed,uint64 indexed,{MESSAGE_1_6})")
+COMMIT_REPORT_ACCEPTED = Layout(f"CommitReportAccepted({ROOTS},{ROOTS},{PRICES})")
 EXECUTION_1_6 = Layout(
     "ExecutionStateChanged(uint64 indexed,uint64 indexed,bytes32 indexed,bytes32,uint8,bytes,uint256)"
 )

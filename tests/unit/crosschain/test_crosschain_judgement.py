@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from fusion_daemon.crosschain import Flag, Stage, State
+from fusion_daemon.crosschain import Evidence, Flag, Stage, State
 from fusion_daemon.crosschain.evidence import AxelarGasAdded, CcipRootRemoved, CcipSkipped, CcipState, CcipVersion
+from fusion_daemon.domain.identifiers import ChainId
 from tests.unit.crosschain.world import (
     CCIP,
     NOW,
@@ -52,7 +53,9 @@ AXELAR_ROAD = [
 
 
 @pytest.mark.parametrize(("evidence", "final", "state", "stage"), AXELAR_ROAD)
-def test_the_road_of_axelar_whatever_the_order(evidence: tuple, final: dict, state: State, stage: Stage | None) -> None:
+def test_the_road_of_axelar_whatever_the_order(
+    evidence: tuple[Evidence, ...], final: dict[ChainId, int], state: State, stage: Stage | None
+) -> None:
     for order in itertools.islice(itertools.permutations(evidence), 200):
         standing = judged(order, final=final)
         assert (standing.state, standing.stage) == (state, stage)
@@ -99,6 +102,7 @@ def test_a_failure_is_retryable_and_the_last_outcome_counts() -> None:
     retried = (*failed, M.executed(at(B, 25), CcipState.SUCCESS))
     assert judged(retried).state is State.EXECUTING
     assert judged((*retried, M.received(at(B, 25, 1)))).state is State.EXECUTED
+    assert judged((*retried, M.reverted(at(B, 26, -1)))).state is State.FAILED
     assert judged((*CCIP_SOURCE, COMMIT, M.executed(at(B, 21), CcipState.IN_PROGRESS))).state is State.EXECUTING
 
 
@@ -125,7 +129,7 @@ def test_stored_by_our_router_then_recovered_then_final() -> None:
         (*CCIP_SOURCE, COMMIT, M.executed(at(B, 21)), M.received(at(B, 21, 1, tx="another"))),
     ],
 )
-def test_a_success_without_the_applications_event_in_its_transaction_is_flagged(evidence: tuple) -> None:
+def test_a_success_without_the_applications_event_in_its_transaction_is_flagged(evidence: tuple[Evidence, ...]) -> None:
     standing = judged(evidence, final=ALL_FINAL)
     assert Flag.SUCCESS_WITHOUT_APPLICATION in standing.flags
     assert Flag.SUCCESS_WITHOUT_APPLICATION not in judged((*SOURCE, APPROVAL, *RUN)).flags
@@ -186,10 +190,10 @@ def test_transaction_and_position_in_the_receipt_are_the_key(wrong: str) -> None
     ],
     ids=lambda each: type(each).__name__,
 )
-def test_the_right_payload_from_the_wrong_place_is_an_alarm_and_no_match(forged: object) -> None:
-    alone = judged([forged])  # type: ignore[list-item]
+def test_the_right_payload_from_the_wrong_place_is_an_alarm_and_no_match(forged: Evidence) -> None:
+    alone = judged([forged])
     assert (alone.state, alone.progress, alone.flags) == (State.ORPHAN, None, (Flag.FORGED,))
-    beside = judged([*SOURCE, forged])  # type: ignore[list-item]
+    beside = judged([*SOURCE, forged])
     assert (beside.state, beside.flags) == (State.OBSERVED, (Flag.FORGED,))
 
 
@@ -253,7 +257,7 @@ def test_gas_added_later_names_the_call_by_either_index(index: int) -> None:
     ],
 )
 def test_each_stage_has_its_time_then_it_is_stuck_and_named(
-    evidence: tuple, final: dict, stage: Stage, seconds: int
+    evidence: tuple[Evidence, ...], final: dict[ChainId, int], stage: Stage, seconds: int
 ) -> None:
     before, after = judged(evidence, NOW + seconds - 1, final), judged(evidence, NOW + seconds, final)
     assert before.state is before.progress

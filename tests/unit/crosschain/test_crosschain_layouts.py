@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from eth_abi.abi import encode
 from hypothesis import given
@@ -64,16 +66,16 @@ structs = st.tuples(
 
 
 @given(structs, st.integers(0, 2**256 - 1), st.lists(st.binary(max_size=40), max_size=3))
-def test_a_layout_reads_what_abi_encode_writes(struct: tuple, number: int, octets: list[bytes]) -> None:
+def test_a_layout_reads_what_abi_encode_writes(struct: tuple[object, ...], number: int, octets: list[bytes]) -> None:
     data = encode([STRUCT, "uint256", "bytes[]"], [struct, number, octets])
     topics = (LAYOUT.topic, (7).to_bytes(32, "big"), bytes(12) + b"\x01" * 20)
     got = LAYOUT.values(topics, data)
-    pairs = tuple((bytes.fromhex("ab" * 20), each) for _, each in struct[2])
+    pairs = tuple((bytes.fromhex("ab" * 20), each) for _, each in cast("list[tuple[str, bytes]]", struct[2]))
     assert got == (7, (*struct[:2], pairs, *struct[3:]), number, b"\x01" * 20, tuple(octets))
 
 
 @given(structs, st.data())
-def test_what_is_cut_short_is_unreadable_and_never_made_up(struct: tuple, data: st.DataObject) -> None:
+def test_what_is_cut_short_is_unreadable_and_never_made_up(struct: tuple[object, ...], data: st.DataObject) -> None:
     whole = encode([STRUCT, "uint256", "bytes[]"], [struct, 1, [b"x"]])
     topics = (LAYOUT.topic, bytes(32), bytes(32))
     cut = whole[: data.draw(st.integers(0, len(whole) - 64))]

@@ -195,7 +195,9 @@ def told(tracker: MessageTracker) -> dict[MessageId, Standing]:
 
 def walk(world: World, tracker: MessageTracker, goal: set[tuple[ChainId, bytes]]) -> set[Sent]:
     """Any path of applies, retracts, replays, parts and settlements that ends at `goal`; the sources seen on it."""
-    chance, seen, standing = world.chance, set(), set()
+    chance = world.chance
+    seen: set[Sent] = set()
+    standing: set[tuple[ChainId, bytes]] = set()
 
     def apply(key: tuple[ChainId, bytes]) -> None:
         evidence = world.blocks[key]
@@ -237,11 +239,12 @@ def test_any_path_to_the_same_set_gives_the_judgement_of_the_set(
             tracker.finality(chain, number)
     seen = walk(world, tracker, goal)
     tracker.settle(NOW)
+    canonical = [each for key in goal for each in world.blocks[key]]
+    lost = tracker.state().lost
+    assert told(tracker) == reference(canonical, final if early else {}, NOW, lost)
     for chain, number in final.items():
         tracker.finality(chain, number)
     tracker.settle(NOW + later)
-    canonical = [each for key in goal for each in world.blocks[key]]
-    lost = tracker.state().lost
     assert lost.keys() == {each.id for each in seen} - {each.id for each in canonical if isinstance(each, Sent)}
     expected = reference(canonical, final, NOW + later, lost)
     assert told(tracker) == expected
@@ -270,8 +273,9 @@ def test_apply_then_retract_leaves_all_as_it_was_but_what_was_seen(world: World)
     tracker.settle(NOW)
     assert set(tracker.state().evidence) == evidence
     lost = tracker.state().lost
-    assert {id: each for id, each in told(tracker).items() if id not in lost} == {
-        id: each for id, each in before.items() if id not in lost
+    after = told(tracker)
+    assert {name: after[name] for name in after.keys() - lost.keys()} == {
+        name: before[name] for name in before.keys() - lost.keys()
     }
     assert not (lost.keys() & {each.id for each in evidence if isinstance(each, Sent)})
     if not keep:
@@ -281,7 +285,8 @@ def test_apply_then_retract_leaves_all_as_it_was_but_what_was_seen(world: World)
 @settings(max_examples=100, deadline=None)
 @given(worlds, st.lists(st.integers(0, 700), max_size=4))
 def test_the_transitions_folded_from_nothing_are_the_standings(world: World, steps: list[int]) -> None:
-    tracker, folded, now = MessageTracker(RULES), {}, NOW
+    tracker, now = MessageTracker(RULES), NOW
+    folded: dict[MessageId, Standing | None] = {}
     for key in world.blocks:
         tracker.apply(key[0], world.ref(key), world.blocks[key])
         if world.chance.random() < 0.4:
@@ -297,8 +302,8 @@ def test_the_transitions_folded_from_nothing_are_the_standings(world: World, ste
         for transition in tracker.settle(now):
             folded[transition.id] = transition.after
     standing = told(tracker)
-    assert all(standing[id].same(each) for id, each in folded.items() if each is not None)
-    assert {id for id, each in folded.items() if each is not None} == set(standing)
+    assert all(standing[name].same(each) for name, each in folded.items() if each is not None)
+    assert {name for name, each in folded.items() if each is not None} == set(standing)
 
 
 @settings(max_examples=50, deadline=None)
@@ -398,3 +403,27 @@ def test_a_forgotten_block_takes_a_message_without_source_away_altogether() -> N
     (gone,) = tracker.settle(NOW)
     assert (gone.after, gone.undone, list(tracker.standings())) == (None, (applied.place,), [])
     assert isinstance(applied, Received)
+
+
+def test_a_commit_comes_goes_is_withdrawn_and_returns() -> None:
+    """B: 20 commits, 21 withdraws. Retracting either is told at once, though no evidence names the message."""
+    tracker = MessageTracker(RULES)
+    commit = M.committed(at(B, 20))
+    removed = CcipRootRemoved(at(B, 21), commit.root)
+    folded(tracker, M.sent(at(A, 10, 5)), M.ccip(at(A, 10, 4)), commit)
+
+    def state() -> State:
+        tracker.settle(NOW)
+        standing = tracker.standing(M.id)
+        assert standing is not None
+        return standing.state
+
+    assert state() is State.COMMITTED
+    folded(tracker, removed)
+    assert state() is State.OBSERVED
+    tracker.retract(B, ref(removed.place))
+    assert state() is State.COMMITTED
+    tracker.retract(B, ref(commit.place))
+    assert state() is State.OBSERVED
+    folded(tracker, commit)
+    assert state() is State.COMMITTED

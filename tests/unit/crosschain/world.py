@@ -205,10 +205,14 @@ def judged(
     now: int = NOW,
     final: dict[ChainId, int] | None = None,
     message: Message | None = None,
-    **subject: object,
+    lost: Place | None = None,
+    successor: Hash32 | None = None,
+    abandoned: bool = False,
 ) -> Standing:
     """The judgement of these alone. By default nothing is final, and no time has passed."""
     message = message or Message()
-    found = judge(Subject(message.id, message.envelope, list(evidence), **subject), RULES, final or {}, now)
+    found = judge(
+        Subject(message.id, message.envelope, list(evidence), lost, successor, abandoned), RULES, final or {}, now
+    )
     assert found is not None
     return found
