@@ -23,6 +23,7 @@ PAYLOAD = keccak(text="payload") * 12
 FINAL = 2
 """Blocks that make what is in the one before them final, with one slot in an epoch."""
 ARRIVED = keccak(text="Arrived(uint256,bytes32,string,bytes,bytes)")
+APPROVED = keccak(text="ContractCallApproved(bytes32,string,string,address,bytes32,bytes32,uint256)")
 GATEWAYS = ("gateway", "amplifier")
 FLAVOURS = (*GATEWAYS, "1.5", "1.6", "2.0")
 GENERATIONS: tuple[Generation, ...] = ("1.5", "1.6", "2.0")
@@ -50,12 +51,15 @@ class World:
         (key,) = self.calls(gateway, payload, paid, 1)
         return key
 
-    def calls(self, gateway: str, payload: bytes, paid: int, times: int) -> list[Key]:
+    def call_of(self, gateway: str, payload: bytes, paid: int, times: int) -> Sent:
         here, there = self.apps[gateway]
         signature = "callAxelar(address,string,string,bytes,uint256)"
         data = call_data(signature, self.here.gas_service, self.there.name, hex_of(there), payload, times)
         self.here.node.call("anvil_setBalance", hex_of(SENDER), hex(10**21))
-        (receipt,) = self.here.node.send(Sent(SENDER, here, data, value=paid * times))
+        return Sent(SENDER, here, data, value=paid * times)
+
+    def calls(self, gateway: str, payload: bytes, paid: int, times: int) -> list[Key]:
+        (receipt,) = self.here.node.send(self.call_of(gateway, payload, paid, times))
         return calls_of(receipt)
 
     def settle(self, chain: BridgeChain | None = None) -> None:
@@ -130,6 +134,25 @@ def test_equal_calls_of_one_transaction_all_arrive(world: World, gateway: str) -
     assert [key.position for key in keys] == [1, 3, 5]
     world.step()
     assert world.payloads() == [PAYLOAD] * 3
+
+
+def test_a_call_is_named_by_its_place_in_the_receipt_not_in_the_block(world: World) -> None:
+    # One block: gas, call | gas, call, gas, call. The same places 1 and 3 in each receipt.
+    sent = (world.call_of("gateway", PAYLOAD, GAS_FEE, 1), world.call_of("gateway", PAYLOAD, GAS_FEE, 2))
+    first, second = world.here.node.send(*sent)
+    assert first["blockNumber"] == second["blockNumber"]
+    keys = [*calls_of(first), *calls_of(second)]
+    assert [key.position for key in keys] == [1, 1, 3]
+    world.faults.drop = 1.0
+    world.step()
+    assert world.bridge.held == dict.fromkeys(keys, Held.DROPPED)
+    world.faults.drop = 0.0
+    world.step()
+    logs = world.there.node.call("eth_getLogs", {"fromBlock": "0x0", "topics": [hex_of(APPROVED)]})
+    assert isinstance(logs, list)
+    types = ["string", "string", "bytes32", "uint256"]
+    told = [decode(types, bytes.fromhex(log["data"][2:]))[2:] for log in logs]
+    assert told == [(key.tx_hash, key.position) for key in keys]
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
@@ -212,6 +235,23 @@ def test_an_application_that_refuses_can_be_retried_until_it_takes(world: World,
     assert world.arrivals() == []  # nobody asked
     world.bridge.resume(key)
     world.step()
+    assert world.payloads() == [PAYLOAD]
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_network_that_starts_anew_leaves_a_failure_to_whoever_resumes_it(
+    world: World, generation: Generation
+) -> None:
+    key = world.send(generation)
+    world.broken(generation, True)
+    world.step()
+    world.broken(generation, False)
+    anew = DevBridge((world.here, world.there), Faults())
+    anew.step()
+    assert anew.held == {key: Held.FAILED}
+    assert world.arrivals() == []
+    anew.resume(key)
+    anew.step()
     assert world.payloads() == [PAYLOAD]
 
 
