@@ -9,7 +9,7 @@ from fusion_daemon.chain.artifacts import Artifact
 from fusion_daemon.chain.blocks import Creation, Log
 from fusion_daemon.chain.rpc_errors import RpcFailure
 from fusion_daemon.deployment.plan import ContractCheck, ParameterCheck
-from fusion_daemon.deployment.values import ADMIN_ROLE, Names, Unreadable, address_of, differences, role_id
+from fusion_daemon.deployment.values import Names, Unreadable, address_of, differences, role_id
 from fusion_daemon.domain.identifiers import Address, hex_of
 from fusion_daemon.findings import Finding
 
@@ -100,9 +100,8 @@ def judge_roles(
 
 
 def _roles_of(artifact: Artifact) -> list[str]:
-    return [e.name for e in artifact.abi if e.type == "function" and e.name.endswith("_ROLE") and not e.inputs] or [
-        ADMIN_ROLE
-    ]
+    """Names of the roles that the contract shows: constants such as `RISK_ROLE()`."""
+    return [each.name for each in artifact.abi if each.type == "function" and each.name.endswith("_ROLE")]
 
 
 def _holders(artifact: Artifact, logs: Iterable[Log]) -> dict[bytes, set[Address]]:

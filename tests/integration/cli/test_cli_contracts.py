@@ -15,9 +15,12 @@ import pytest
 from eth_utils.crypto import keccak
 
 from fusion_daemon.cli import CONFIGURATION, FAILED
+from fusion_daemon.config import load_config
 from fusion_daemon.demo.anvil import anvil
 from fusion_daemon.demo.node import Node, Sent, call_data
+from fusion_daemon.deployment.command import verify_contracts
 from fusion_daemon.domain.identifiers import NATIVE, Address, hex_of, parse_address
+from fusion_daemon.logs import Redactor
 from tests.integration.cli.processes import run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -107,14 +110,11 @@ def local(deployed: Local) -> Iterator[Local]:
     deployed.node.call("evm_revert", snapshot)
 
 
-def verify(local: Local, code: int, *words: str | Path) -> Found:
-    """What `contracts verify --json` found: subject -> (failed, says)."""
-    done = run("contracts", "verify", "--config", local.config, "--json", *words)
-    assert done.returncode == code, done.stderr + done.stdout
-    assert len(done.stdout.splitlines()) == 1
-    found = json.loads(done.stdout)["findings"]
-    assert len({each["subject"] for each in found}) == len(found), "each subject once"
-    return {each["subject"]: (each["failed"], each["says"]) for each in found}
+def verify(local: Local, *files: Path) -> Found:
+    """What the command finds: subject -> (failed, says)."""
+    found = verify_contracts(load_config(local.config), local.home, files, Redactor())
+    assert len({each.subject for each in found}) == len(found), "each subject once"
+    return {each.subject: (each.failed, each.says) for each in found}
 
 
 def wrong(found: Found) -> dict[str, str]:
@@ -131,9 +131,9 @@ def create_escrow(local: Local) -> Address:
     return parse_address(str(escrow))
 
 
-def test_a_clean_deployment_verifies_and_every_finding_is_printed(local: Local) -> None:
+def test_a_clean_deployment_verifies_and_nothing_is_left_out(local: Local) -> None:
     create_escrow(local)
-    found = verify(local, 0)
+    found = verify(local)
     assert wrong(found) == {}
     told = local.told()
     expected = {f"{name} {what}" for name in told["contracts"] for what in ("code", "transaction")}
@@ -141,9 +141,20 @@ def test_a_clean_deployment_verifies_and_every_finding_is_printed(local: Local) 
     expected |= {f"{each['contract']} {each['call']}({', '.join(each['arguments'])})" for each in told["parameters"]}
     assert found.keys() == {f"chain 31337 {each}" for each in (*expected, "escrowFactory clones")}
     assert found["chain 31337 escrowFactory clones"][1].startswith("all 1 are clones of 0x")
-    lines = run("contracts", "verify", "--config", local.config, "--deployments", local.file).stdout.splitlines()
-    assert len(lines) == len(found)
-    assert all(line.startswith("ok      ") for line in lines)
+
+
+def test_the_command_prints_every_finding_and_its_exit_code_tells(local: Local) -> None:
+    words = ("contracts", "verify", "--config", local.config)
+    found = verify(local)
+    sound = run(*words, "--deployments", local.file)
+    assert sound.returncode == 0, sound.stderr
+    assert sound.stdout.splitlines() == [f"ok      {subject}: {says}" for subject, (_, says) in found.items()]
+    local.send("guardian", "vault", "pause(uint8)", 1)
+    broken = run(*words, "--json")
+    assert broken.returncode == FAILED
+    answer = {each["subject"]: (each["failed"], each["says"]) for each in json.loads(broken.stdout)["findings"]}
+    assert answer == verify(local)
+    assert list(wrong(answer)) == ["vault pauseFlags()"]
 
 
 @pytest.mark.parametrize("name", ["vault", "timelock", "escrowFactory", "escrow", "ethPrice"])
@@ -151,31 +162,31 @@ def test_one_changed_byte_of_code_is_told_by_name(local: Local, name: str) -> No
     code = bytearray(local.code(local.address(name)))
     code[len(code) // 2] ^= 1
     local.replace(local.address(name), bytes(code))
-    (says,) = [says for subject, says in wrong(verify(local, FAILED)).items() if subject == f"{name} code"]
+    (says,) = [says for subject, says in wrong(verify(local)).items() if subject == f"{name} code"]
     assert says.startswith(f"differs in 1 of {len(code)} bytes, first at byte {len(code) // 2};")
 
 
 def test_an_immutable_other_than_the_file_says_is_told_by_name(local: Local) -> None:
     told = local.told()["contracts"]
     told["ethPyth"]["constructorArguments"][0]["heartbeat"] = 601
-    found = wrong(verify(local, FAILED, "--deployments", local.altered(contracts=told)))
+    found = wrong(verify(local, local.altered(contracts=told)))
     assert list(found) == ["ethPyth code"]
 
 
 def test_a_contract_that_is_not_there_is_told(local: Local) -> None:
     local.replace(local.address("timelock"), b"")
-    assert wrong(verify(local, FAILED))["timelock code"].startswith("there is no contract at 0x")
+    assert wrong(verify(local))["timelock code"].startswith("there is no contract at 0x")
 
 
 def test_a_clone_of_something_else_is_told(local: Local) -> None:
     escrow = create_escrow(local)
     local.replace(escrow, local.code(escrow).replace(local.address("escrow"), local.address("vault")))
-    assert wrong(verify(local, FAILED)) == {"escrowFactory clones": f"1 of 1 are not clones of it: {hex_of(escrow)}"}
+    assert wrong(verify(local)) == {"escrowFactory clones": f"1 of 1 are not clones of it: {hex_of(escrow)}"}
 
 
 def test_a_role_granted_to_anybody_else_is_told_by_name(local: Local) -> None:
     local.send("deployer", "vault", "grantRole(bytes32,address)", keccak(text="RISK_ROLE"), DEPLOYER)
-    assert wrong(verify(local, FAILED)) == {
+    assert wrong(verify(local)) == {
         "vault role RISK_ROLE": "is held by @deployer, @timelock and should be held by @timelock; "
         "grant and revoke, or correct the file"
     }
@@ -184,20 +195,20 @@ def test_a_role_granted_to_anybody_else_is_told_by_name(local: Local) -> None:
 def test_a_role_given_up_is_told_by_name(local: Local) -> None:
     guardian = local.address("guardian")
     local.send("guardian", "vault", "renounceRole(bytes32,address)", keccak(text="GUARDIAN_ROLE"), guardian)
-    assert wrong(verify(local, FAILED))["vault role GUARDIAN_ROLE"].startswith("is held by nobody and should be")
+    assert wrong(verify(local))["vault role GUARDIAN_ROLE"].startswith("is held by nobody and should be")
 
 
 def test_a_role_that_the_file_does_not_name_is_told_by_its_name(local: Local) -> None:
     roles = local.told()["roles"]
     del roles["vault"]["CREDIT_ROLE"]
-    found = wrong(verify(local, FAILED, "--deployments", local.altered(roles=roles)))
+    found = wrong(verify(local, local.altered(roles=roles)))
     assert found["vault role CREDIT_ROLE"].startswith("is held by @desk and should be held by nobody")
 
 
 def test_a_parameter_changed_on_the_chain_is_told_by_name(local: Local) -> None:
     local.send("guardian", "vault", "pause(uint8)", 1)
     local.send("timelock", "timelock", "updateDelay(uint256)", 60)
-    assert wrong(verify(local, FAILED)) == {
+    assert wrong(verify(local)) == {
         "vault pauseFlags()": "is 1 and should be 0; change it on the chain, or correct the file",
         "timelock getMinDelay()": "is 60 and should be 172800; change it on the chain, or correct the file",
     }
@@ -207,7 +218,7 @@ def test_a_changed_field_of_an_asset_is_told_by_its_name(local: Local) -> None:
     parameters = local.told()["parameters"]
     (weth,) = [each for each in parameters if each["arguments"] == ["@weth"]]
     weth["expect"] |= {"heartbeat": 60, "feed": "@ethChainlink"}
-    found = wrong(verify(local, FAILED, "--deployments", local.altered(parameters=parameters)))
+    found = wrong(verify(local, local.altered(parameters=parameters)))
     chainlink, price = hex_of(local.address("ethChainlink")), hex_of(local.address("ethPrice"))
     assert found["vault configOf(@weth)"].startswith(
         f"feed is {price} and should be {chainlink}; heartbeat is 86460 and should be 60;"
@@ -219,21 +230,21 @@ def test_another_block_than_that_of_the_transaction_is_told(local: Local) -> Non
     told = local.told()["contracts"]
     block = told["vault"]["block"]
     told["vault"]["block"] = block + 1
-    found = wrong(verify(local, FAILED, "--deployments", local.altered(contracts=told)))
+    found = wrong(verify(local, local.altered(contracts=told)))
     assert found["vault transaction"] == f"is in block {block} and should be in {block + 1}; correct the file"
 
 
 def test_another_chain_behind_the_url_is_told(local: Local) -> None:
     with anvil(31_338) as other:
         local.configure(other.url, local.address("vault"))
-        (says,) = wrong(verify(local, FAILED)).values()
+        (says,) = wrong(verify(local)).values()
     assert "31338" in says
     assert "31337" in says
 
 
 def test_a_vault_that_the_configuration_reads_and_no_file_describes_is_told(local: Local) -> None:
     local.configure(local.node.url, Address(b"\x01" * 20))
-    found = wrong(verify(local, FAILED))
+    found = wrong(verify(local))
     assert found == {f"(local) 0x{'01' * 20}": "is read by the configuration, and the file has no such contract"}
 
 
@@ -249,7 +260,7 @@ def test_a_vault_that_the_configuration_reads_and_no_file_describes_is_told(loca
     ],
 )
 def test_a_file_that_cannot_be_right_is_told(local: Local, changes: dict[str, object], says: str) -> None:
-    (found,) = wrong(verify(local, FAILED, "--deployments", local.altered(**changes))).values()
+    (found,) = wrong(verify(local, local.altered(**changes))).values()
     assert says in found
 
 
