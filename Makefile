@@ -37,10 +37,12 @@ lint: install
 	$(WITH_TOOLS) $(BIN)/lint-imports
 	$(BIN)/python -m mypy
 
-# Solidity tests, and: the committed artifacts are what the sources compile to.
+# Solidity tests, and: the committed artifacts are what the sources compile to, calls cost what `.gas-snapshot` says,
+# and static analysis finds nothing that is not explained.
 contracts-check: install
 	@$(PYTHON) tools/install.py --contracts
 	cd contracts && $(WITH_TOOLS) node_modules/.bin/forge test
+	cd contracts && $(WITH_TOOLS) node_modules/.bin/forge snapshot --check --match-contract Gas
 	cd contracts && $(WITH_TOOLS) $(BIN)/python build_artifacts.py --check
 	@$(MAKE) --no-print-directory slither
 

@@ -39,8 +39,8 @@ def install() -> None:
         return
     print("slither: environment ...", file=sys.stderr, flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-    pip = [VENV / "bin" / "python", "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", LOCK], check=True)
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(LOCK)], check=True)
     stamp.write_text(digest)
 
 
@@ -65,7 +65,7 @@ def main() -> int:
     copy_sources()
     tools = os.pathsep.join(map(str, (VENV / "bin", CONTRACTS / "node_modules" / ".bin")))
     environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
-    command = [VENV / "bin" / "slither", ".", *OPTIONS]
+    command = [str(VENV / "bin" / "slither"), ".", *OPTIONS]
     done = subprocess.run(
         command, cwd=COPY, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

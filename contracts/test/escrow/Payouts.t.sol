@@ -192,6 +192,21 @@ contract EscrowPayoutsTest is EscrowFixture {
         assertEq(escrow.lastSeq(), before + 2);
     }
 
+    /// What is owed from before cannot be claimed from within a payment, to whomever.
+    function test_no_claim_works_from_within_a_payment() public {
+        receiver.set(DifficultReceiver.Mode.Refuse);
+        Escrow escrow = openStaged(address(receiver), NATIVE, 6 ether);
+        for (uint256 i = 0; i < 2; ++i) {
+            approve(escrow, 2);
+            skip(DELAY);
+            escrow.release();
+            receiver.callBackWith(abi.encodeCall(escrow.claim, (payee)));
+        }
+        assertFalse(receiver.calledBack());
+        assertEq(payee.balance, 0);
+        assertEq(escrow.owed(address(receiver)), 3 ether);
+    }
+
     function test_a_claim_that_calls_back_fails_whole() public {
         receiver.set(DifficultReceiver.Mode.Refuse);
         Escrow escrow = open(address(receiver), NATIVE, 1 ether);
