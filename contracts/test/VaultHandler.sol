@@ -200,7 +200,8 @@ contract VaultHandler is CommonBase, StdCheats, StdUtils {
     /// @dev Of whoever has nothing left, the accounts in turn until one works.
     function writeOff(uint256 who) external {
         for (uint256 i = 0; i < actors.length; ++i) {
-            bytes memory data = abi.encodeCall(VAULT.writeOffBadDebt, (actors[(who % actors.length + i) % actors.length]));
+            address account = actors[(who % actors.length + i) % actors.length];
+            bytes memory data = abi.encodeCall(VAULT.writeOffBadDebt, (account));
             if (attempt(Action.WriteOff, RISK, 0, data)) return;
         }
     }
