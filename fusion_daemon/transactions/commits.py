@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from fusion_daemon.store.writes import Commit, Execute, SqlValue, Write
+from fusion_daemon.store.writes import Commit, Execute, SqlValue
 from fusion_daemon.transactions.moves import Moved, Step
 from fusion_daemon.transactions.proposal import moment
 from fusion_daemon.transactions.records import Kind, Transaction
@@ -38,7 +38,7 @@ def commit_of(moved: Moved, epoch: int, at: float) -> Commit:
     )
 
 
-def writes_of(moved: Moved, epoch: int, at: float) -> Sequence[Write]:
+def writes_of(moved: Moved, epoch: int, at: float) -> Sequence[Execute]:
     return (
         Execute(_UPDATE, _transaction_row(moved.before, moved.after, at), expect=1),
         Execute(_STEP, _step_row(moved.after, moved.step, epoch, at), expect=1),

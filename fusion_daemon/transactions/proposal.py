@@ -37,25 +37,29 @@ def propose(intent: Intent, at: float) -> Sequence[Write]:
     return _writes(intent, at, State.PROPOSED, f"By {intent.proposer}.")
 
 
-def fill_gap(blocked: Transaction, nonce: int, at: float) -> Sequence[Write]:
-    """Nothing, to oneself: it uses up a nonce that keeps `blocked` from being mined. It moves nothing, so no limit is
-    asked."""
-    assert blocked.nonce is not None
-    intent = Intent(
-        id=f"gap:{blocked.intent.chain}:{blocked.intent.signer.hex()}:{nonce}:{blocked.number}",
-        chain=blocked.intent.chain,
-        signer=blocked.intent.signer,
-        to=blocked.intent.signer,
+def gap_filler(blocked: Transaction, nonce: int) -> Intent:
+    """Nothing, to oneself: it uses up a nonce that keeps `blocked` from being mined."""
+    intent = blocked.intent
+    return Intent(
+        id=f"gap:{intent.chain}:{intent.signer.hex()}:{nonce}:{blocked.number}",
+        chain=intent.chain,
+        signer=intent.signer,
+        to=intent.signer,
         data=b"",
         value=0,
         gas_cap=GAP_GAS,
-        fee_cap=blocked.intent.fee_cap,
+        fee_cap=intent.fee_cap,
         purpose=GAP_PURPOSE,
         asset=NATIVE_ASSET,
         amount=0,
         proposer="transaction_sender",
     )
-    return _writes(intent, at, State.APPROVED, f"Nonce {nonce} is free, and {blocked.intent.id} has {blocked.nonce}.")
+
+
+def propose_filler(filler: Intent, nonce: int, blocked: Transaction, at: float) -> Sequence[Write]:
+    """It moves nothing, so no limit is asked."""
+    why = f"Nonce {nonce} is free, and {blocked.intent.id} has {blocked.nonce}."
+    return _writes(filler, at, State.APPROVED, why)
 
 
 def _writes(intent: Intent, at: float, state: State, detail: str) -> Sequence[Write]:

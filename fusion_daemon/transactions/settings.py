@@ -69,6 +69,8 @@ class SendingPolicy:
 
 @dataclass(frozen=True, slots=True)
 class TransactionSettings:
+    chains: tuple[ChainId, ...]
+    """All that are configured: what was signed is followed also where nobody signs any more."""
     signers: Mapping[Address, SignerSettings]
     limits: Limits
     policy: SendingPolicy
