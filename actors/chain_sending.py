@@ -41,8 +41,6 @@ from fusion_daemon.transactions.repository import Queue, queue_of
 from fusion_daemon.transactions.settings import TransactionSettings
 
 READ_DEADLINE = 10.0
-GAP_LOOKS = 3
-"""So many looks in a row see a gap before it is filled: a node may show a pool before it has found all of it."""
 MOST_STEPS = 8
 """Of one transaction at one look. Each is a step forward; more would be a circle."""
 
@@ -67,7 +65,8 @@ class ChainSending:
         self._nodes = nodes
         self._key_of = key_of
         self._epoch = epoch
-        self._gaps: Counter[tuple[Address, int]] = Counter()
+        self._gaps: dict[Address, tuple[int, float]] = {}
+        """By signer: the nonce that is free, and since when it has been seen so, by the monotonic clock."""
 
     async def look(self, context: ActorContext) -> bool:
         """Whether something is under way. Raises NodeSilent, WriteConflict, and what the store raises."""
@@ -91,8 +90,17 @@ class ChainSending:
         for transaction in mine.values():
             if transaction.state in HOLDING:
                 present[transaction.intent.id] = await self._follow(context, transaction, sight)
-        await self._sign_new(context, queue, sight, present)
-        await self._fill(context, queue.floors.get(signer, 0), sight, present)
+        floor = queue.floors.get(signer, 0)
+        if is_behind(sight.counts, floor):
+            self.troubles.append(
+                f"a node counts {sight.counts.latest} transactions of {hex_of(signer)}, and {floor} were final: "
+                "it lags, or its chain was cut"
+            )
+            return
+        gap = self._lasting_gap(context, signer, lowest_gap(sight.counts, _held(present), floor))
+        await self._sign_new(context, queue, sight, present, gap)
+        if gap is not None and gap not in _held(present):
+            await self._fill(context, gap, present)
 
     async def _follow(self, context: ActorContext, transaction: Transaction, sight: Sight) -> Transaction:
         """All steps that this sight allows."""
@@ -131,9 +139,9 @@ class ChainSending:
         return after
 
     async def _sign_new(
-        self, context: ActorContext, queue: Queue, sight: Sight, present: dict[str, Transaction]
+        self, context: ActorContext, queue: Queue, sight: Sight, present: dict[str, Transaction], gap: int | None
     ) -> None:
-        """In the order of their proposals."""
+        """In the order of their proposals; the first takes the gap."""
         policy = self._settings.policy
         waiting = [each for each in present.values() if each.state is State.APPROVED]
         for transaction in waiting:
@@ -143,7 +151,7 @@ class ChainSending:
                 present[transaction.intent.id] = await self._act(context, transaction, late)
                 continue
             held, floor = _held(present), queue.floors.get(signer, 0)
-            nonce = next_nonce(sight.counts, held, floor)
+            nonce = next_nonce(sight.counts, held, floor) if gap is None or gap in held else gap
             if nonce is None or len(held) >= policy.most_in_flight:
                 continue
             try:
@@ -172,27 +180,21 @@ class ChainSending:
         known = self._settings.signers.get(signer)
         return (0 if known is None else known.gas_budget) - queue.gas.get(signer, 0) - since
 
-    async def _fill(
-        self, context: ActorContext, floor: int, sight: Sight, present: Mapping[str, Transaction]
-    ) -> None:
-        if not present:
-            return
-        signer = next(iter(present.values())).intent.signer
-        if is_behind(sight.counts, floor):
-            self.troubles.append(
-                f"a node of chain {self._chain} counts {sight.counts.latest} transactions of {hex_of(signer)}, and "
-                f"{floor} were final: it lags, or its chain was cut"
-            )
-        gap = lowest_gap(sight.counts, _held(present), floor)
-        seen = 0 if gap is None else self._gaps[signer, gap] + 1
-        self._gaps = Counter({key: count for key, count in self._gaps.items() if key[0] != signer})
+    def _lasting_gap(self, context: ActorContext, signer: Address, gap: int | None) -> int | None:
+        """The gap, once it has lasted."""
+        now = context.clock.monotonic()
         if gap is None:
-            return
-        self._gaps[signer, gap] = seen
-        if seen < GAP_LOOKS or any(each.state is State.APPROVED for each in present.values()):
-            return
+            self._gaps.pop(signer, None)
+            return None
+        seen, since = self._gaps.get(signer, (gap, now))
+        self._gaps[signer] = (gap, since if seen == gap else now)
+        return gap if now - self._gaps[signer][1] >= self._settings.policy.gap_after else None
+
+    async def _fill(self, context: ActorContext, gap: int, present: Mapping[str, Transaction]) -> None:
+        if any(each.state is State.APPROVED for each in present.values()):
+            return  # it takes the gap as soon as it can be signed
         above = min((each for each in present.values() if (each.nonce or 0) > gap), key=lambda each: each.nonce or 0)
-        context.log.warning("nonce_gap", chain=self._chain, signer=hex_of(signer), nonce=gap)
+        context.log.warning("nonce_gap", chain=self._chain, transaction=above.intent.id, nonce=gap)
         filler, now = gap_filler(above, gap), context.clock.now()
         proof = Execute("SELECT EXISTS (SELECT FROM transactions WHERE id = $1)", (filler.id,))
         await self._store.commit(Commit(tuple(propose_filler(filler, gap, above, now)), proof=proof))

@@ -3,8 +3,9 @@
 INVARIANTS
 * A nonce that was signed with is its transaction's until a final block has used it: raw bytes with another intent
   under it would race the first, and one that comes back after a reorg would meet them.
-* No nonce below one that is held stays unused: the lowest free one is taken first, and what nobody takes is filled.
-* A nonce that the node's pool holds and we do not is somebody else's; we do not bid against him.
+* No nonce below one that is held stays unused: a gap that lasts is the next to be taken, and what nobody takes is
+  filled.
+* A nonce that the node's pool holds and we do not is somebody else's; we do not bid against him while he is in time.
 * A node that counts fewer than were final is behind (or its chain was cut): nothing is signed on its word.
 """
 
@@ -30,19 +31,25 @@ def is_behind(counts: Counts, floor: int) -> bool:
 
 
 def next_nonce(counts: Counts, held: Collection[int], floor: int) -> int | None:
-    """The lowest free one; None while the node is behind."""
+    """The lowest that nobody seems to use; None while the node is behind."""
     if is_behind(counts, floor):
         return None
-    nonce = max(counts.pending, counts.latest, floor)
-    while nonce in held:
-        nonce += 1
-    return nonce
+    return _free(max(counts.pending, counts.latest, floor), held)
 
 
 def lowest_gap(counts: Counts, held: Collection[int], floor: int) -> int | None:
-    """The lowest nonce that nobody uses and that keeps a higher one of ours from being mined."""
-    free = next_nonce(counts, held, floor)
-    return free if free is not None and free < max(held, default=-1) else None
+    """The lowest nonce that is not used and not ours, and so keeps a higher one of ours from being mined. It may be
+    in somebody's pool: what a node counts as pending does not say, for some count beyond a gap."""
+    if is_behind(counts, floor):
+        return None
+    free = _free(max(counts.latest, floor), held)
+    return free if free < max(held, default=-1) else None
+
+
+def _free(nonce: int, held: Collection[int]) -> int:
+    while nonce in held:
+        nonce += 1
+    return nonce
 
 
 def used_by_another(nonce: int, counts: Counts) -> bool:

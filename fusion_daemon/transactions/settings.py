@@ -63,6 +63,8 @@ class SendingPolicy:
     most_renonced: int = 3
     gas_margin_percent: int = 20
     """Above the estimate: the state may move before it is mined."""
+    gap_after: float = 60.0
+    """Seconds that a nonce may be free below one of ours before we use it up."""
     most_in_flight: int = 16
     """Of a signer on a chain: nodes keep no more than some dozens of one account."""
 

@@ -65,7 +65,7 @@ SETTINGS = TransactionSettings(
         (AllowedCall(CHAIN, PAYEE, b"", frozenset({"settlement"})),),
         {("settlement", NATIVE_ASSET): AmountLimit(each=10**6, day=2 * 10**6, four_eyes_above=10_000)},
     ),
-    policy=SendingPolicy(replace_after=3600.0),
+    policy=SendingPolicy(replace_after=3600.0, gap_after=0.2),
     poll=0.05,
 )
 
