@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from fusion_daemon.accounts.contact_rules import is_mail_address
+from fusion_daemon.config_section import Section
+from fusion_daemon.config_transactions import Signer, Transactions, check_chains
 from fusion_daemon.config_values import (
     AddressText,
     Host,
@@ -35,16 +37,13 @@ _ENTRIES = {
     "assets": ("asset", "asset"),
     "principals": ("principal", "name"),
     "receivers": ("receiver", "name"),
+    "signers": ("signer", "name"),
 }
 """Arrays of tables: what an entry is, and the key under which its author knows it."""
 
 
 class ConfigurationInvalid(Failure):
     """config.toml is missing, is not TOML, or says something impossible. Exit code 78."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Daemon(Section):
@@ -273,6 +272,8 @@ class Config(Section):
     risk: Risk = Risk()
     alerting: Alerting = Alerting()
     retention: Retention = Retention()
+    signers: tuple[Signer, ...] = ()
+    transactions: Transactions = Transactions()
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -290,6 +291,7 @@ class Config(Section):
             for source in asset.sources:
                 if isinstance(source, ChainlinkSource) and source.chain not in chains:
                     raise ValueError(f"asset {asset.asset}: its feed lies on chain {source.chain}, which is not listed")
+        check_chains(self.signers, self.transactions, set(chains))
         names = [receiver.name for receiver in self.alerting.receivers]
         if len(set(names)) != len(names):
             raise ValueError("two [[alerting.receivers]] have the same name")

@@ -95,6 +95,11 @@ Name = Annotated[
 ]
 Url = Annotated[str, _shaped(r"https?://\S+", "not a URL: it begins with http:// or https:// and has no spaces")]
 Amount = Annotated[str, _shaped(r"\d+(\.\d{1,8})?", 'not an amount: a decimal number in quotes, such as "1.00"')]
+Wholes = Annotated[str, _shaped(r"\d{1,78}", 'not a whole number in quotes, such as "1000000"')]
+Selector = Annotated[str, _shaped(r"0x[0-9a-fA-F]{8}", "not a selector: 0x and 8 hex digits")]
+Purpose = Annotated[
+    str, _shaped(r"[a-z0-9][a-z0-9._-]{0,62}", "not a purpose: small letters, digits, dots, dashes and underscores")
+]
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Loopback = Annotated[Host, AfterValidator(_loopback)]

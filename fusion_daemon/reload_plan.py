@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from fusion_daemon.config import Chain, Config, Section
+from fusion_daemon.config import Chain, Config
+from fusion_daemon.config_section import Section
 from fusion_daemon.secret_files import secret_names
 
 
@@ -50,7 +51,7 @@ def undoing(step: Step) -> Step:
 
 
 LOGGING, PRINCIPALS, SECRETS, RETENTION = "logging", "principals", "secrets", "retention"
-ALERTING, RISK, ORACLE = "alerting", "risk", "oracle"
+ALERTING, RISK, ORACLE, TRANSACTIONS = "alerting", "risk", "oracle", "transactions"
 
 
 def chain_branch(chain: int) -> str:
@@ -79,6 +80,7 @@ def plan_reload(old: Config, new: Config, changed_secrets: Collection[str]) -> R
         *_step(Action.RESTART, RISK, [*_differing("risk", old.risk, new.risk), *judged, *tokens, *moved, *alerting]),
         *(step for id_, reasons in chains.items() for step in _step(Action.RESTART, chain_branch(id_), reasons)),
         *_step(Action.RESTART, ORACLE, [*_differing("oracle", old.oracle, new.oracle), *moved, *endpoints]),
+        *_step(Action.RESTART, TRANSACTIONS, [*_sender_reasons(old, new, changed_secrets), *moved, *endpoints]),
         *(Step(Action.REMOVE, chain_branch(id_), (f"chains[{id_}]",)) for id_ in gone),
     )
     return ReloadPlan(steps, tuple(_refused(old, new)), (*map(_warning, gone), *_late(new, changed_secrets)))
@@ -111,6 +113,14 @@ def _principal_reasons(old: Config, new: Config, changed_secrets: Collection[str
     found = ["http.principals"] if old.http.principals != new.http.principals else []
     tokens = [each.token for each in new.http.principals if each.token in changed_secrets]
     return found + [f"secret {token}" for token in tokens]
+
+
+def _sender_reasons(old: Config, new: Config, changed_secrets: Collection[str]) -> list[str]:
+    """A key is opened once, and kept: another one needs another life."""
+    found = ["signers"] if old.signers != new.signers else []
+    found += _differing("transactions", old.transactions, new.transactions)
+    named = [name for each in new.signers for name in (each.key, each.keystore, each.passphrase)]
+    return found + [f"secret {name}" for name in named if name in changed_secrets]
 
 
 def _secret_reasons(new: Config, changed_secrets: Collection[str]) -> list[str]:
