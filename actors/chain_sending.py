@@ -195,7 +195,8 @@ class ChainSending:
             return  # it takes the gap as soon as it can be signed
         above = min((each for each in present.values() if (each.nonce or 0) > gap), key=lambda each: each.nonce or 0)
         context.log.warning("nonce_gap", chain=self._chain, transaction=above.intent.id, nonce=gap)
-        filler, now = gap_filler(above, gap), context.clock.now()
+        newest = max(each.number for each in present.values())
+        filler, now = gap_filler(above, gap, newest), context.clock.now()
         proof = Execute("SELECT EXISTS (SELECT FROM transactions WHERE id = $1)", (filler.id,))
         await self._store.commit(Commit(tuple(propose_filler(filler, gap, above, now)), proof=proof))
 

@@ -37,11 +37,12 @@ def propose(intent: Intent, at: float) -> Sequence[Write]:
     return _writes(intent, at, State.PROPOSED, f"By {intent.proposer}.")
 
 
-def gap_filler(blocked: Transaction, nonce: int) -> Intent:
-    """Nothing, to oneself: it uses up a nonce that keeps `blocked` from being mined."""
+def gap_filler(blocked: Transaction, nonce: int, newest: int) -> Intent:
+    """Nothing, to oneself: it uses up a nonce that keeps `blocked` from being mined. `newest`: the highest number among
+    the signer's open ones, an earlier filler's too: that may have got another nonce, and a gap may come again."""
     intent = blocked.intent
     return Intent(
-        id=f"gap:{intent.chain}:{intent.signer.hex()}:{nonce}:{blocked.number}",
+        id=f"gap:{intent.chain}:{intent.signer.hex()}:{nonce}:{newest}",
         chain=intent.chain,
         signer=intent.signer,
         to=intent.signer,
