@@ -10,10 +10,12 @@ from actors.chain_listener import ChainListener, ListenerStatistics
 from actors.oracle_poller import OraclePoller
 from actors.quarantine_keeper import QuarantineKeeper
 from actors.retention_keeper import RetentionKeeper
+from actors.transaction_sender import TransactionSender
 from fusion_daemon.alerting.retry import DeliveryState, Verdict
 from fusion_daemon.composition import House
 from fusion_daemon.domain.margin import MARGIN_STREAM
 from fusion_daemon.http.metrics import AnyFamily, Sample, counter, gauge
+from fusion_daemon.transactions.records import OPEN, Answer, Kind, State
 
 _LISTENER_COUNTERS: Sequence[tuple[str, str, Callable[[ListenerStatistics], float]]] = (
     ("fusion_chain_blocks_total", "Blocks committed.", lambda s: s.blocks),
@@ -203,4 +205,26 @@ def quarantine_families(house: House) -> Iterable[AnyFamily]:
         "fusion_quarantine_lost_total",
         "Messages that were to be set aside while there was no room: the database had been away.",
         [Sample(house.fixtures.ward.lost)],
+    )
+
+
+def transaction_families(house: House) -> Iterable[AnyFamily]:
+    sender = house.fixtures.alive.get("transaction_sender")
+    if not isinstance(sender, TransactionSender):
+        return
+    seen = sender.statistics()
+    present = [Sample(count, (str(chain), state)) for (chain, state), count in sorted(seen.open.items())]
+    yield gauge("fusion_transactions_open", "Transactions that have not ended.", present, ("chain", "state"))
+    ended = [Sample(seen.ended.get(state, 0), (state.value,)) for state in State if state not in OPEN]
+    yield counter("fusion_transactions_ended_total", "Transactions that ended.", ended, ("state",))
+    signed = [Sample(seen.signed.get(kind, 0), (kind.value,)) for kind in Kind]
+    yield counter(
+        "fusion_transactions_signed_total", "Signatures: of intents, and of nothing in their place.", signed, ("kind",)
+    )
+    answers = [Sample(seen.answers.get(answer, 0), (answer.value,)) for answer in Answer]
+    yield counter("fusion_transactions_broadcasts_total", "Answers of nodes to raw bytes.", answers, ("answer",))
+    yield counter(
+        "fusion_transactions_foreign_nonces_total",
+        "Nonces that somebody else used: who else holds the key?",
+        [Sample(seen.renonced)],
     )

@@ -19,6 +19,7 @@ from fusion_daemon.chain.rpc import verify_endpoints
 from fusion_daemon.chain.rpc_errors import endpoint_name
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.config import Chain, Config, Principal, Receiver
+from fusion_daemon.config_transactions import Signer
 from fusion_daemon.database import external_dsn
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import ChainId
@@ -33,9 +34,11 @@ from fusion_daemon.settings import (
     oracle_settings,
     principal_settings,
     risk_settings,
+    signer_settings,
 )
 from fusion_daemon.store.binaries import find_binaries
 from fusion_daemon.store.migrate import schema_state
+from fusion_daemon.transactions.keystore import open_key
 
 _TIMEOUT = 15.0
 
@@ -59,6 +62,7 @@ def _look(config: Config) -> list[Finding]:
         findings.append(_try(f"receiver {receiver.name}", partial(_reach, receiver)))
         if receiver.secret is not None:
             findings.append(_try(f"signing key of {receiver.name}", partial(_signing_key, receiver.secret, secret)))
+    findings += [_try(f"key of signer {each.name}", partial(_signer_key, each, secret)) for each in config.signers]
     if config.alerting.smtp is not None:
         host, port = config.alerting.smtp.host, config.alerting.smtp.port
         findings.append(_try("mail server", partial(_connect, host, port)))
@@ -154,6 +158,12 @@ def _secret(secret: SecretFiles, name: str) -> str:
 def _signing_key(name: str, secret: SecretFiles) -> str:
     parse_secrets(secret(name))
     return "well-formed"
+
+
+def _signer_key(signer: Signer, secret: SecretFiles) -> str:
+    """Takes a second or two for a keystore: that is what it is for."""
+    open_key(signer_settings(signer), secret)
+    return "opens, and belongs to its address"
 
 
 def _directory(path: Path) -> str:

@@ -20,6 +20,7 @@ from actors.quarantine_keeper import QuarantineKeeper, Ward
 from actors.retention_keeper import RetentionKeeper, RetentionSettings
 from actors.risk_calculator import MarginOf, MarginRequests, RiskCalculator
 from actors.risk_inputs import Sources
+from actors.transaction_sender import TransactionSender
 from fusion_daemon.accounts.registry import PostgresRegistryStore, Registry
 from fusion_daemon.accounts.repository import fill_changes
 from fusion_daemon.accounts.routes import AuditRows
@@ -32,6 +33,7 @@ from fusion_daemon.chain.events import EventTable, load_event_table
 from fusion_daemon.chain.repository import journal_fill, load_entries
 from fusion_daemon.chain.routes import routes as chain_routes
 from fusion_daemon.chain.settings import ChainSettings
+from fusion_daemon.chain_transactions import ChainTransactions
 from fusion_daemon.config import Config
 from fusion_daemon.crosschain.routes import routes as message_routes
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange, AccountRecord
@@ -72,8 +74,10 @@ from fusion_daemon.settings import (
     principal_settings,
     retention_settings,
     risk_settings,
+    transaction_settings,
 )
 from fusion_daemon.store import Reader, Store, Write
+from fusion_daemon.transactions.routes import routes as transaction_routes
 
 TOPIC_CAPACITY = 4_096
 """Items that a slow consumer may lag in memory; beyond it reads the store."""
@@ -88,10 +92,11 @@ DATA_LIMITS = {
     "chain": 120.0,
     "oracle": 60.0,
     "retention": 1_800.0,
+    "transactions": 60.0,
 }
 """Seconds: how old what an actor knows may be. The last look at what is set aside, a delivery that is due, an entry
 that is not folded, the last look at what journals hold, the last block, the last good reading of an asset, the last
-look at what may be dropped."""
+look at what may be dropped, the last look at the chains on which something is to be sent."""
 PARTING = {
     "quarantine_keeper": (0.5, 5.0),
     "alert_dispatcher": (4.0, 8.0),
@@ -100,6 +105,7 @@ PARTING = {
     "chain_listener": (0.5, 6.0),
     "oracle_poller": (0.5, 5.0),
     "retention_keeper": (0.5, 5.0),
+    "transaction_sender": (0.4, 5.0),
 }
 """Seconds that an actor has on an ordered stop to finish what it has accepted, and then, cancelled, to clean up.
 Attempts at receivers take the longest; the others have a commit under way, and no more. One stops after the other."""
@@ -142,6 +148,9 @@ class Fixtures:
     aio: Aio
     store: Store
     bell: Bell
+    """Of the alert dispatcher."""
+    to_send: Bell
+    """Of the transaction sender: rung after a commit with `propose` in it."""
     prices: Topic[Price]
     accounts: Topic[AccountChange]
     margin: Topic[MarginEvent]
@@ -239,6 +248,12 @@ class House:
         def keeper() -> Actor:
             return RetentionKeeper(lambda: self.retention, store)
 
+        def sender() -> Actor:
+            settings = transaction_settings(config)
+            return TransactionSender(
+                settings, store, lambda: ChainTransactions(aio, chains), fixed.secret, fixed.to_send
+            )
+
         def warder() -> Actor:
             return QuarantineKeeper(fixed.ward, store)
 
@@ -249,6 +264,9 @@ class House:
             ChildSpec("messages", _branch(alive, "message_tracker", tracker, DATA_LIMITS["messages"])),
             *(_chain_branch(alive, each, listener) for each in chains),
             ChildSpec("oracle", _branch(alive, "oracle_poller", poller, DATA_LIMITS["oracle"])),
+            ChildSpec(
+                "transactions", _branch(alive, "transaction_sender", sender, DATA_LIMITS["transactions"])
+            ),
             ChildSpec(
                 "retention",
                 _branch(alive, "retention_keeper", keeper, DATA_LIMITS["retention"], required=False),
@@ -269,6 +287,7 @@ class House:
             *alert_routes(fixed.store),
             *message_routes(fixed.store, _locks(config)),
             *chain_routes(fixed.aio, fixed.store, {each.chain: each.name for each in chains}),
+            *transaction_routes(fixed.store, fixed.aio, fixed.clock, fixed.to_send.ring),
             *dead_letter_routes(
                 fixed.store,
                 fixed.aio,
@@ -290,6 +309,7 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
         aio=aio,
         store=store,
         bell=Bell(),
+        to_send=Bell(),
         prices=Topic[Price](PRICE_STREAM, TOPIC_CAPACITY, clock),
         accounts=accounts,
         margin=Topic[MarginEvent](MARGIN_STREAM, TOPIC_CAPACITY, clock),

@@ -15,6 +15,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from fusion_daemon.accounts.contact_rules import is_mail_address
 from fusion_daemon.config_bridges import Bridges, Messages
+from fusion_daemon.config_section import Section
+from fusion_daemon.config_transactions import Signer, Transactions, check_chains
 from fusion_daemon.config_values import (
     AddressText,
     Host,
@@ -23,7 +25,6 @@ from fusion_daemon.config_values import (
     Port,
     PostgresUrl,
     Seconds,
-    Section,
     Sender,
     Symbol,
     Url,
@@ -38,6 +39,7 @@ _ENTRIES = {
     "principals": ("principal", "name"),
     "receivers": ("receiver", "name"),
     "lanes": ("lane from chain", "source"),
+    "signers": ("signer", "name"),
 }
 """Arrays of tables: what an entry is, and the key under which its author knows it."""
 
@@ -277,6 +279,8 @@ class Config(Section):
     alerting: Alerting = Alerting()
     messages: Messages = Messages()
     retention: Retention = Retention()
+    signers: tuple[Signer, ...] = ()
+    transactions: Transactions = Transactions()
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -294,6 +298,7 @@ class Config(Section):
             for source in asset.sources:
                 if isinstance(source, ChainlinkSource) and source.chain not in chains:
                     raise ValueError(f"asset {asset.asset}: its feed lies on chain {source.chain}, which is not listed")
+        check_chains(self.signers, self.transactions, set(chains))
         names = [receiver.name for receiver in self.alerting.receivers]
         if len(set(names)) != len(names):
             raise ValueError("two [[alerting.receivers]] have the same name")

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from fusion_daemon.config_values import AddressText, Section, Url
+from fusion_daemon.config_section import Section
+from fusion_daemon.config_values import AddressText, Url
 
 Selector = Annotated[int, Field(gt=0, lt=2**64)]
 
@@ -24,7 +25,6 @@ class Axelar(Section):
 class Ccip(Section):
     selector: Selector
     """CCIP's own number of this chain; not its chain id."""
-    router: AddressText
     on_ramps: tuple[AddressText, ...] = ()
     off_ramps: tuple[AddressText, ...] = ()
     commit_stores: tuple[AddressText, ...] = ()
@@ -65,7 +65,7 @@ class Bridges(Section):
         if self.axelar is not None:
             found += [self.axelar.gateway, self.axelar.gas_service]
         if self.ccip is not None:
-            found += [self.ccip.router, *self.ccip.on_ramps, *self.ccip.off_ramps, *self.ccip.commit_stores]
+            found += [*self.ccip.on_ramps, *self.ccip.off_ramps, *self.ccip.commit_stores]
         return tuple(dict.fromkeys(found))
 
 

@@ -10,7 +10,8 @@ from fusion_daemon.config_bridges import Messages
 
 
 def configuration_hash(config: Config) -> str:
-    """Of the part of the configuration that decides: what is watched, how it is priced and judged, and who is told.
+    """Of the part of the configuration that decides: what is watched, how it is priced and judged, who is told,
+    and what may be sent.
     Everything else says where a daemon runs, listens and asks, and how patiently: that may differ from host to host.
     Defaults count as if they were written; the order of chains, assets and receivers does not.
     """
@@ -24,6 +25,8 @@ def configuration_hash(config: Config) -> str:
             "risk": True,
             "alerting": {"receivers"},
             "messages": set(Messages.model_fields) - {"axelarscan", "ccip_api"},
+            "signers": {"__all__": {"address", "chains", "gas_wei_a_day"}},
+            "transactions": {"calls", "limits"},
         },
     )
     told["chains"].sort(key=lambda chain: chain["id"])

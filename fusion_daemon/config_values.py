@@ -10,7 +10,7 @@ from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 
 from eth_utils.address import to_checksum_address
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from fusion_daemon.accounts.contact_rules import is_mail_address
 from fusion_daemon.domain.price import LARGEST_USD, USD_SCALE
@@ -95,15 +95,14 @@ Name = Annotated[
 ]
 Url = Annotated[str, _shaped(r"https?://\S+", "not a URL: it begins with http:// or https:// and has no spaces")]
 Amount = Annotated[str, _shaped(r"\d+(\.\d{1,8})?", 'not an amount: a decimal number in quotes, such as "1.00"')]
+Wholes = Annotated[str, _shaped(r"\d{1,78}", 'not a whole number in quotes, such as "1000000"')]
+Selector = Annotated[str, _shaped(r"0x[0-9a-fA-F]{8}", "not a selector: 0x and 8 hex digits")]
+Purpose = Annotated[
+    str, _shaped(r"[a-z0-9][a-z0-9._-]{0,62}", "not a purpose: small letters, digits, dots, dashes and underscores")
+]
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Loopback = Annotated[Host, AfterValidator(_loopback)]
 PostgresUrl = Annotated[str, AfterValidator(_postgres)]
 Sender = Annotated[str, AfterValidator(_sender)]
 Usd = Annotated[Amount, AfterValidator(_price)]
-
-
-class Section(BaseModel):
-    """A table of config.toml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

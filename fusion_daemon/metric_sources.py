@@ -15,6 +15,7 @@ from fusion_daemon.actor_metrics import (
     oracle_families,
     quarantine_families,
     retention_families,
+    transaction_families,
 )
 from fusion_daemon.aio import BUCKETS, Aio
 from fusion_daemon.composition import House
@@ -56,6 +57,7 @@ def add_house_sources(metrics: Metrics, house: House, tree: Supervisor, judge: J
     metrics.add("oracle", lambda: oracle_families(house))
     metrics.add("alerting", lambda: alerting_families(house))
     metrics.add("retention", lambda: retention_families(house))
+    metrics.add("transactions", lambda: transaction_families(house))
     metrics.add("quarantine", lambda: quarantine_families(house))
 
 

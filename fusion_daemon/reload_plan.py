@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from fusion_daemon.config import Chain, Config
 from fusion_daemon.config_bridges import Bridges, RemoteCredit
-from fusion_daemon.config_values import Section
+from fusion_daemon.config_section import Section
 from fusion_daemon.secret_files import secret_names
 
 
@@ -52,7 +52,7 @@ def undoing(step: Step) -> Step:
 
 
 LOGGING, PRINCIPALS, SECRETS, RETENTION = "logging", "principals", "secrets", "retention"
-ALERTING, RISK, MESSAGES, ORACLE = "alerting", "risk", "messages", "oracle"
+ALERTING, RISK, MESSAGES, ORACLE, TRANSACTIONS = "alerting", "risk", "messages", "oracle", "transactions"
 
 
 def chain_branch(chain: int) -> str:
@@ -97,6 +97,7 @@ def plan_reload(old: Config, new: Config, changed_secrets: Collection[str]) -> R
         ),
         *(step for id_, reasons in chains.items() for step in _step(Action.RESTART, chain_branch(id_), reasons)),
         *_step(Action.RESTART, ORACLE, [*_differing("oracle", old.oracle, new.oracle), *moved, *endpoints]),
+        *_step(Action.RESTART, TRANSACTIONS, [*_sender_reasons(old, new, changed_secrets), *moved, *endpoints]),
         *(Step(Action.REMOVE, chain_branch(id_), (f"chains[{id_}]",)) for id_ in gone),
     )
     return ReloadPlan(steps, tuple(_refused(old, new)), (*map(_warning, gone), *_late(new, changed_secrets)))
@@ -138,6 +139,14 @@ def _principal_reasons(old: Config, new: Config, changed_secrets: Collection[str
     found = ["http.principals"] if old.http.principals != new.http.principals else []
     tokens = [each.token for each in new.http.principals if each.token in changed_secrets]
     return found + [f"secret {token}" for token in tokens]
+
+
+def _sender_reasons(old: Config, new: Config, changed_secrets: Collection[str]) -> list[str]:
+    """A key is opened once, and kept: another one needs another life."""
+    found = ["signers"] if old.signers != new.signers else []
+    found += _differing("transactions", old.transactions, new.transactions)
+    named = [name for each in new.signers for name in (each.key, each.keystore, each.passphrase)]
+    return found + [f"secret {name}" for name in named if name in changed_secrets]
 
 
 def _secret_reasons(new: Config, changed_secrets: Collection[str]) -> list[str]:

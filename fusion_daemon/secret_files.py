@@ -114,6 +114,11 @@ def secret_uses(config: Config) -> dict[str, list[str]]:
     ]
     named += [(principal.token, f"principal {principal.name}") for principal in config.http.principals]
     named += [(receiver.secret, f"receiver {receiver.name}") for receiver in config.alerting.receivers]
+    named += [
+        (name, f"signer {signer.name}")
+        for signer in config.signers
+        for name in (signer.key, signer.keystore, signer.passphrase)
+    ]
     uses: dict[str, list[str]] = {}
     for name, use in named:
         if name is not None and use not in uses.setdefault(name, []):

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from actors.retention_keeper import RetentionSettings
+from fusion_daemon import config_transactions
 from fusion_daemon.alerting.settings import AlertingSettings, Receiver, SmtpSecurity, SmtpSettings
 from fusion_daemon.alerting.signature import SecretInvalid, parse_secrets
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
 from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, ConfigurationInvalid, Principal
 from fusion_daemon.config_bridges import Bridges, StageTerms
+from fusion_daemon.config_transactions import Signer
 from fusion_daemon.crosschain import AxelarContracts, CcipContracts, LaneTerms, Network, Networks, Terms
 from fusion_daemon.crosschain.settings import MessageSettings
 from fusion_daemon.domain.account import Channel
@@ -20,8 +22,17 @@ from fusion_daemon.http.principals import hash_token
 from fusion_daemon.http.route import Role
 from fusion_daemon.http.settings import HttpSettings, PrincipalSettings
 from fusion_daemon.oracle import settings as oracle
-from fusion_daemon.risk.settings import Limits, RiskSettings, price_lifetime
+from fusion_daemon.risk.settings import Limits as RiskLimits
+from fusion_daemon.risk.settings import RiskSettings, price_lifetime
 from fusion_daemon.secret_files import with_secrets
+from fusion_daemon.transactions.settings import (
+    AllowedCall,
+    AmountLimit,
+    Limits,
+    SendingPolicy,
+    SignerSettings,
+    TransactionSettings,
+)
 
 SecretOf = Callable[[str], str]
 SECONDS_A_DAY = 86_400.0
@@ -60,8 +71,8 @@ def risk_settings(config: Config) -> RiskSettings:
     }
     return RiskSettings(
         tokens=tokens,
-        score=Limits(*config.risk.score_bps),
-        health=Limits(*config.risk.health_factor_bps),
+        score=RiskLimits(*config.risk.score_bps),
+        health=RiskLimits(*config.risk.health_factor_bps),
         hysteresis_bps=config.risk.hysteresis_bps,
         lifetimes={AssetId(each.asset): price_lifetime(each.heartbeat_seconds) for each in config.oracle.assets},
         interest_seconds=config.risk.interest_seconds,
@@ -145,7 +156,6 @@ def _network(chain: ChainId, bridges: Bridges) -> Network:
         if ccip is None
         else CcipContracts(
             selector=ccip.selector,
-            router=parse_address(ccip.router),
             on_ramps=tuple(map(parse_address, ccip.on_ramps)),
             off_ramps=tuple(map(parse_address, ccip.off_ramps)),
             adapter=parse_address(ccip.adapter),
@@ -178,6 +188,41 @@ def retention_settings(config: Config) -> RetentionSettings:
     )
 
 
+def transaction_settings(config: Config) -> TransactionSettings:
+    section = config.transactions
+    return TransactionSettings(
+        chains=tuple(ChainId(chain.id) for chain in config.chains),
+        signers={each.address: each for each in map(signer_settings, config.signers)},
+        limits=Limits(
+            calls=tuple(map(_allowed, section.calls)),
+            amounts={
+                (each.purpose, AssetId(each.asset)): AmountLimit(
+                    int(each.each), int(each.day), int(each.four_eyes_above)
+                )
+                for each in section.limits
+            },
+        ),
+        policy=SendingPolicy(
+            replace_after=section.replace_after_seconds,
+            gap_after=section.gap_after_seconds,
+            most_in_flight=section.max_in_flight,
+        ),
+        poll=section.poll_seconds,
+    )
+
+
+def signer_settings(signer: Signer) -> SignerSettings:
+    return SignerSettings(
+        name=signer.name,
+        address=parse_address(signer.address),
+        chains=frozenset(map(ChainId, signer.chains)),
+        key=signer.key,
+        keystore=signer.keystore,
+        passphrase=signer.passphrase,
+        gas_budget=int(signer.gas_wei_a_day),
+    )
+
+
 def admin_http(config: Config) -> HttpSettings:
     socket = config.http.socket or config.daemon.state_directory / "admin.sock"
     return HttpSettings(host=config.http.host, port=config.http.port, socket=socket)
@@ -193,6 +238,11 @@ def principal_settings(principal: Principal, secret: SecretOf) -> PrincipalSetti
     if token is not None and not token.startswith("sha256:"):
         token = hash_token(token)
     return PrincipalSettings(principal.name, Role[principal.role.upper()], token_hash=token, uid=principal.uid)
+
+
+def _allowed(call: config_transactions.AllowedCall) -> AllowedCall:
+    selector = b"" if call.selector is None else bytes.fromhex(call.selector[2:])
+    return AllowedCall(ChainId(call.chain), parse_address(call.to), selector, frozenset(call.purposes))
 
 
 def _feed(asset: Asset) -> oracle.FeedSettings:

@@ -22,7 +22,7 @@ _LARGEST_INDEX = 2**31 - 1
 LONGEST_RETRY_AFTER = 300.0
 """Seconds: a provider that asks for more is asked again by then, since a chain must not stand still on its word."""
 
-Param = str | bool | dict[str, "Param"] | list["Param"]
+Param = str | bool | int | dict[str, "Param"] | list["Param"]
 Call = tuple[str, list[Param]]
 """Method and parameters."""
 
@@ -30,6 +30,8 @@ Call = tuple[str, list[Param]]
 class WireError(msgspec.Struct, frozen=True):
     code: int = 0
     message: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+    """Of a call that reverts: what it returned, on most nodes."""
 
 
 class WireHeader(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -108,7 +110,15 @@ class CreationAnswer(msgspec.Struct, frozen=True):
     error: WireError | None = None
 
 
-A = TypeVar("A", HeaderAnswer, LogsAnswer, ReceiptsAnswer, TransactionsAnswer, TextAnswer, CreationAnswer)
+class RawAnswer(msgspec.Struct, frozen=True):
+    """To a batch whose calls answer in different forms."""
+
+    id: int | None = None
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: WireError | None = None
+
+
+A = TypeVar("A", HeaderAnswer, LogsAnswer, ReceiptsAnswer, TransactionsAnswer, TextAnswer, CreationAnswer, RawAnswer)
 
 # A whole batch may be refused with a single error object.
 HEADERS: msgspec.json.Decoder[list[HeaderAnswer] | HeaderAnswer] = msgspec.json.Decoder(
@@ -124,6 +134,7 @@ TRANSACTIONS: msgspec.json.Decoder[list[TransactionsAnswer] | TransactionsAnswer
 CREATIONS: msgspec.json.Decoder[list[CreationAnswer] | CreationAnswer] = msgspec.json.Decoder(
     list[CreationAnswer] | CreationAnswer
 )
+RAWS: msgspec.json.Decoder[list[RawAnswer] | RawAnswer] = msgspec.json.Decoder(list[RawAnswer] | RawAnswer)
 TEXTS: msgspec.json.Decoder[list[TextAnswer] | TextAnswer] = msgspec.json.Decoder(list[TextAnswer] | TextAnswer)
 
 _ENCODE = msgspec.json.Encoder().encode

@@ -51,7 +51,6 @@ class AxelarContracts:
 @dataclass(frozen=True, slots=True)
 class CcipContracts:
     selector: int
-    router: Address
     on_ramps: tuple[Address, ...]
     off_ramps: tuple[Address, ...]
     adapter: Address
@@ -76,7 +75,7 @@ class Network:
         axelar = () if self.axelar is None else (self.axelar.gateway, self.axelar.gas_service)
         ccip: tuple[Address, ...] = ()
         if self.ccip is not None:
-            ccip = (self.ccip.router, *self.ccip.on_ramps, *self.ccip.off_ramps, *self.ccip.commit_stores)
+            ccip = (*self.ccip.on_ramps, *self.ccip.off_ramps, *self.ccip.commit_stores)
         return tuple(dict.fromkeys((self.router, *axelar, *ccip)))
 
 

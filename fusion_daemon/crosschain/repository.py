@@ -1,4 +1,5 @@
-"""The crosschain room's reading: where the tracker goes on from, the logs it folds, and an account's collateral. asyncio side."""
+"""What the crosschain room reads: where the tracker goes on from, the logs it folds, an account's collateral. asyncio
+side."""
 
 from __future__ import annotations
 

@@ -133,6 +133,9 @@ def test_the_shipped_example_names_every_section_and_key() -> None:
         StaticSource(kind="static", usd="1.00"),
         config.alerting.receivers[0],
         config.alerting.smtp,
+        config.signers[0],
+        config.transactions.calls[0],
+        config.transactions.limits[0],
     ]
     for section in sections:
         absent = {key for key in _keys(type(section)) if not re.search(rf"^#? ?\[*[\w.]*\b{key}\b", text, re.MULTILINE)}
@@ -207,5 +210,12 @@ def test_systemds_credentials_go_before_the_configured_directory(
 
 def test_secrets_are_known_from_every_place_that_can_name_one() -> None:
     config = load_config(EXAMPLE)
-    assert secret_names(config) == ["smtp-password", "ethereum-rpc-key", "treasury-ops-token", "desk-webhook-key"]
+    assert secret_names(config) == [
+        "smtp-password",
+        "ethereum-rpc-key",
+        "treasury-ops-token",
+        "desk-webhook-key",
+        "settlement-keystore",
+        "settlement-passphrase",
+    ]
     assert known_secrets(config) == [], "none is there, and that is for `check` to report"

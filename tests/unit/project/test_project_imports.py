@@ -18,7 +18,7 @@ DOORS = re.compile(
 ADAPTERS = re.compile(r"repository\w*|retention|routes|rpc\w*|clients|registry|channels")
 """The parts of a room that touch the store, HTTP or a vendor; every other module of it is pure.
 `registry` (accounts) is the commands' one writer, `channels` (alerting) chooses among the clients."""
-ROOMS = ("chain", "crosschain", "oracle", "risk", "alerting", "accounts", "quarantine")
+ROOMS = ("chain", "crosschain", "oracle", "risk", "alerting", "accounts", "quarantine", "transactions")
 OUTSIDE = ("fusion_daemon.aio", "fusion_daemon.store", "fusion_daemon.http", "fusion_daemon.runtime")
 PLAIN_DATA = "fusion_daemon.store.writes"
 

@@ -58,7 +58,7 @@ def actors_of(spec: SupervisorSpec) -> list[ChildSpec]:
 def test_the_stop_timeout_holds_the_sum_of_all_stages() -> None:
     # actors, branch by branch -> both HTTP servers -> pools -> lease -> asyncio thread -> Postgres
     tree = house_of(CHAINS)
-    assert len(actors_of(tree)) == 5 + CHAINS
+    assert len(actors_of(tree)) == 6 + CHAINS
     budget = stop_budget(tree.stop_budget(), embedded=True)
     assert budget + MARGIN <= int(setting("TimeoutStopSec")[0])
     beyond = stop_budget(0.0, embedded=False)

@@ -38,7 +38,15 @@ NEW: dict[str, Any] = {
     "risk": {"hysteresis_bps": 300},
     "retention": {"journal_days": 30},
 }
-STEPS = ["update logging", "update retention", "add chain:3", "restart risk", "restart oracle", "remove chain:1"]
+STEPS = [
+    "update logging",
+    "update retention",
+    "add chain:3",
+    "restart risk",
+    "restart oracle",
+    "restart transactions",
+    "remove chain:1",
+]
 NOW = 1_800_000_000.0
 
 
@@ -108,9 +116,9 @@ class World:
             self.stands[step.target] = to
 
 
-TARGETS = ("logging", "retention", "risk", "oracle", "chain:1", "chain:2")
+TARGETS = ("logging", "retention", "risk", "oracle", "transactions", "chain:1", "chain:2")
 STANDING_OLD = dict.fromkeys(TARGETS, "old")
-STANDING_NEW = dict.fromkeys(("logging", "retention", "risk", "oracle", "chain:3"), "new") | {"chain:2": "old"}
+STANDING_NEW = dict.fromkeys((*TARGETS[:5], "chain:3"), "new") | {"chain:2": "old"}
 
 
 def world(file: Config | Failure | None = None) -> World:

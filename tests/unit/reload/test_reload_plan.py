@@ -56,10 +56,15 @@ def test_nothing_changed_is_an_empty_plan() -> None:
         ("http.principals", [], [("update", "principals")]),
         ("risk.hysteresis_bps", 300, [("restart", "risk")]),
         ("oracle.poll_seconds", 3.0, [("restart", "oracle")]),
+        ("transactions", {"poll_seconds": 3.0}, [("restart", "transactions")]),
         ("alerting.concurrency", 64, [("restart", "alerting"), ("restart", "risk")]),
         ("retention.journal_days", 30, [("update", "retention")]),
         ("chains.0.poll_max_seconds", 3.0, [("restart", "chain:1")]),
-        ("chains.0.rpc_urls", ["http://other.example"], [("restart", "chain:1"), ("restart", "oracle")]),
+        (
+            "chains.0.rpc_urls",
+            ["http://other.example"],
+            [("restart", "chain:1"), ("restart", "oracle"), ("restart", "transactions")],
+        ),
         ("chains.1.tokens", [{"address": C, "asset": "ETH"}], [("restart", "risk")]),
         ("chains.1.bridges", BRIDGES, [("restart", "messages"), ("restart", "chain:2")]),
         ("messages.orphan_grace_seconds", 60, [("restart", "messages")]),
@@ -77,7 +82,10 @@ def test_a_change_touches_whom_it_concerns(path: str, value: object, steps: list
     [
         ("ops-token", [("update", "principals"), ("update", "secrets")]),
         ("desk-key", [("update", "secrets")]),
-        ("one-key", [("update", "secrets"), ("restart", "chain:1"), ("restart", "oracle")]),
+        (
+            "one-key",
+            [("update", "secrets"), ("restart", "chain:1"), ("restart", "oracle"), ("restart", "transactions")],
+        ),
         ("nobody-names-it", []),
     ],
 )
@@ -117,7 +125,8 @@ def test_a_chain_comes_before_its_consumers_start_anew_and_goes_after() -> None:
     raw = dict(RAW)
     raw["chains"] = [RAW["chains"][1], {"id": 3, "name": "three", "rpc_urls": ["http://three.example"]}]
     found = plan(Config.model_validate(raw))
-    assert told(found) == [("add", "chain:3"), ("restart", "risk"), ("restart", "oracle"), ("remove", "chain:1")]
+    restarted = [("restart", "risk"), ("restart", "oracle"), ("restart", "transactions")]
+    assert told(found) == [("add", "chain:3"), *restarted, ("remove", "chain:1")]
     assert found.warnings == ("chain 1 goes: what accounts hold and owe there no longer counts in their margin",)
 
 
@@ -138,5 +147,5 @@ def test_what_only_a_restart_can_change_is_named(path: str, value: object) -> No
 
 
 def test_every_key_of_the_configuration_is_covered() -> None:
-    covered = {"daemon", "database", "http", "logging", "secrets", "chains", "oracle", "risk", "alerting", "messages", "retention"}
-    assert set(Config.model_fields) == covered
+    covered = {"daemon", "database", "http", "logging", "secrets", "chains", "oracle", "risk", "alerting", "retention"}
+    assert set(Config.model_fields) == covered | {"messages", "signers", "transactions"}

@@ -1,0 +1,1 @@
+"""Transactions that the daemon sends: a durable queue, its limits, keys, nonces and fees."""
