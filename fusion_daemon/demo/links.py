@@ -57,6 +57,15 @@ class Link:
         receipt = self.deployment.node.send(Sent(account, self.credit, call, _FEE))[0]
         return _reference(receipt)
 
+    def locked(self) -> int:
+        """WETH that this chain's locks hold."""
+        view = "collateralOf(address,address)"
+        [amount] = self.deployment.node.view(
+            self.deployment.vault, view, ["uint256"], self.credit, self.deployment.weth
+        )
+        assert isinstance(amount, int)
+        return amount
+
     def release(self, account: Address, reference: Hash32, credit: int, bridge: bytes) -> None:
         """An account gives up credit here; its collateral at home is on its way back."""
         call = call_data("release(bytes32,uint256,bytes32)", reference, credit, bridge)
