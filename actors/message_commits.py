@@ -12,6 +12,7 @@ from fusion_daemon.crosschain.records import (
     Cause,
     cause_of,
     change_row,
+    redraw_message,
     retract_block,
     save_evidence,
     save_message,
@@ -84,6 +85,7 @@ class MessageCommits:
         word, which caused the changes."""
         appends: tuple[Append, ...] = ()
         folded = self.behind
+        self._writes += [redraw_message(each, self._tracker.evidence_of(each.id)) for each in self._tracker.redrawn]
         writes = [*self._writes, *self._losses(), *ordered]
         changes: list[MessageChange] = []
         alarmed = False
