@@ -81,8 +81,8 @@ class MessageCommits:
         return bool(self._writes) or self._folded != self._committed
 
     async def settle(self, transitions: Sequence[Transition], now: float, ordered: Sequence[Write] = ()) -> None:
-        """Commit what was folded and what changed by it. `now`: unix seconds. `ordered`: the rows of an operator's
-        word, which caused the changes."""
+        """Commit what was folded and what changed by it. `now`: the tracker's time, unix seconds. `ordered`: the rows
+        of an operator's word, which caused the changes."""
         appends: tuple[Append, ...] = ()
         folded = self.behind
         self._writes += [redraw_message(each, self._tracker.evidence_of(each.id)) for each in self._tracker.redrawn]

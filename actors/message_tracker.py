@@ -4,7 +4,8 @@ INVARIANTS
 * Evidence, standings, changes, alarms and the cursors of the journals commit together, and only at places at which
   every chain's state was the chain's: never inside a reorg. So a stop at any moment loses and doubles nothing.
 * Its time does not run ahead of what it has read: while a journal is behind, it is the time of the last block folded
-  of it. Otherwise everything on its way would look stuck after a long stop.
+  of it. Otherwise everything on its way would look stuck after a long stop. Nor does it go back, over restarts too:
+  what was stuck is not found on its way again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import msgspec
@@ -22,7 +23,14 @@ from actors.quarantine_keeper import Ward
 from actors.stream_input import Input
 from fusion_daemon.aio import AioError
 from fusion_daemon.crosschain import LogReader, MessageTracker, RawLog, Rules, Standing
-from fusion_daemon.crosschain.repository import load_canonical, load_finality, load_raw_logs, load_state
+from fusion_daemon.crosschain.repository import (
+    load_canonical,
+    load_dropped,
+    load_finality,
+    load_raw_logs,
+    load_state,
+    load_told_at,
+)
 from fusion_daemon.crosschain.settings import MessageSettings
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
@@ -31,7 +39,7 @@ from fusion_daemon.domain.message import MESSAGE_STREAM, MessageChange
 from fusion_daemon.quarantine.repository import settled_entries
 from fusion_daemon.quarantine.rules import Orders, Phase, held_text, orders_of
 from fusion_daemon.runtime import Actor, ActorContext, Bell, Fill, Suspect, Topic
-from fusion_daemon.store import Claim, Fenced, Store, StoreRefused, StoreUnavailable, WriteConflict
+from fusion_daemon.store import Advance, Claim, Commit, Fenced, Store, StoreRefused, StoreUnavailable, WriteConflict
 
 OWNER = "message_tracker"
 PORTION = 256
@@ -121,11 +129,12 @@ class MessageTrackerActor(Actor):
         bell = Bell()
         revision = self._ward.follow(OWNER, bell)
         streams = [journal_stream(network.chain) for network in self._settings.networks]
-        claim = await self._store.claim(OWNER, produces=[MESSAGE_STREAM], consumes=streams)
+        claim = await self._begun(await self._store.claim(OWNER, produces=[MESSAGE_STREAM], consumes=streams))
         settled = [*self._ward.entries_of(OWNER), *await self._store.read(settled_entries, OWNER)]
         orders = orders_of(settled).after(claim.positions)
         rules = Rules(self._settings.networks, self._settings.terms)
         state = await self._store.read(load_state, timeout=START_SECONDS)
+        told_at = await self._store.read(load_told_at)
         tracker = MessageTracker.restored(rules, state)
         self._topic.advance(claim.heads[MESSAGE_STREAM])
         commits = MessageCommits(
@@ -134,7 +143,7 @@ class MessageTrackerActor(Actor):
         inputs = {
             network.chain: self._input(network.chain, claim, orders, bell) for network in self._settings.networks
         }
-        loop = self._loop = _Loop(self._settings, self._store, tracker, commits, inputs, receipts, self._ward)
+        loop = self._loop = _Loop(self._settings, self._store, tracker, commits, inputs, receipts, self._ward, told_at)
         context.started()
         held = [held_text(entry) for _, entry in sorted(orders.held.items())]
         while self._ward.revision(OWNER) == revision and not context.draining.is_set():
@@ -148,6 +157,22 @@ class MessageTrackerActor(Actor):
                 context.degraded("; ".join(held))
             else:
                 context.healthy()
+
+    async def _begun(self, claim: Claim) -> Claim:
+        """Of a journal that is older than its bridges' configuration, the tracker reads what is kept."""
+        positions = dict(claim.positions)
+        for network in self._settings.networks:
+            stream = journal_stream(network.chain)
+            if positions[stream] == 0:
+                positions[stream] = await self._store.read(load_dropped, network.chain)
+        advances = tuple(
+            Advance(OWNER, stream, claim.epoch, 0, position)
+            for stream, position in positions.items()
+            if position > claim.positions[stream]
+        )
+        if advances:
+            await self._store.commit(Commit(advances=advances))
+        return replace(claim, positions=positions)
 
     def _input(self, chain: ChainId, claim: Claim, orders: Orders, bell: Bell) -> Input[JournalEntry]:
         topic, stream = self._journals.topics[chain], journal_stream(chain)
@@ -175,7 +200,9 @@ class _Loop:
         inputs: Mapping[ChainId, Input[JournalEntry]],
         receipts: Receipts,
         ward: Ward,
+        told_at: float,
     ) -> None:
+        """`told_at`: the tracker's own time at the last change that it told, in unix seconds."""
         self.trouble: str | None = None
         self._settings = settings
         self._store = store
@@ -185,6 +212,7 @@ class _Loop:
         self._inputs = inputs
         self._receipts = receipts
         self._ward = ward
+        self._time = told_at
         self._finalized: dict[ChainId, int] = {}
         self._seen: dict[ChainId, int] = {}
         """The time of the last block folded of each chain in this life."""
@@ -212,19 +240,20 @@ class _Loop:
                 folded = await self._fold(chain, journal) or folded
         await self._finality()
         now = context.clock.now()
-        transitions = self._tracker.settle(int(await self._time(now)))
+        await self._move_time(now)
+        transitions = self._tracker.settle(int(self._time))
         for transition in transitions:
             self._count(transition.before, -1)
             self._count(transition.after, 1)
         if transitions or self._commits.behind:
-            await self._commits.settle(transitions, now)
+            await self._commits.settle(transitions, self._time)
         if not folded:
             context.fresh(now)
         return folded
 
-    async def _time(self, now: float) -> float:
+    async def _move_time(self, now: float) -> None:
         behind = [self._seen.get(chain, 0) for chain, journal in self._inputs.items() if await journal.look()]
-        return min([now, *behind])
+        self._time = max(self._time, min([now, *behind]))
 
     async def _fold(self, chain: ChainId, journal: Input[JournalEntry]) -> bool:
         """A portion that ends where the chain's state was the chain's."""

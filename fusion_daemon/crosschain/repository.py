@@ -34,6 +34,21 @@ async def load_state(reader: Reader) -> TrackerState:
     )
 
 
+async def load_dropped(reader: Reader, chain: ChainId) -> int:
+    """The last entry of a chain's journal that is kept no more; 0: all are."""
+    row = await reader.fetch_one(
+        "SELECT coalesce(min(seq) - 1, 0) AS dropped FROM chain_journal WHERE chain_id = $1", chain
+    )
+    assert row is not None
+    return row.integer("dropped")
+
+
+async def load_told_at(reader: Reader) -> float:
+    """Unix seconds of the last change that was told; 0: none was."""
+    row = await reader.fetch_one("SELECT at FROM message_changes ORDER BY seq DESC LIMIT 1")
+    return 0.0 if row is None else row.moment("at").timestamp()
+
+
 async def load_finality(reader: Reader, chains: Sequence[ChainId]) -> Mapping[ChainId, int]:
     """The highest final block of each chain that has one, never above what is stored of the chain."""
     rows = await reader.fetch(

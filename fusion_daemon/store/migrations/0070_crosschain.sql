@@ -35,7 +35,7 @@ CREATE TABLE messages (
     standing    bytea       NOT NULL, -- msgpack
     timeline    jsonb       NOT NULL, -- its evidence, oldest first
     sent_at     timestamptz,          -- of the source's block
-    changed_at  timestamptz NOT NULL, -- when the tracker last saw a change
+    changed_at  timestamptz NOT NULL, -- the tracker's time at the last change
     changes     bigint      NOT NULL  -- the last entry of the stream that is about it
 ) WITH (fillfactor = 70);
 CREATE INDEX messages_by_change ON messages (changes DESC);
