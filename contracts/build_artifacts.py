@@ -24,6 +24,9 @@ CACHE = Path("cache/shipped")
 """Apart from those of `forge test`, which would otherwise compile everything again after this build."""
 
 SHIPPED = {
+    "AxelarAdapter": "AxelarAdapter.sol",
+    "BridgeRouter": "BridgeRouter.sol",
+    "CcipAdapter": "CcipAdapter.sol",
     "CrossChainVault": "CrossChainVault.sol",
     "Escrow": "Escrow.sol",
     "EscrowFactory": "EscrowFactory.sol",
