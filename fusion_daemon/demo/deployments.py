@@ -37,7 +37,7 @@ def _described(here: Link, there: Link) -> manifest.Deployment:
         },
         contracts={
             "vault": _contract(stands, "CrossChainVault", stands.vault, ("@desk",)),
-            "escrowFactory": _contract(stands, "EscrowFactory", stands.factory),
+            "escrowFactory": _contract(stands, "EscrowFactory", stands.factory, ("@desk",)),
             "escrow": msgspec.structs.replace(
                 _contract(stands, "Escrow", stands.factory), address=hex_of(escrow), creator="@escrowFactory"
             ),
@@ -51,6 +51,7 @@ def _described(here: Link, there: Link) -> manifest.Deployment:
         roles={
             "vault": dict.fromkeys(("DEFAULT_ADMIN_ROLE", *ROLES), ("@desk",))
             | {"CREDIT_ROLE": ("@desk", "@credit"), "LOCKER_ROLE": ("@credit",)},
+            "escrowFactory": {"DEFAULT_ADMIN_ROLE": ("@desk",)},
             "router": dict.fromkeys(("DEFAULT_ADMIN_ROLE", "REGISTRAR_ROLE", "GUARDIAN_ROLE"), ("@desk",)),
             "credit": dict.fromkeys(("DEFAULT_ADMIN_ROLE", "RISK_ROLE", "SEIZER_ROLE"), ("@desk",)),
         },
