@@ -44,6 +44,8 @@ contract BridgeInvariantsTest is Test {
         targetContract(address(actions));
     }
 
+    /// forge-config: default.invariant.runs = 10
+    /// forge-config: default.invariant.depth = 2000
     function invariant_each_message_ends_once() public view {
         actions.assertLaws();
     }
