@@ -72,8 +72,8 @@ class MessageCommits:
     def retracted(self, chain: ChainId, block_hash: Hash32) -> None:
         self._writes.append(retract_block(chain, block_hash))
 
-    def finality(self, moved: Mapping[ChainId, int]) -> None:
-        self._writes += [Execute(_SAVE_FINALITY, (chain, finalized)) for chain, finalized in moved.items()]
+    def finality(self, chain: ChainId, finalized: int) -> None:
+        self._writes.append(Execute(_SAVE_FINALITY, (chain, finalized)))
 
     @property
     def behind(self) -> bool:

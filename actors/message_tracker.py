@@ -24,6 +24,7 @@ from actors.stream_input import Input
 from fusion_daemon.aio import AioError
 from fusion_daemon.crosschain import LogReader, MessageTracker, RawLog, Rules, Standing
 from fusion_daemon.crosschain.repository import (
+    Finality,
     load_canonical,
     load_dropped,
     load_finality,
@@ -214,6 +215,8 @@ class _Loop:
         self._ward = ward
         self._time = told_at
         self._finalized: dict[ChainId, int] = {}
+        self._waiting: dict[ChainId, Finality] = {}
+        """Read, and ahead of what is folded."""
         self._seen: dict[ChainId, int] = {}
         """The time of the last block folded of each chain in this life."""
         self._evidence = 0
@@ -324,12 +327,19 @@ class _Loop:
         return found
 
     async def _finality(self) -> None:
+        """A final block counts when everything is folded that was stored as it became final. Before that, what is
+        folded at its height may be a branch that is gone."""
         found = await self._store.read(load_finality, list(self._inputs))
-        moved = {chain: number for chain, number in found.items() if number > self._finalized.get(chain, -1)}
-        for chain, number in moved.items():
-            self._tracker.finality(chain, number)
-        self._finalized |= moved
-        self._commits.finality(moved)
+        for chain, fresh in found.items():
+            folded = self._inputs[chain].next_seq - 1
+            waiting = self._waiting.pop(chain, fresh)
+            counts = [each for each in (waiting, fresh) if each.seq <= folded]
+            if fresh.seq > folded:
+                self._waiting[chain] = fresh if waiting.seq <= folded else waiting
+            if counts and counts[-1].number > self._finalized.get(chain, -1):
+                self._finalized[chain] = number = counts[-1].number
+                self._tracker.finality(chain, number)
+                self._commits.finality(chain, number)
 
     def _blame(self, stream: str, entry: JournalEntry, resting: int) -> AbstractContextManager[None]:
         suspect = Suspect(OWNER, stream, entry.seq, resting, Phase.FOLD.value, type(entry).__name__)

@@ -18,7 +18,7 @@ from fusion_daemon.domain.price import USD_SCALE
 
 ONE, TWO = ChainId(31_337), ChainId(31_338)
 OWNER = Address(keccak(text="owner of remote credit")[12:])
-CREDIT = 100 * USD_SCALE
+CREDIT: int = 100 * USD_SCALE
 FINAL = 64
 """Blocks behind the head that anvil calls final, unless it is told otherwise."""
 WAYS = ("axelar", "1.5", "1.6", "2.0")
@@ -88,6 +88,16 @@ class Pair:
 
     # Looking
 
+    def transactions(self, side: int, depth: int) -> list[dict[str, str]]:
+        """Of the last `depth` blocks, as they can be sent again."""
+        height = self.height(side)
+        blocks = self.nodes[side].batch(
+            [("eth_getBlockByNumber", [hex(number), True]) for number in range(height - depth + 1, height + 1)]
+        )
+        found = [each for block in blocks if isinstance(block, dict) for each in block["transactions"]]
+        names = {"from": "from", "to": "to", "input": "data", "value": "value", "gas": "gas"}
+        return [{name: each[old] for old, name in names.items()} for each in found if each["to"] is not None]
+
     def chain(self, side: int) -> ChainId:
         return (ONE, TWO)[side]
 
@@ -96,6 +106,12 @@ class Pair:
 
     def tip(self, side: int) -> bytes:
         return bytes.fromhex(str(self._block(side, "latest")["hash"])[2:])
+
+    def hashes(self, side: int) -> set[bytes]:
+        """Of all blocks of the chain as it is now."""
+        count = self.height(side) + 1
+        blocks = self.nodes[side].batch([("eth_getBlockByNumber", [hex(number), False]) for number in range(count)])
+        return {bytes.fromhex(str(block["hash"])[2:]) for block in blocks if isinstance(block, dict)}
 
     def finalized(self, side: int) -> int:
         return int(str(self._block(side, "finalized")["number"]), 16)

@@ -12,14 +12,20 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
+from actors import message_tracker
 from fusion_daemon.aio import Aio
+from fusion_daemon.crosschain import LaneTerms, Terms
 from fusion_daemon.demo.bridge import DevBridge, Faults
 from fusion_daemon.demo.node import transaction_request
+from fusion_daemon.domain.identifiers import Address
+from fusion_daemon.runtime import SystemClock
 from fusion_daemon.store import Store
+from tests.faults.message_truth import read_truth
 from tests.integration.crosschain.pair import FINAL, WAYS, Pair, open_pair
 from tests.integration.crosschain.tracking import TRACKER, Tracking, tracking
 
 FLAVOURS = ("amplifier", *WAYS)
+STRANGER = Address(b"\x51" * 20)
 EAGER = 0
 """Blocks that the bridge waits for at the source: none, so that a reorg can still take the source away."""
 
@@ -199,3 +205,115 @@ async def test_the_timeline_shows_what_is_canonical(aio: Aio, store: Store, pair
         assert await tracked.states() == ["observed"]
         [row] = await tracked.rows("SELECT timeline FROM messages")
         assert {event["block_hash"] for event in orjson.loads(row.json("timeline"))} == {"0x" + pair.tip(0).hex()}
+
+
+async def test_finality_of_a_branch_is_not_told_of_the_one_before_it(
+    aio: Aio, store: Store, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tracker was down while the branch with the message was replaced and its height became final:
+
+        n <- lock(a) <- . <- .
+        n <- . <- . <- . <- ... <- final ...       what is stored when the tracker folds `a`
+    """
+    monkeypatch.setattr(message_tracker, "PORTION", 1)
+    async with tracking(aio, store, pair) as tracked:
+        await tracked.start(0, 1)
+        pair.lock(0, "axelar")
+        pair.mine(0, 2)
+        await tracked.quiet(folded=False)
+        pair.reorg(0, 3)
+        pair.mine(0, FINAL + 5)
+        await tracked.quiet(folded=False)
+        await tracked.start()
+        await tracked.quiet()
+        changes = await tracked.rows("SELECT after FROM message_changes ORDER BY seq")
+        assert [row.optional_text("after") for row in changes] == ["observed", "reorged_out"]
+
+
+async def test_alarms_of_a_message_that_the_bridge_drops(aio: Aio, store: Store, pair: Pair) -> None:
+    terms = Terms(LaneTerms(source_finality=1, acceptance=1, execution=1))
+    async with tracking(aio, store, pair, terms, Ahead()) as tracked:
+        await tracked.start()
+        pair.lock(0, "axelar")
+        bridge = bridge_of(pair, Faults(drop=1.0))
+        bridge.step()
+        await tracked.until("SELECT 1 FROM alerts WHERE type = 'message.stuck'")
+        assert await tracked.states() == ["stuck"]
+        [key] = bridge.held
+        bridge.resume(key)
+        bridge.step()
+        await tracked.until("SELECT 1 FROM alerts WHERE type = 'message.resolved'")
+        assert await tracked.states() == ["executed"]
+        assert await kinds(tracked) == ["message.stuck", "message.resolved"]
+
+
+async def test_alarms_of_a_failure_over_ccip(aio: Aio, store: Store, pair: Pair) -> None:
+    async with tracking(aio, store, pair) as tracked:
+        await tracked.start()
+        pair.lock(0, "1.6")
+        bridge = bridge_of(pair, Faults(starve=1.0))
+        bridge.step()
+        await tracked.quiet()
+        assert (await tracked.states(), await kinds(tracked)) == (["failed"], ["message.failed"])
+        [key] = bridge.held
+        bridge.resume(key)
+        bridge.step()
+        await tracked.quiet()
+        assert await tracked.states() == ["executed"]
+        assert await kinds(tracked) == ["message.failed", "message.resolved"]
+
+
+async def test_what_the_application_does_not_take_is_an_alarm_until_a_retry(
+    aio: Aio, store: Store, flavoured: tuple[Pair, str]
+) -> None:
+    pair, way = flavoured
+    async with tracking(aio, store, pair) as tracked:
+        await tracked.start()
+        pair.pause(1, way, paused=True)
+        pair.lock(0, way)
+        bridge_of(pair).step()
+        await tracked.quiet()
+        assert (await tracked.states(), await kinds(tracked)) == (["app_failed"], ["message.app_failed"])
+        pair.pause(1, way, paused=False)
+        [payload] = (each.payload for each in read_truth(pair).messages.values())
+        assert pair.retry(1, payload)
+        await tracked.quiet()
+        assert await tracked.states() == ["recovered"]
+        await finish(tracked)
+        assert await tracked.states() == ["executed_final"]
+        assert await kinds(tracked) == ["message.app_failed", "message.resolved"]
+
+
+async def test_a_false_sender_is_an_alarm_and_moves_nothing(aio: Aio, store: Store, pair: Pair) -> None:
+    async with tracking(aio, store, pair) as tracked:
+        await tracked.start()
+        pair.lock(0, "axelar")
+        bridge_of(pair, Faults(wrong_source=STRANGER)).step()
+        await tracked.quiet()
+        assert (await tracked.states(), await kinds(tracked)) == (["observed"], ["message.forged"])
+        bridge_of(pair).step()
+        await tracked.quiet()
+        assert await tracked.states() == ["executed"]
+
+
+async def test_what_has_no_source_is_an_orphan(aio: Aio, store: Store, pair: Pair) -> None:
+    """The source is taken back before anybody has read it: credit that nothing is locked for."""
+    async with tracking(aio, store, pair, Terms(orphan_grace=1), Ahead()) as tracked:
+        before = pair.height(0)
+        pair.lock(0, "2.0")
+        bridge_of(pair).step()
+        pair.reorg(0, pair.height(0) - before)
+        await tracked.start()
+        await tracked.until("SELECT 1 FROM alerts WHERE type = 'message.orphan' AND severity = 2")
+        assert await tracked.states() == ["orphan"]
+
+
+async def kinds(tracked: Tracking) -> list[str]:
+    return [row.text("type") for row in await tracked.rows("SELECT type FROM alerts ORDER BY number")]
+
+
+class Ahead(SystemClock):
+    """Ten minutes later, so that nobody has to wait for a term: blocks that are mined at once run ahead of time."""
+
+    def now(self) -> float:
+        return super().now() + 600
