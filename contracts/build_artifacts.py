@@ -29,6 +29,7 @@ SHIPPED = {
     "EscrowFactory": "EscrowFactory.sol",
     "EventEmitter": "EventEmitter.sol",
     "MockV3Aggregator": "TestFeed.sol",
+    "RemoteCredit": "RemoteCredit.sol",
     "TestToken": "TestToken.sol",
 }
 """Contract name to the source file that defines it."""
