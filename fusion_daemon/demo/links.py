@@ -41,6 +41,14 @@ class Link:
     def gateway(self) -> Address:
         return self.bridge.amplifier if self.amplifier else self.bridge.gateway
 
+    @property
+    def read(self) -> tuple[Address, ...]:
+        """Whose logs the daemon reads."""
+        here, bridge = self.deployment, self.bridge
+        ours = (here.vault, here.factory, self.router, self.credit)
+        ramps = (*bridge.on_ramps.values(), *bridge.off_ramps.values(), bridge.commit_store)
+        return (*ours, self.gateway, bridge.gas_service, *ramps)
+
     def lock(
         self, account: Address, collateral: int, credit: int, destination: int, bridge: bytes, deadline: int
     ) -> Hash32:

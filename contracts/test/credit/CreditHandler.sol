@@ -108,15 +108,15 @@ contract CreditHandler is CreditFixture {
         sending("release", there_, grant, data, bridge);
     }
 
-    /// @dev Mostly all that the account can, so that interest alone makes it unhealthy.
+    /// @dev Mostly all that the account can (debt rounds up: less two units), so that interest makes it unhealthy.
     function borrow(uint256 who, uint256 percent) public {
         for (uint256 i = 0; i < actors.length; ++i) {
             (address actor, Market storage there_) = debtor(who % 4 + i);
             AccountValue memory value = there_.vault.valueOf(actor);
             uint256 power = value.borrowingPower / 10_000;
-            if (power <= value.debtUsd + 1e8) continue;
+            if (power < value.debtUsd + 100e8) continue;
             uint256 share = percent % 4 == 0 ? _bound(percent, 1, 100) : 100;
-            uint256 amount = (power - value.debtUsd) * share / 100 / 100;
+            uint256 amount = (power - value.debtUsd) * share / 100 / 100 - 2;
             bytes memory data = abi.encodeCall(there_.vault.borrow, (address(there_.usdc), amount, actor));
             attempt("borrow", there_, address(there_.vault), actor, data, 0);
             return;
@@ -126,14 +126,15 @@ contract CreditHandler is CreditFixture {
     /// @dev Mostly by the accounts that have local collateral: the others default.
     function repay(uint256 who, uint256 percent) external {
         (address actor, Market storage there_) = debtor(percent % 3 == 0 ? who : who % 2);
-        uint256 amount = there_.vault.debtOf(actor, address(there_.usdc)) * (percent % 2 == 0 ? 110 : _bound(percent, 1, 100)) / 100;
+        uint256 share = percent % 2 == 0 ? 110 : _bound(percent, 1, 100);
+        uint256 amount = there_.vault.debtOf(actor, address(there_.usdc)) * share / 100;
         there_.usdc.mint(actor, amount);
         bytes memory data = abi.encodeCall(there_.vault.repay, (address(there_.usdc), amount, actor));
         attempt("repay", there_, address(there_.vault), actor, data, 0);
     }
 
     /// @dev Local collateral besides the credit: of half the accounts, so that the others' defaults are bad debt.
-    function depositAbroad(uint256 who, uint256 size) external {
+    function depositAbroad(uint256 who, uint256 size) public {
         (address actor, Market storage there_) = debtor(who % 2);
         uint256 amount = _bound(size, 1, 1 ether);
         there_.weth.mint(actor, amount);
@@ -173,7 +174,7 @@ contract CreditHandler is CreditFixture {
         bytes32 ref = find(which, isUnhealthy);
         if (ref == NONE) {
             borrow(which, 1);
-            skip(1 hours);
+            skip(6 hours);
             ref = find(which, isUnhealthy);
         }
         if (ref == NONE) return;
@@ -199,11 +200,14 @@ contract CreditHandler is CreditFixture {
         }
     }
 
-    /// @dev If nobody is liquidatable, an account of local collateral borrows all it can and prices fall.
+    /// @dev If nobody is liquidatable, an account of local collateral borrows all it can and its price falls.
     function liquidate(uint256 who, uint256 percent) external {
         if (liquidateAny(who, percent)) return;
+        (, Market storage there_) = debtor(who % 2);
+        depositAbroad(who, 1 ether);
+        there_.wethFeed.updateAnswer(2_000e8);
         borrow(who % 2, 1);
-        movePrice(who % 2 + 1, 80);
+        there_.wethFeed.updateAnswer(1_400e8);
         liquidateAny(who, percent);
     }
 
@@ -233,7 +237,7 @@ contract CreditHandler is CreditFixture {
     // -- The world ----------------------------------------------------------------------------------------------------
 
     /// @dev Up to a fifth at once, within a factor of two of the start.
-    function movePrice(uint256 side, uint256 percent) public {
+    function movePrice(uint256 side, uint256 percent) external {
         Market storage here = side % 2 == 0 ? home : abroad;
         int256 next = here.wethFeed.latestAnswer() * int256(_bound(percent, 80, 125)) / 100;
         if (next > 1_000e8 && next < 4_000e8) here.wethFeed.updateAnswer(next);
@@ -261,16 +265,19 @@ contract CreditHandler is CreditFixture {
         ++done["again"];
     }
 
-    /// @notice All that waits arrives, the lanes are wide, every term and grace passes, all is called in and seized,
-    /// and what nobody repaid is written off.
+    /// @notice All that waits arrives, the lanes are wide, an account without local collateral borrows, every
+    /// term and grace passes, all is called in and seized, and what nobody repaid is written off.
     function windUp() external {
         for (uint256 k = 0; k < 2; ++k) {
             (Market storage there_, uint64 src) = k == 0 ? (on(home), abroad.id) : (on(abroad), home.id);
             vm.prank(desk);
-            there_.remote.setLane(src, limits(type(uint128).max, type(uint128).max, 0));
+            there_.remote.setLane(src, limits(type(uint128).max, type(uint128).max, type(uint128).max));
         }
-        skip(10 days + GRACE);
+        skip(1);
+        lockOne(2, 1 ether, 90, 1 days);
         deliverAll();
+        borrow(2, 1);
+        skip(10 days + GRACE);
         for (uint256 i = 0; i < refs.length; ++i) {
             Market storage there_ = away(refs[i]);
             bytes memory data = abi.encodeCall(there_.remote.callIn, (refs[i], AXELAR));
