@@ -69,6 +69,8 @@ async def _check(tracked: Tracking, truth: Truth) -> None:
     for message, standing in standings.items():
         _check_message(standing, truth.messages.get(message, TrueMessage(message)), truth)
         _check_row(rows[message], standing, truth.messages.get(message, TrueMessage(message)))
+    reorged_out = {message for message, standing in standings.items() if standing.state == "reorged_out"}
+    assert {bytes(message) for message in state.lost} == reorged_out, "what was seen and is gone"
     assert sum(in_flight(standings.values()).values()) == truth.in_flight
     assert locks_minus_grants(tracked.pair, truth) == truth.in_flight - truth.sourceless
     await _check_evidence(tracked, truth)
