@@ -132,7 +132,8 @@ class Pair:
 
 @contextmanager
 def open_pair(*, amplifier: bool = False, options: tuple[str, ...] = ()) -> Iterator[Pair]:
-    options = ("--gas-limit", "1000000000", *options)
+    # A base fee that never moves: then the same transactions make the same blocks, and a branch can come back.
+    options = ("--gas-limit", "1000000000", "--base-fee", "0", *options)
     with anvil(ONE, options=options) as one, anvil(TWO, options=options) as two:
         nodes = (Node(one.url), Node(two.url))
         deployments = (deploy(nodes[0], ONE, 2_000 * USD_SCALE), deploy(nodes[1], TWO, 2_000 * USD_SCALE))
