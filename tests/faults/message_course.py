@@ -53,8 +53,8 @@ class Course:
             (2, self._release),
             (5, self._step),
             (3, self._reorg),
-            (2, self._leave),
-            (3, self._come_back),
+            (3, self._leave),
+            (4, self._come_back),
             (2, self._mine),
             (1, self._pause),
             (1, self._retry),
@@ -67,6 +67,9 @@ class Course:
             [(_, deed)] = self._random.choices(deeds, weights)
             with suppress(NodeRefused):  # a lock without a grant, a bridge whose ground a reorg took away
                 await trio.to_thread.run_sync(deed)
+            if self._chance(0.4):  # so that more is seen than what became of it in the end
+                await self._tracked.start()
+                await self._tracked.quiet()
         await self._come_to_rest()
 
     async def _come_to_rest(self) -> None:
