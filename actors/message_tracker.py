@@ -4,7 +4,8 @@ INVARIANTS
 * Evidence, standings, changes, alarms and the cursors of the journals commit together, and only at places at which
   every chain's state was the chain's: never inside a reorg. So a stop at any moment loses and doubles nothing.
 * Its time does not run ahead of what it has read: while a journal is behind, it is the time of the last block folded
-  of it. Otherwise everything on its way would look stuck after a long stop.
+  of it. Otherwise everything on its way would look stuck after a long stop. Nor does it go back behind what it has
+  told, unless the clock does: what is stuck would be told to move again, and then to be stuck again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,14 @@ from actors.quarantine_keeper import Ward
 from actors.stream_input import Input
 from fusion_daemon.aio import AioError
 from fusion_daemon.crosschain import LogReader, MessageTracker, RawLog, Rules, Standing
-from fusion_daemon.crosschain.repository import Finality, load_canonical, load_finality, load_raw_logs, load_state
+from fusion_daemon.crosschain.repository import (
+    Finality,
+    load_canonical,
+    load_finality,
+    load_raw_logs,
+    load_state,
+    load_told_at,
+)
 from fusion_daemon.crosschain.settings import MessageSettings
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
@@ -134,7 +142,10 @@ class MessageTrackerActor(Actor):
         inputs = {
             network.chain: self._input(network.chain, claim, orders, bell) for network in self._settings.networks
         }
-        loop = self._loop = _Loop(self._settings, self._store, tracker, commits, inputs, receipts, self._ward)
+        told_at = await self._store.read(load_told_at)
+        loop = self._loop = _Loop(
+            self._settings, self._store, tracker, commits, inputs, receipts, self._ward, told_at
+        )
         context.started()
         held = [held_text(entry) for _, entry in sorted(orders.held.items())]
         while self._ward.revision(OWNER) == revision and not context.draining.is_set():
@@ -175,6 +186,7 @@ class _Loop:
         inputs: Mapping[ChainId, Input[JournalEntry]],
         receipts: Receipts,
         ward: Ward,
+        told_at: int,
     ) -> None:
         self.trouble: str | None = None
         self._settings = settings
@@ -190,6 +202,7 @@ class _Loop:
         """Read, and ahead of what is folded."""
         self._seen: dict[ChainId, int] = {}
         """The time of the last block folded of each chain in this life."""
+        self._told_at = told_at
         self._evidence = 0
         self._unreadable = 0
         self._lanes: Counter[tuple[int, int, str]] = Counter()
@@ -214,19 +227,22 @@ class _Loop:
                 folded = await self._fold(chain, journal) or folded
         await self._finality()
         now = context.clock.now()
-        transitions = self._tracker.settle(int(await self._time(now)))
+        at = int(await self._time(now))
+        transitions = self._tracker.settle(at)
+        if transitions:
+            self._told_at = at
         for transition in transitions:
             self._count(transition.before, -1)
             self._count(transition.after, 1)
         if transitions or self._commits.behind:
-            await self._commits.settle(transitions, now)
+            await self._commits.settle(transitions, now, at)
         if not folded:
             context.fresh(now)
         return folded
 
     async def _time(self, now: float) -> float:
         behind = [self._seen.get(chain, 0) for chain, journal in self._inputs.items() if await journal.look()]
-        return min([now, *behind])
+        return now if not behind else min(now, max(self._told_at, min(behind)))
 
     async def _fold(self, chain: ChainId, journal: Input[JournalEntry]) -> bool:
         """A portion that ends where the chain's state was the chain's."""

@@ -34,6 +34,12 @@ async def load_state(reader: Reader) -> TrackerState:
     )
 
 
+async def load_told_at(reader: Reader) -> int:
+    """The unix second for which a change was last told; 0: none was."""
+    row = await reader.fetch_one("SELECT told_at FROM message_time")
+    return 0 if row is None else row.integer("told_at")
+
+
 class Finality(msgspec.Struct, frozen=True, gc=False):
     number: int
     """The highest final block, never above what is stored of the chain."""
