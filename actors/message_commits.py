@@ -35,6 +35,9 @@ _SAVE_FINALITY = """
 INSERT INTO message_finality (chain_id, finalized) VALUES ($1, $2)
 ON CONFLICT (chain_id) DO UPDATE SET finalized = excluded.finalized
 """
+_SAVE_TIME = """
+INSERT INTO message_time (told_at) VALUES ($1) ON CONFLICT (only_row) DO UPDATE SET told_at = excluded.told_at
+"""
 
 
 class MessageCommits:
@@ -80,9 +83,12 @@ class MessageCommits:
         """Whether something was folded that is not committed."""
         return bool(self._writes) or self._folded != self._committed
 
-    async def settle(self, transitions: Sequence[Transition], now: float, ordered: Sequence[Write] = ()) -> None:
-        """Commit what was folded and what changed by it. `now`: the tracker's time, unix seconds. `ordered`: the rows
-        of an operator's word, which caused the changes."""
+    async def settle(
+        self, transitions: Sequence[Transition], now: float, at: int, ordered: Sequence[Write] = ()
+    ) -> None:
+        """Commit what was folded and what changed by it. `now`: unix seconds; `at`: those for which it changed, which
+        are before `now` while there is something to catch up with. `ordered`: the rows of an operator's word, which
+        caused the changes."""
         appends: tuple[Append, ...] = ()
         folded = self.behind
         self._writes += [redraw_message(each, self._tracker.evidence_of(each.id)) for each in self._tracker.redrawn]
@@ -92,6 +98,7 @@ class MessageCommits:
         if transitions:
             causes = [Cause.OPERATOR if ordered else cause_of(each, folded) for each in transitions]
             rows = [change_row(each, cause, now) for each, cause in zip(transitions, causes, strict=True)]
+            writes.append(Execute(_SAVE_TIME, (at,)))
             appends = (Append(MESSAGE_STREAM, self._epoch, self._head, "message_changes", CHANGE_COLUMNS, rows),)
             for seq, each in enumerate(transitions, self._head + 1):
                 writes.append(save_message(each, self._tracker.evidence_of(each.id), seq, now))

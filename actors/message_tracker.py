@@ -4,8 +4,8 @@ INVARIANTS
 * Evidence, standings, changes, alarms and the cursors of the journals commit together, and only at places at which
   every chain's state was the chain's: never inside a reorg. So a stop at any moment loses and doubles nothing.
 * Its time does not run ahead of what it has read: while a journal is behind, it is the time of the last block folded
-  of it. Otherwise everything on its way would look stuck after a long stop. Nor does it go back, over restarts too:
-  what was stuck is not found on its way again.
+  of it. Otherwise everything on its way would look stuck after a long stop. Nor does it go back behind what it has
+  told, unless the clock does: what is stuck would be told to move again, and then to be stuck again.
 """
 
 from __future__ import annotations
@@ -144,7 +144,10 @@ class MessageTrackerActor(Actor):
         inputs = {
             network.chain: self._input(network.chain, claim, orders, bell) for network in self._settings.networks
         }
-        loop = self._loop = _Loop(self._settings, self._store, tracker, commits, inputs, receipts, self._ward, told_at)
+        told_at = await self._store.read(load_told_at)
+        loop = self._loop = _Loop(
+            self._settings, self._store, tracker, commits, inputs, receipts, self._ward, told_at
+        )
         context.started()
         held = [held_text(entry) for _, entry in sorted(orders.held.items())]
         while self._ward.revision(OWNER) == revision and not context.draining.is_set():
@@ -201,7 +204,7 @@ class _Loop:
         inputs: Mapping[ChainId, Input[JournalEntry]],
         receipts: Receipts,
         ward: Ward,
-        told_at: float,
+        told_at: int,
     ) -> None:
         """`told_at`: the tracker's own time at the last change that it told, in unix seconds."""
         self.trouble: str | None = None
@@ -213,12 +216,12 @@ class _Loop:
         self._inputs = inputs
         self._receipts = receipts
         self._ward = ward
-        self._time = told_at
         self._finalized: dict[ChainId, int] = {}
         self._waiting: dict[ChainId, Finality] = {}
         """Read, and ahead of what is folded."""
         self._seen: dict[ChainId, int] = {}
         """The time of the last block folded of each chain in this life."""
+        self._told_at = told_at
         self._evidence = 0
         self._unreadable = 0
         self._lanes: Counter[tuple[int, int, str]] = Counter()
@@ -243,20 +246,22 @@ class _Loop:
                 folded = await self._fold(chain, journal) or folded
         await self._finality()
         now = context.clock.now()
-        await self._move_time(now)
-        transitions = self._tracker.settle(int(self._time))
+        at = int(await self._time(now))
+        transitions = self._tracker.settle(at)
+        if transitions:
+            self._told_at = at
         for transition in transitions:
             self._count(transition.before, -1)
             self._count(transition.after, 1)
         if transitions or self._commits.behind:
-            await self._commits.settle(transitions, self._time)
+            await self._commits.settle(transitions, now, at)
         if not folded:
             context.fresh(now)
         return folded
 
-    async def _move_time(self, now: float) -> None:
+    async def _time(self, now: float) -> float:
         behind = [self._seen.get(chain, 0) for chain, journal in self._inputs.items() if await journal.look()]
-        self._time = max(self._time, min([now, *behind]))
+        return now if not behind else min(now, max(self._told_at, min(behind)))
 
     async def _fold(self, chain: ChainId, journal: Input[JournalEntry]) -> bool:
         """A portion that ends where the chain's state was the chain's."""

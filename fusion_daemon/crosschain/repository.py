@@ -43,10 +43,10 @@ async def load_dropped(reader: Reader, chain: ChainId) -> int:
     return row.integer("dropped")
 
 
-async def load_told_at(reader: Reader) -> float:
-    """Unix seconds of the last change that was told; 0: none was."""
-    row = await reader.fetch_one("SELECT at FROM message_changes ORDER BY seq DESC LIMIT 1")
-    return 0.0 if row is None else row.moment("at").timestamp()
+async def load_told_at(reader: Reader) -> int:
+    """The unix second for which a change was last told; 0: none was."""
+    row = await reader.fetch_one("SELECT told_at FROM message_time")
+    return 0 if row is None else row.integer("told_at")
 
 
 class Finality(msgspec.Struct, frozen=True, gc=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import trio
 
@@ -21,6 +22,14 @@ DEEPEST = 8
 _GRANT = 1
 
 
+@dataclass(frozen=True)
+class _Left:
+    """A branch that was left."""
+
+    ancestor: int
+    mined: list[tuple[dict[str, str], int]]
+
+
 class Course:
     def __init__(self, seed: int, tracked: Tracking, steps: int) -> None:
         self.said: list[str] = []
@@ -33,6 +42,8 @@ class Course:
         ends = (self._pair.links[0].bridge, self._pair.links[1].bridge)
         self._bridge = DevBridge(ends, self._faults, self._random.choice((0, 0, 1, 2)))
 
+        self._left: dict[int, _Left] = {}
+
     async def run(self) -> None:
         """Leaves everything alive and quiet."""
         await self._tracked.start()
@@ -42,6 +53,8 @@ class Course:
             (2, self._release),
             (5, self._step),
             (3, self._reorg),
+            (3, self._leave),
+            (4, self._come_back),
             (2, self._mine),
             (1, self._pause),
             (1, self._retry),
@@ -54,6 +67,9 @@ class Course:
             [(_, deed)] = self._random.choices(deeds, weights)
             with suppress(NodeRefused):  # a lock without a grant, a bridge whose ground a reorg took away
                 await trio.to_thread.run_sync(deed)
+            if self._chance(0.4):  # so that more is seen than what became of it in the end
+                await self._tracked.start()
+                await self._tracked.quiet()
         await self._come_to_rest()
 
     async def _come_to_rest(self) -> None:
@@ -120,11 +136,30 @@ class Course:
             self._say(f"reorg of {depth} on {side}, {len(again)} transactions come back")
             self._pair.reorg(side, depth, *again)
 
+    def _leave(self) -> None:
+        """A reorg, after which the old branch may come back, block for block."""
+        side = self._side()
+        height = self._pair.height(side)
+        depth = min(self._random.randint(1, DEEPEST), height - self._pair.first_blocks[side])
+        if depth:
+            self._say(f"reorg of {depth} on {side}, for a while")
+            mined = self._pair.transactions(side, depth)
+            self._left[side] = _Left(height - depth, mined)
+            self._pair.reorg(side, depth)
+
+    def _come_back(self) -> None:
+        """The node makes the same blocks of the same transactions, as long as it gives them the same times."""
+        side = self._side()
+        left = self._left.get(side)
+        if left is not None and (depth := self._pair.height(side) - left.ancestor) <= 2 * DEEPEST:
+            self._say(f"the branch above {left.ancestor} of {side} comes back")
+            self._pair.reorg(side, depth, *left.mined)
+
     def _again(self, side: int, depth: int) -> list[object]:
         """Some of the transactions that the reorg takes away, each in some block of the new branch."""
         return [
             (transaction, self._random.randrange(depth))
-            for transaction in self._pair.transactions(side, depth)
+            for transaction, _ in self._pair.transactions(side, depth)
             if self._chance(0.5)
         ]
 

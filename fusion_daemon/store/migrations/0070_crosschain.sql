@@ -80,3 +80,10 @@ CREATE TABLE message_finality (
     chain_id  bigint PRIMARY KEY,
     finalized bigint NOT NULL
 );
+
+-- The unix second for which the tracker last told a change. While it catches up its time is that of the blocks, but
+-- never before this: what was told to be late does not become early again.
+CREATE TABLE message_time (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    told_at  bigint NOT NULL
+);

@@ -88,15 +88,17 @@ class Pair:
 
     # Looking
 
-    def transactions(self, side: int, depth: int) -> list[dict[str, str]]:
-        """Of the last `depth` blocks, as they can be sent again."""
-        height = self.height(side)
-        blocks = self.nodes[side].batch(
-            [("eth_getBlockByNumber", [hex(number), True]) for number in range(height - depth + 1, height + 1)]
-        )
-        found = [each for block in blocks if isinstance(block, dict) for each in block["transactions"]]
+    def transactions(self, side: int, depth: int) -> list[tuple[dict[str, str], int]]:
+        """Of the last `depth` blocks, as they can be sent again, each with the place of its block among these."""
+        first = self.height(side) - depth + 1
+        calls = [("eth_getBlockByNumber", [hex(first + place), True]) for place in range(depth)]
         names = {"from": "from", "to": "to", "input": "data", "value": "value", "gas": "gas"}
-        return [{name: each[old] for old, name in names.items()} for each in found if each["to"] is not None]
+        return [
+            ({name: each[old] for old, name in names.items()}, place)
+            for place, block in enumerate(self.nodes[side].batch(calls))
+            if isinstance(block, dict)
+            for each in block["transactions"]
+        ]
 
     def chain(self, side: int) -> ChainId:
         return (ONE, TWO)[side]
@@ -130,13 +132,16 @@ class Pair:
 
 @contextmanager
 def open_pair(*, amplifier: bool = False, options: tuple[str, ...] = ()) -> Iterator[Pair]:
-    options = ("--gas-limit", "1000000000", *options)
+    # A base fee that never moves: then the same transactions make the same blocks, and a branch can come back.
+    options = ("--gas-limit", "1000000000", "--base-fee", "0", *options)
     with anvil(ONE, options=options) as one, anvil(TWO, options=options) as two:
         nodes = (Node(one.url), Node(two.url))
         deployments = (deploy(nodes[0], ONE, 2_000 * USD_SCALE), deploy(nodes[1], TWO, 2_000 * USD_SCALE))
         links = join(deployments, amplifier=amplifier)
         for deployment in deployments:
             deposit(deployment, [Opening(OWNER, 1_000 * 10**18, OWNER, 0, 0)])
+        for node in nodes:  # the same transactions make the same blocks, so that a branch can come back
+            node.call("anvil_setBlockTimestampInterval", 1)
         yield Pair(links)
         for node in nodes:
             node.close()

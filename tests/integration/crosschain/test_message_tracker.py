@@ -247,6 +247,24 @@ async def test_alarms_of_a_message_that_the_bridge_drops(aio: Aio, store: Store,
         assert await kinds(tracked) == ["message.stuck", "message.resolved"]
 
 
+async def test_what_is_stuck_stays_stuck_while_the_tracker_catches_up(
+    aio: Aio, store: Store, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told by the clock, which was ahead of the blocks that are folded after a restart."""
+    monkeypatch.setattr(message_tracker, "PORTION", 1)
+    async with tracking(aio, store, pair, Terms(LaneTerms(source_finality=300)), Ahead()) as tracked:
+        await tracked.start()
+        pair.lock(0, "axelar")
+        await tracked.until("SELECT 1 FROM alerts WHERE type = 'message.stuck'")
+        await tracked.kill(TRACKER)
+        for side in (0, 1):
+            pair.mine(side, 3)
+        await tracked.quiet(folded=False)
+        await tracked.start()
+        await tracked.quiet()
+        assert await kinds(tracked) == ["message.stuck"]
+
+
 async def test_alarms_of_a_failure_over_ccip(aio: Aio, store: Store, pair: Pair) -> None:
     async with tracking(aio, store, pair) as tracked:
         await tracked.start()
