@@ -73,10 +73,10 @@ def test_the_stop_timeout_holds_the_sum_of_all_stages() -> None:
     assert stop_budget(0.0, embedded=True) - beyond == sum(patience for _, patience in STOP_LADDER)
 
 
-def test_every_actor_drains_and_all_of_them_in_less_than_ten_seconds() -> None:
+def test_every_actor_drains_and_all_of_them_in_less_than_twelve_seconds() -> None:
     drains = {each.name: each.drain_timeout for each in actors_of(house_of(CHAINS))}
     assert all(drains.values()), drains
-    assert sum(drains.values()) < 10.0
+    assert sum(drains.values()) < 12.0
 
 
 def test_a_stuck_loop_is_noticed_before_systemd_gives_up() -> None:
