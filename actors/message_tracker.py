@@ -135,7 +135,6 @@ class MessageTrackerActor(Actor):
         orders = orders_of(settled).after(claim.positions)
         rules = Rules(self._settings.networks, self._settings.terms)
         state = await self._store.read(load_state, timeout=START_SECONDS)
-        told_at = await self._store.read(load_told_at)
         tracker = MessageTracker.restored(rules, state)
         self._topic.advance(claim.heads[MESSAGE_STREAM])
         commits = MessageCommits(

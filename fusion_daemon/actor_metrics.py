@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener, ListenerStatistics
+from actors.message_tracker import MessageTrackerActor
 from actors.oracle_poller import OraclePoller
 from actors.quarantine_keeper import QuarantineKeeper
 from actors.retention_keeper import RetentionKeeper
@@ -227,4 +228,25 @@ def transaction_families(house: House) -> Iterable[AnyFamily]:
         "fusion_transactions_foreign_nonces_total",
         "Nonces that somebody else used: who else holds the key?",
         [Sample(seen.renonced)],
+    )
+
+
+def message_families(house: House) -> Iterable[AnyFamily]:
+    tracker = house.fixtures.alive.get("message_tracker")
+    if not isinstance(tracker, MessageTrackerActor):
+        return
+    seen = tracker.statistics()
+    yield gauge(
+        "fusion_messages",
+        "Cross-chain messages by state; the chains are 0 where no log showed an envelope of ours.",
+        [Sample(count, (str(s), str(d), state)) for (s, d, state), count in sorted(seen.lanes.items())],
+        ("source", "destination", "state"),
+    )
+    yield counter(
+        "fusion_message_evidence_total", "Facts about messages that were read of logs.", [Sample(seen.evidence)]
+    )
+    yield counter(
+        "fusion_message_unreadable_logs_total",
+        "Logs of our bridges' contracts that could not be read.",
+        [Sample(seen.unreadable)],
     )

@@ -39,7 +39,14 @@ def test_readiness_and_liveness_are_the_daemons_own_word() -> None:
 def house_of(chains: int) -> SupervisorSpec:
     """The shipped tree, of the shipped configuration's first chain and others like it."""
     config = load_config(ROOT / "config.toml")
-    alike = [config.chains[0].model_copy(update={"id": each, "bridges": None}) for each in range(1, chains + 1)]
+    first = config.chains[0]
+    assert first.bridges is not None
+    assert first.bridges.axelar is not None
+    alike = []
+    for number in range(1, chains + 1):
+        axelar = first.bridges.axelar.model_copy(update={"name": f"chain-{number}"})  # nobody else's
+        bridges = first.bridges.model_copy(update={"axelar": axelar, "ccip": None})
+        alike.append(first.model_copy(update={"id": number, "bridges": bridges}))
 
     async def build() -> SupervisorSpec:
         async with unstarted_house(config.model_copy(update={"chains": alike})) as (_, _, house):
@@ -66,10 +73,10 @@ def test_the_stop_timeout_holds_the_sum_of_all_stages() -> None:
     assert stop_budget(0.0, embedded=True) - beyond == sum(patience for _, patience in STOP_LADDER)
 
 
-def test_every_actor_drains_and_all_of_them_in_less_than_ten_seconds() -> None:
+def test_every_actor_drains_and_all_of_them_in_less_than_twelve_seconds() -> None:
     drains = {each.name: each.drain_timeout for each in actors_of(house_of(CHAINS))}
     assert all(drains.values()), drains
-    assert sum(drains.values()) < 10.0
+    assert sum(drains.values()) < 12.0
 
 
 def test_a_stuck_loop_is_noticed_before_systemd_gives_up() -> None:
