@@ -144,6 +144,20 @@ def test_a_message_while_its_bridge_is_paused(chains: TwoChains, bridge: bytes) 
     assert alarm(told, standing) == ("message.app_failed", Severity.WARNING)
 
 
+@each_bridge
+def test_what_only_a_lying_bridge_can_do_is_seen_at_once(chains: TwoChains, bridge: bytes) -> None:
+    """The limit of the rule, and the proof that these balances would show a forgery that works: a bridge that vouches
+    for our own peer is believed. The lane's limits bound it, and the operator reads that no source of ours sent it."""
+    before, payload = chains.balances(), write_envelope(chains.grant())
+    chains.say(bridge, payload, believed=True)
+    assert chains.balances() != before
+    told = watch(chains)
+    standing = standing_of(told, id_of(payload))
+    assert standing.applied
+    assert {Flag.FORGED, Flag.SOURCE_UNSEEN} <= set(standing.flags)
+    assert alarm(told, standing) == ("message.forged", Severity.CRITICAL)
+
+
 def refusals(chains: TwoChains) -> int:
     """How often the destination's router dropped something: the forgery came as far as that."""
     topic = topic_of("MessageRefused(bytes32,bytes32,uint64,uint64,bytes,bytes)")
