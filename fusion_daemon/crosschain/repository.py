@@ -10,6 +10,7 @@ import msgspec
 from fusion_daemon.crosschain.evidence import MessageId, Place, RawLog, Sent, decode_evidence
 from fusion_daemon.crosschain.standing import APPLIED, Standing
 from fusion_daemon.crosschain.tracker import TrackerState
+from fusion_daemon.crosschain.value_in_flight import UNITS
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of
 from fusion_daemon.domain.journal import BlockRef, journal_stream
 from fusion_daemon.domain.message import MessageChange
@@ -167,9 +168,11 @@ WHERE kind = 'credit' ORDER BY r.chain_id, vault, subject, block_number DESC, lo
 """
 _ON_THE_WAY = """
 SELECT id, state, source, destination, kind, amount FROM messages
-WHERE account = ANY($1) AND source IS NOT NULL AND (progress IS NULL OR progress <> ALL($2)) AND state <> 'reorged_out'
+WHERE account = ANY($1) AND kind = ANY($2) AND sent_at IS NOT NULL
+  AND (progress IS NULL OR progress <> ALL($3)) AND state <> 'reorged_out'
 ORDER BY changes
 """
+"""Without `sent_at` no router of ours sent it: whatever its envelope claims, a forged message carries nothing."""
 
 
 async def read_collateral(
@@ -188,7 +191,7 @@ async def read_collateral(
     addresses = [row.octets("address") for row in owned]
     held = await reader.fetch(_HELD, chains, addresses)
     credit = await reader.fetch(_CREDIT, chains, addresses)
-    ways = await reader.fetch(_ON_THE_WAY, addresses, [state.value for state in APPLIED])
+    ways = await reader.fetch(_ON_THE_WAY, addresses, list(UNITS), [state.value for state in APPLIED])
     states = await reader.fetch(_CHAINS, chains)
     return {
         "account": account,
