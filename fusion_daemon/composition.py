@@ -35,6 +35,7 @@ from fusion_daemon.chain.routes import routes as chain_routes
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain_transactions import ChainTransactions
 from fusion_daemon.config import Config
+from fusion_daemon.crosschain.routes import Recoveries, recovery_routes
 from fusion_daemon.crosschain.routes import routes as message_routes
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange, AccountRecord
 from fusion_daemon.domain.alert import Alert
@@ -77,6 +78,7 @@ from fusion_daemon.settings import (
     transaction_settings,
 )
 from fusion_daemon.store import Reader, Store, Write
+from fusion_daemon.transactions.repository import propose_next
 from fusion_daemon.transactions.routes import routes as transaction_routes
 
 TOPIC_CAPACITY = 4_096
@@ -278,6 +280,11 @@ class House:
             return present[chain]
         return Topic[JournalEntry](journal_stream(chain), TOPIC_CAPACITY, self.fixtures.clock)
 
+    def _recoveries(self, config: Config) -> Recoveries:
+        fixed = self.fixtures
+        networks = message_settings(config).networks
+        return Recoveries(fixed.aio, fixed.clock, networks, propose_next, fixed.to_send.ring)
+
     def _routes(self, config: Config, chains: Sequence[ChainSettings]) -> Routes:
         fixed = self.fixtures
         return [
@@ -286,6 +293,7 @@ class House:
             *price_routes(fixed.store),
             *alert_routes(fixed.store),
             *message_routes(fixed.store, _locks(config)),
+            *recovery_routes(fixed.store, self._recoveries(config)),
             *chain_routes(fixed.aio, fixed.store, {each.chain: each.name for each in chains}),
             *transaction_routes(fixed.store, fixed.aio, fixed.clock, fixed.to_send.ring),
             *dead_letter_routes(

@@ -77,6 +77,12 @@ def test_no_approval_is_taken_but_that_of_a_call_on_the_source() -> None:
     assert arguments(recovery([*failed, true]), "execute(bytes32,string,string,bytes)")[0] == true.command
 
 
+def test_an_approval_that_was_taken_is_not_taken_again() -> None:
+    taken: list[Evidence] = [MESSAGE.approved(at(B, 20), CALL), MESSAGE.ran(at(B, 21), CALL)]
+    with pytest.raises(NotRecoverable, match="no approval open"):
+        recovery([*SENT, PAID, *taken, MESSAGE.reverted(at(B, 22))])
+
+
 @pytest.mark.parametrize("fee", [0, 999])
 def test_a_call_that_paid_too_little_gets_gas_on_its_source(fee: int) -> None:
     paid: list[Evidence] = [MESSAGE.paid(at(A, 10, 2, tx="call"), fee)] if fee else []
