@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Annotated
 
 import msgspec
 
@@ -48,7 +49,7 @@ class RetryForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Body of POST /v1/messages/{id}/retry. Wei are decimal strings."""
 
     signer: str
-    gas_cap: int = 2_000_000
+    gas_cap: Annotated[int, msgspec.Meta(gt=0, le=30_000_000)] = 2_000_000
     fee_cap: str = "200000000000"
     value: str = "0"
     """What is added to an Axelar call's gas."""
