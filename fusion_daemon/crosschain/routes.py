@@ -12,11 +12,13 @@ import msgspec
 from fusion_daemon.accounts.audit import AuditEntry, By, detail_of
 from fusion_daemon.accounts.repository import write_audit
 from fusion_daemon.aio import Aio
+from fusion_daemon.crosschain.evidence import MessageId
 from fusion_daemon.crosschain.networks import Networks
 from fusion_daemon.crosschain.recovery import NotRecoverable, recovery_of
 from fusion_daemon.crosschain.repository import load_message, read_collateral
-from fusion_daemon.crosschain.standing import State
-from fusion_daemon.domain.identifiers import Address, ChainId, hex_of, parse_address
+from fusion_daemon.crosschain.standing import Standing, State
+from fusion_daemon.domain.failure import Failure
+from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of, parse_address
 from fusion_daemon.domain.transaction import NATIVE_ASSET, Intent
 from fusion_daemon.http.body import body_as
 from fusion_daemon.http.pages import PAGE_QUERY, Page, bad_cursor, page_of, page_reply
@@ -43,6 +45,42 @@ RETRY_SECONDS = 10.0
 RETRY_PURPOSE = "bridge.retry"
 KINDS = {1: "grant", 2: "call", 3: "release", 4: "seize"}
 """Of our RemoteCredit's envelopes."""
+
+
+class TooLateToAbandon(Failure):
+    """It is applied, or its source is gone."""
+
+
+Say = Callable[[MessageId, bool, By], Awaitable[Standing | None]]
+"""asyncio side: an operator's word (abandon, or resume) to the tracker, and how the message stands then. None: nobody
+knows it."""
+
+
+def word_routes(say: Say) -> Routes:
+    async def told(request: Request, abandon: bool) -> Reply:
+        message = MessageId(Hash32(_octets(request.path["id"])))
+        standing = await say(message, abandon, By(request.caller().name, request.request_id))
+        if standing is None:
+            raise not_found("message of that id")
+        if abandon and standing.state is not State.ABANDONED:
+            raise TooLateToAbandon(
+                f"The message is {standing.state.value}.",
+                "There is nothing left to give up; nothing was changed.",
+                "See `GET /v1/messages/{id}`.",
+            )
+        return reply_json({"id": hex_of(message), "state": standing.state.value})
+
+    async def abandon(request: Request) -> Reply:
+        return await told(request, True)
+
+    async def resume(request: Request) -> Reply:
+        return await told(request, False)
+
+    failures: Mapping[type[Failure], int] = {TooLateToAbandon: HTTPStatus.CONFLICT}
+    return (
+        Route("POST", "/v1/messages/{id}/abandon", abandon, "Give it up: no more alarms.", Role.OPERATOR, failures),
+        Route("POST", "/v1/messages/{id}/resume", resume, "Take that back.", Role.OPERATOR),
+    )
 
 
 class RetryForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
