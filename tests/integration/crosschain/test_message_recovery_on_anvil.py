@@ -10,6 +10,7 @@ import pytest
 from fusion_daemon.crosschain import (
     AxelarContracts,
     CcipContracts,
+    Flag,
     LaneTerms,
     LogReader,
     MessageTracker,
@@ -37,7 +38,9 @@ ALICE = Address(b"\xaa" * 20)
 CREDIT = 1_000 * USD_SCALE
 RECEIVING = 2
 OPTIONS = ("--gas-limit", "1000000000", "--slots-in-an-epoch", "1")
-SLOW = LaneTerms(10**6, 10**6, 10**6, 10**6, 10**6, 10**6, 10**6, 0)
+LEAST_GAS = 10**18
+"""Wei: above what the dev bridge asks for, so that every call pays too little."""
+SLOW = LaneTerms(10**6, 10**6, 10**6, 10**6, 10**6, 10**6, 10**6, LEAST_GAS)
 
 
 class Scene:
@@ -81,7 +84,7 @@ class Scene:
     def recover(self) -> RecoveryKind:
         standing, tracker = self.standing()
         found = recovery_of(standing, tracker.evidence_of(standing.id), self.networks, DESK)
-        self.nodes[found.chain].send(Sent(DESK, found.to, found.data))
+        self.nodes[found.chain].send(Sent(DESK, found.to, found.data, LEAST_GAS if found.refundable else 0))
         return found.kind
 
     def credit(self) -> object:
@@ -155,6 +158,15 @@ def test_an_approval_whose_execution_ran_out_of_gas_is_taken(scene: Scene) -> No
         scene.recover()
     scene.carry()
     assert (scene.standing()[0].state, scene.credit()) == (State.EXECUTED_FINAL, CREDIT)
+
+
+def test_a_call_that_paid_too_little_is_topped_up(scene: Scene) -> None:
+    scene.faults.drop = 1.0
+    scene.lock(AXELAR)
+    before = scene.standing()[0]
+    assert (before.state, before.flags) == (State.SOURCE_FINAL, (Flag.GAS_LOW,))
+    assert scene.recover() is RecoveryKind.GAS
+    assert scene.standing()[0].flags == ()
 
 
 def test_a_failed_delivery_of_ccip_is_told_and_not_guessed(scene: Scene) -> None:
