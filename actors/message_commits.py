@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from fusion_daemon.accounts.audit import AuditEntry, By, audit_writes
 from fusion_daemon.crosschain import Evidence, MessageId, MessageTracker, Sent, Transition, UnreadableLog
 from fusion_daemon.crosschain.alarms import alarm_of
 from fusion_daemon.crosschain.evidence import encode_evidence
@@ -19,7 +20,7 @@ from fusion_daemon.crosschain.records import (
     save_unreadable,
 )
 from fusion_daemon.domain.alert import Alert
-from fusion_daemon.domain.identifiers import ChainId, Hash32
+from fusion_daemon.domain.identifiers import ChainId, Hash32, hex_of
 from fusion_daemon.domain.message import MESSAGE_STREAM, MessageChange
 from fusion_daemon.runtime import Bell, Topic
 from fusion_daemon.store import Advance, Append, Claim, Commit, Execute, Store, Write
@@ -31,6 +32,7 @@ _SAVE_LOST = """
 INSERT INTO lost_messages (message, evidence) VALUES ($1, $2)
 ON CONFLICT (message) DO UPDATE SET evidence = excluded.evidence
 """
+_ABANDON = "INSERT INTO abandoned_messages (message) VALUES ($1) ON CONFLICT DO NOTHING"
 _SAVE_FINALITY = """
 INSERT INTO message_finality (chain_id, finalized) VALUES ($1, $2)
 ON CONFLICT (chain_id) DO UPDATE SET finalized = excluded.finalized
@@ -38,6 +40,13 @@ ON CONFLICT (chain_id) DO UPDATE SET finalized = excluded.finalized
 _SAVE_TIME = """
 INSERT INTO message_time (told_at) VALUES ($1) ON CONFLICT (only_row) DO UPDATE SET told_at = excluded.told_at
 """
+
+
+def said(message: MessageId, abandon: bool, by: By) -> Sequence[Write]:
+    """The rows of an operator's word: itself, for the next life, and who said it."""
+    entry = AuditEntry(by, "message.abandon" if abandon else "message.resume", hex_of(message), "done")
+    sql = _ABANDON if abandon else "DELETE FROM abandoned_messages WHERE message = $1"
+    return (Execute(sql, (message,)), audit_writes([entry]))
 
 
 class MessageCommits:

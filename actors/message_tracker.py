@@ -18,11 +18,12 @@ from typing import Protocol
 
 import msgspec
 
-from actors.message_commits import Accept, MessageCommits
+from actors.message_commits import Accept, MessageCommits, said
 from actors.quarantine_keeper import Ward
 from actors.stream_input import Input
+from fusion_daemon.accounts.audit import By
 from fusion_daemon.aio import AioError
-from fusion_daemon.crosschain import LogReader, MessageTracker, RawLog, Rules, Standing
+from fusion_daemon.crosschain import LogReader, MessageId, MessageTracker, RawLog, Rules, Standing, State
 from fusion_daemon.crosschain.repository import (
     Finality,
     load_canonical,
@@ -39,7 +40,7 @@ from fusion_daemon.domain.journal import BlockRef, JournalEntry, Op, journal_str
 from fusion_daemon.domain.message import MESSAGE_STREAM, MessageChange
 from fusion_daemon.quarantine.repository import settled_entries
 from fusion_daemon.quarantine.rules import Orders, Phase, held_text, orders_of
-from fusion_daemon.runtime import Actor, ActorContext, Bell, Fill, Suspect, Topic
+from fusion_daemon.runtime import Actor, ActorContext, Bell, Desk, Fill, Mailbox, Suspect, Topic
 from fusion_daemon.store import Advance, Claim, Commit, Fenced, Store, StoreRefused, StoreUnavailable, WriteConflict
 
 OWNER = "message_tracker"
@@ -91,6 +92,19 @@ class TrackerStatistics:
     """Messages by (source, destination, state)."""
 
 
+@dataclass(frozen=True, slots=True)
+class OperatorsWord:
+    """Give a message up, or take that back. The reply: how it stands then, which is as before where it is applied or
+    its source is gone; None where nobody knows it."""
+
+    message: MessageId
+    abandon: bool
+    by: By
+
+
+OperatorsWords = Mailbox[OperatorsWord, Standing | None]
+
+
 class MessageTrackerActor(Actor):
     name = OWNER
 
@@ -104,7 +118,9 @@ class MessageTrackerActor(Actor):
         dispatcher: Bell,
         accept: Accept,
         ward: Ward,
+        words: OperatorsWords,
     ) -> None:
+        self._words = words
         self._store = store
         self._settings = settings
         self._journals = journals
@@ -149,9 +165,25 @@ class MessageTrackerActor(Actor):
         )
         context.started()
         held = [held_text(entry) for _, entry in sorted(orders.held.items())]
+        with self._words.attended(bell) as desk:
+            await self._attend(context, loop, desk, bell, held, revision)
+
+    async def _attend(
+        self,
+        context: ActorContext,
+        loop: _Loop,
+        desk: Desk[OperatorsWord, Standing | None],
+        bell: Bell,
+        held: Sequence[str],
+        revision: int,
+    ) -> None:
+        async def answer(word: OperatorsWord) -> Standing | None:
+            return await loop.obey(word, context.clock.now())
+
         while self._ward.revision(OWNER) == revision and not context.draining.is_set():
             await context.gate()
             worked = await loop.step(context)
+            await desk.drain(answer)
             if not worked:
                 await context.rest(loop.pause(context.clock.now()), bell)
             if loop.trouble is not None:
@@ -245,6 +277,28 @@ class _Loop:
                 folded = await self._fold(chain, journal) or folded
         await self._finality()
         now = context.clock.now()
+        await self._settle(now)
+        if not folded:
+            context.fresh(now)
+        return folded
+
+    async def obey(self, word: OperatorsWord, now: float) -> Standing | None:
+        """What was folded or came due before is settled first: it is not of the operator's making."""
+        await self._settle(now)
+        tracker, message = self._tracker, word.message
+        before = tracker.standing(message)
+        if before is None or word.abandon == (before.state is State.ABANDONED):
+            return before
+        if word.abandon and (before.applied or before.state is State.REORGED_OUT):
+            return before
+        if word.abandon:
+            tracker.abandon(message)
+        else:
+            tracker.resume(message)
+        await self._settle(now, word)
+        return tracker.standing(message)
+
+    async def _settle(self, now: float, word: OperatorsWord | None = None) -> None:
         at = int(await self._time(now))
         transitions = self._tracker.settle(at)
         if transitions:
@@ -253,10 +307,8 @@ class _Loop:
             self._count(transition.before, -1)
             self._count(transition.after, 1)
         if transitions or self._commits.behind:
-            await self._commits.settle(transitions, now, at)
-        if not folded:
-            context.fresh(now)
-        return folded
+            ordered = () if word is None else said(word.message, word.abandon, word.by)
+            await self._commits.settle(transitions, now, at, ordered)
 
     async def _time(self, now: float) -> float:
         behind = [self._seen.get(chain, 0) for chain, journal in self._inputs.items() if await journal.look()]

@@ -14,13 +14,14 @@ from typing import Protocol, runtime_checkable
 
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener
-from actors.message_tracker import Journals, MessageTrackerActor
+from actors.message_tracker import Journals, MessageTrackerActor, OperatorsWord, OperatorsWords
 from actors.oracle_poller import OraclePoller
 from actors.quarantine_keeper import QuarantineKeeper, Ward
 from actors.retention_keeper import RetentionKeeper, RetentionSettings
 from actors.risk_calculator import MarginOf, MarginRequests, RiskCalculator
 from actors.risk_inputs import Sources
 from actors.transaction_sender import TransactionSender
+from fusion_daemon.accounts.audit import By
 from fusion_daemon.accounts.registry import PostgresRegistryStore, Registry
 from fusion_daemon.accounts.repository import fill_changes
 from fusion_daemon.accounts.routes import AuditRows
@@ -35,6 +36,8 @@ from fusion_daemon.chain.routes import routes as chain_routes
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain_transactions import ChainTransactions
 from fusion_daemon.config import Config
+from fusion_daemon.crosschain import MessageId, Standing
+from fusion_daemon.crosschain.routes import Recoveries, Say, recovery_routes, word_routes
 from fusion_daemon.crosschain.routes import routes as message_routes
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange, AccountRecord
 from fusion_daemon.domain.alert import Alert
@@ -77,11 +80,13 @@ from fusion_daemon.settings import (
     transaction_settings,
 )
 from fusion_daemon.store import Reader, Store, Write
+from fusion_daemon.transactions.repository import propose_next
 from fusion_daemon.transactions.routes import routes as transaction_routes
 
 TOPIC_CAPACITY = 4_096
 """Items that a slow consumer may lag in memory; beyond it reads the store."""
 MARGIN_REQUESTS = 64
+MESSAGE_WORDS = 16
 ASK_SECONDS = 5.0
 BEAT_LIMIT = 30.0
 DATA_LIMITS = {
@@ -158,6 +163,8 @@ class Fixtures:
     dead_letters: DeadLetters
     ward: Ward
     requests: MarginRequests
+    words: OperatorsWords
+    """About messages, for their tracker."""
     table: EventTable
     registry: Registry
     audit: AuditRows
@@ -166,7 +173,7 @@ class Fixtures:
 
     def mailboxes(self) -> Sequence[MailboxStatistics]:
         """Any thread."""
-        return (self.requests.statistics(),)
+        return (self.requests.statistics(), self.words.statistics())
 
     def counted(self, name: str) -> object:
         """What an actor's present life has counted, or None. Any thread."""
@@ -237,6 +244,7 @@ class House:
                 fixed.bell,
                 _alarming(alerting, fixed.clock),
                 fixed.ward,
+                fixed.words,
             )
 
         def listener(settings: ChainSettings) -> Actor:
@@ -278,6 +286,11 @@ class House:
             return present[chain]
         return Topic[JournalEntry](journal_stream(chain), TOPIC_CAPACITY, self.fixtures.clock)
 
+    def _recoveries(self, config: Config) -> Recoveries:
+        fixed = self.fixtures
+        networks = message_settings(config).networks
+        return Recoveries(fixed.aio, fixed.clock, networks, propose_next, fixed.to_send.ring)
+
     def _routes(self, config: Config, chains: Sequence[ChainSettings]) -> Routes:
         fixed = self.fixtures
         return [
@@ -286,6 +299,8 @@ class House:
             *price_routes(fixed.store),
             *alert_routes(fixed.store),
             *message_routes(fixed.store, _locks(config)),
+            *word_routes(_saying(fixed.aio, fixed.words)),
+            *recovery_routes(fixed.store, self._recoveries(config)),
             *chain_routes(fixed.aio, fixed.store, {each.chain: each.name for each in chains}),
             *transaction_routes(fixed.store, fixed.aio, fixed.clock, fixed.to_send.ring),
             *dead_letter_routes(
@@ -317,6 +332,7 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
         dead_letters=dead_letters,
         ward=ward,
         requests=Mailbox("margin_requests", MARGIN_REQUESTS, Overflow.FAIL, dead_letters, codec),
+        words=Mailbox("message_words", MESSAGE_WORDS, Overflow.FAIL, dead_letters),
         table=load_event_table(),
         registry=Registry(PostgresRegistryStore(store), accounts),
         audit=AuditRows(store, aio),
@@ -419,3 +435,11 @@ def _asking(aio: Aio, requests: MarginRequests) -> Callable[[AccountId], Awaitab
         return await aio.to_trio(requests.ask, MarginOf(account), ASK_SECONDS, timeout=2 * ASK_SECONDS)
 
     return ask
+
+
+def _saying(aio: Aio, words: OperatorsWords) -> Say:
+    async def say(message: MessageId, abandon: bool, by: By) -> Standing | None:
+        word = OperatorsWord(message, abandon, by)
+        return await aio.to_trio(words.ask, word, ASK_SECONDS, timeout=2 * ASK_SECONDS)
+
+    return say

@@ -27,7 +27,7 @@ from fusion_daemon.crosschain.trace import Outcome, Trace
 def trace_axelar(trace: Trace, found: ByKind, envelope: Envelope | None, networks: Networks, least_gas: int) -> None:
     calls = []
     for call in found.of(AxelarCalled):
-        if _is_ours(call, envelope, networks):
+        if is_our_call(call, envelope, networks):
             calls.append(call)
             trace.sources.append(call.place)
             trace.by_axelar = True
@@ -55,7 +55,7 @@ def _trace_destination(
     commands = set()
     messages = {axelar_message(call.place.tx_hash, call.place.receipt_index or 0) for call in calls}
     for approval in approvals:
-        if not _is_meant(approval, envelope, networks):
+        if not is_meant(approval, envelope, networks):
             trace.forged.append(approval.place)
             continue
         commands.add((approval.place.chain, approval.command))
@@ -71,7 +71,7 @@ def _trace_destination(
             trace.outcomes.append((run.place, Outcome.SUCCESS))
 
 
-def _is_ours(call: AxelarCalled, envelope: Envelope | None, networks: Networks) -> bool:
+def is_our_call(call: AxelarCalled, envelope: Envelope | None, networks: Networks) -> bool:
     chain, far = call.place.chain, networks.by_axelar(call.destination_chain)
     return (
         far is not None
@@ -81,7 +81,7 @@ def _is_ours(call: AxelarCalled, envelope: Envelope | None, networks: Networks) 
     )
 
 
-def _is_meant(approval: AxelarApproved, envelope: Envelope | None, networks: Networks) -> bool:
+def is_meant(approval: AxelarApproved, envelope: Envelope | None, networks: Networks) -> bool:
     near, here = networks.by_axelar(approval.source_chain), approval.place.chain
     return (
         near is not None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from fusion_daemon.crosschain.evidence import MessageId, Place, RawLog, Sent, decode_evidence
+from fusion_daemon.crosschain.evidence import Evidence, MessageId, Place, RawLog, Sent, decode_evidence
 from fusion_daemon.crosschain.standing import APPLIED, Standing
 from fusion_daemon.crosschain.tracker import TrackerState
 from fusion_daemon.crosschain.value_in_flight import UNITS
@@ -33,6 +33,24 @@ async def load_state(reader: Reader) -> TrackerState:
         tuple(MessageId(Hash32(row.octets("message"))) for row in abandoned),
         tuple(_STANDING.decode(row.octets("standing")) for row in standings),
     )
+
+
+_OWN_EVIDENCE = """
+SELECT e.evidence FROM messages AS m CROSS JOIN LATERAL jsonb_array_elements(m.timeline) AS shown
+JOIN message_evidence AS e ON e.chain_id = (shown->>'chain')::bigint
+    AND e.block_hash = decode(substr(shown->>'block_hash', 3), 'hex')
+    AND e.log_index = (shown->>'log_index')::integer
+WHERE m.id = $1 AND e.canonical ORDER BY e.chain_id, e.block_number, e.log_index, e.part
+"""
+
+
+async def load_message(reader: Reader, message: bytes) -> tuple[Standing, Sequence[Evidence]] | None:
+    """How a message stands, as of its last change, and what shows it. None: nobody knows it."""
+    row = await reader.fetch_one("SELECT standing FROM messages WHERE id = $1", message)
+    if row is None:
+        return None
+    shown = await reader.fetch(_OWN_EVIDENCE, message)
+    return _STANDING.decode(row.octets("standing")), [decode_evidence(each.octets("evidence")) for each in shown]
 
 
 async def load_dropped(reader: Reader, chain: ChainId) -> int:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated
 
 import msgspec
 
-from fusion_daemon.crosschain.repository import read_collateral
-from fusion_daemon.crosschain.standing import State
-from fusion_daemon.domain.identifiers import Address, ChainId, hex_of, parse_address
+from fusion_daemon.accounts.audit import AuditEntry, By, detail_of
+from fusion_daemon.accounts.repository import write_audit
+from fusion_daemon.aio import Aio
+from fusion_daemon.crosschain.evidence import MessageId
+from fusion_daemon.crosschain.networks import Networks
+from fusion_daemon.crosschain.recovery import NotRecoverable, recovery_of
+from fusion_daemon.crosschain.repository import load_message, read_collateral
+from fusion_daemon.crosschain.standing import Standing, State
+from fusion_daemon.domain.failure import Failure
+from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of, parse_address
+from fusion_daemon.domain.transaction import NATIVE_ASSET, Intent
+from fusion_daemon.http.body import body_as
 from fusion_daemon.http.pages import PAGE_QUERY, Page, bad_cursor, page_of, page_reply
 from fusion_daemon.http.problem import invalid, not_found
-from fusion_daemon.http.route import Reply, Request, Route, Routes, reply_json
+from fusion_daemon.http.route import Reply, Request, Role, Route, Routes, reply_json
+from fusion_daemon.runtime import Clock
 from fusion_daemon.store import Reader, Row, Store
 
 _COLUMNS = (
@@ -28,8 +41,143 @@ _CHANGES = """
 SELECT seq, before, after, flags, cause, evidence, at FROM message_changes WHERE message = $1 ORDER BY seq
 """
 _NEWEST = 2**63 - 1
+RETRY_SECONDS = 10.0
+RETRY_PURPOSE = "bridge.retry"
 KINDS = {1: "grant", 2: "call", 3: "release", 4: "seize"}
 """Of our RemoteCredit's envelopes."""
+
+
+class TooLateToAbandon(Failure):
+    """It is applied, or its source is gone."""
+
+
+Say = Callable[[MessageId, bool, By], Awaitable[Standing | None]]
+"""asyncio side: an operator's word (abandon, or resume) to the tracker, and how the message stands then. None: nobody
+knows it."""
+
+
+def word_routes(say: Say) -> Routes:
+    async def told(request: Request, abandon: bool) -> Reply:
+        message = MessageId(Hash32(_octets(request.path["id"])))
+        standing = await say(message, abandon, By(request.caller().name, request.request_id))
+        if standing is None:
+            raise not_found("message of that id")
+        if abandon and standing.state is not State.ABANDONED:
+            raise TooLateToAbandon(
+                f"The message is {standing.state.value}.",
+                "There is nothing left to give up; nothing was changed.",
+                "See `GET /v1/messages/{id}`.",
+            )
+        return reply_json({"id": hex_of(message), "state": standing.state.value})
+
+    async def abandon(request: Request) -> Reply:
+        return await told(request, True)
+
+    async def resume(request: Request) -> Reply:
+        return await told(request, False)
+
+    failures: Mapping[type[Failure], int] = {TooLateToAbandon: HTTPStatus.CONFLICT}
+    return (
+        Route("POST", "/v1/messages/{id}/abandon", abandon, "Give it up: no more alarms.", Role.OPERATOR, failures),
+        Route("POST", "/v1/messages/{id}/resume", resume, "Take that back.", Role.OPERATOR),
+    )
+
+
+class RetryForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of POST /v1/messages/{id}/retry. Wei are decimal strings."""
+
+    signer: str
+    gas_cap: Annotated[int, msgspec.Meta(gt=0, le=30_000_000)] = 2_000_000
+    fee_cap: str = "200000000000"
+    value: str = "0"
+    """What is added to an Axelar call's gas."""
+
+
+ProposeNext = Callable[[Reader, str, Callable[[str], Intent], float], Awaitable[str]]
+"""Proposes under a series of ids; see the transactions room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recoveries:
+    """What a retry needs of the rest of the house."""
+
+    aio: Aio
+    clock: Clock
+    networks: Networks
+    propose: ProposeNext
+    proposed: Callable[[], None]
+    """Trio side, after the commit: the sender's bell."""
+
+
+def recovery_routes(store: Store, parts: Recoveries) -> Routes:
+    async def propose(message: bytes, form: RetryForm, by: By) -> str:
+        try:
+            return await store.transact(_propose, parts, message, form, by, timeout=RETRY_SECONDS)
+        finally:
+            parts.proposed()
+
+    async def retry(request: Request) -> Reply:
+        message, form = _octets(request.path["id"]), body_as(request, RetryForm)
+        by = By(request.caller().name, request.request_id)
+        id_ = await parts.aio.to_trio(propose, message, form, by, timeout=2 * RETRY_SECONDS)
+        return reply_json({"transaction": id_}, HTTPStatus.ACCEPTED)
+
+    return (
+        Route(
+            "POST",
+            "/v1/messages/{id}/retry",
+            retry,
+            "Propose the transaction that brings it on; the same one while that is open.",
+            Role.OPERATOR,
+            {NotRecoverable: HTTPStatus.CONFLICT},
+        ),
+    )
+
+
+async def _propose(writer: Reader, parts: Recoveries, message: bytes, form: RetryForm, by: By) -> str:
+    """The transaction and its audit row, in one. asyncio side. Raises NotRecoverable."""
+    found = await load_message(writer, message)
+    if found is None:
+        raise not_found("message of that id")
+    signer, value = _signer(form.signer), _wei("value", form.value)
+    recovery = recovery_of(*found, parts.networks, signer)
+    if recovery.refundable != (value > 0):
+        raise invalid("value is wei above 0 where gas is added to an Axelar call, and 0 otherwise.")
+
+    def intent(id_: str) -> Intent:
+        return Intent(
+            id=id_,
+            chain=recovery.chain,
+            signer=signer,
+            to=recovery.to,
+            data=recovery.data,
+            value=value,
+            gas_cap=form.gas_cap,
+            fee_cap=_wei("fee_cap", form.fee_cap),
+            purpose=RETRY_PURPOSE,
+            asset=NATIVE_ASSET,
+            amount=value,
+            proposer=by.principal,
+        )
+
+    series = f"message:{message.hex()[:16]}:{recovery.kind.value}"
+    id_ = await parts.propose(writer, series, intent, parts.clock.now())
+    detail = detail_of({"transaction": id_})
+    await write_audit(writer, AuditEntry(by, "message.retry", hex_of(message), "done", detail))
+    return id_
+
+
+def _signer(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise invalid("signer is an address: 0x and 40 hex digits.") from error
+
+
+def _wei(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 30:
+        raise invalid(f"{name} is a whole number of wei, as a string.")
+    return int(text)
 
 
 def routes(store: Store, locks: Mapping[ChainId, Address]) -> Routes:

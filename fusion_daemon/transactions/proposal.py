@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from fusion_daemon.domain.transaction import NATIVE_ASSET, Intent
-from fusion_daemon.store.writes import Execute, SqlValue, Write
+from fusion_daemon.store.writes import Execute, SqlValue
 from fusion_daemon.transactions.records import State, Transaction
 
 GAP_PURPOSE = "nonce.gap"
@@ -32,7 +32,7 @@ ON CONFLICT (transaction_id, step) DO NOTHING
 """
 
 
-def propose(intent: Intent, at: float) -> Sequence[Write]:
+def propose(intent: Intent, at: float) -> Sequence[Execute]:
     """For the producer's own commit; `at` in unix seconds. Ring the sender's bell after it."""
     return _writes(intent, at, State.PROPOSED, f"By {intent.proposer}.")
 
@@ -57,13 +57,13 @@ def gap_filler(blocked: Transaction, nonce: int, newest: int) -> Intent:
     )
 
 
-def propose_filler(filler: Intent, nonce: int, blocked: Transaction, at: float) -> Sequence[Write]:
+def propose_filler(filler: Intent, nonce: int, blocked: Transaction, at: float) -> Sequence[Execute]:
     """It moves nothing, so no limit is asked."""
     why = f"Nonce {nonce} is free, and {blocked.intent.id} has {blocked.nonce}."
     return _writes(filler, at, State.APPROVED, why)
 
 
-def _writes(intent: Intent, at: float, state: State, detail: str) -> Sequence[Write]:
+def _writes(intent: Intent, at: float, state: State, detail: str) -> Sequence[Execute]:
     row: tuple[SqlValue, ...] = (
         intent.id,
         int(intent.chain),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,9 +15,10 @@ from fusion_daemon.store import Reader, Row
 from fusion_daemon.transactions.commands import Command, command, unknown
 from fusion_daemon.transactions.commits import writes_of
 from fusion_daemon.transactions.fees import Fees
-from fusion_daemon.transactions.proposal import moment
+from fusion_daemon.transactions.proposal import moment, propose
 from fusion_daemon.transactions.records import (
     HOLDING,
+    OPEN,
     WITHOUT_EFFECT,
     Answer,
     Kind,
@@ -141,6 +142,24 @@ async def carry_out(writer: Reader, id_: str, asked: Command, by: By, at: float)
     detail = detail_of({"state": moved.after.state.value})
     await write_audit(writer, AuditEntry(by, f"transaction.{asked.value}", id_, "done", detail))
     return moved.after
+
+
+_SERIES = "SELECT id, state FROM transactions WHERE starts_with(id, $1) ORDER BY number DESC LIMIT 1"
+
+
+async def propose_next(writer: Reader, series: str, intent_of: Callable[[str], Intent], at: float) -> str:
+    """Propose under `series:n`, n from 1, and give that id; or the id of the last one while it is open.
+
+    Whoever asks at the same time waits for this transaction to end."""
+    await writer.fetch("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", series)
+    last = await writer.fetch_one(_SERIES, f"{series}:")
+    if last is not None and State(last.text("state")) in OPEN:
+        return last.text("id")
+    number = 1 if last is None else int(last.text("id").rpartition(":")[2]) + 1
+    intent = intent_of(f"{series}:{number}")
+    for write in propose(intent, at):
+        await writer.fetch(write.sql, *write.args)
+    return intent.id
 
 
 async def _transactions(reader: Reader, rows: Sequence[Row]) -> tuple[Transaction, ...]:

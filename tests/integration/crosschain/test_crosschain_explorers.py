@@ -60,9 +60,7 @@ async def test_an_error_is_found_in_whatever_shape_it_comes(
     aio: Aio, explorers: Explorers, axelarscan: Axelarscan, error: object, text: str | None
 ) -> None:
     explorers.call(hex_of(TX), 0, status="a status of tomorrow", error=error)
-    assert await aio.call(axelarscan.hint, TX, 0, timeout=5.0) == Hint(
-        "axelarscan", "a status of tomorrow", None, text
-    )
+    assert await aio.call(axelarscan.hint, TX, 0, timeout=5.0) == Hint("axelarscan", "a status of tomorrow", None, text)
 
 
 async def test_a_long_error_is_cut(aio: Aio, explorers: Explorers, axelarscan: Axelarscan) -> None:
@@ -72,9 +70,7 @@ async def test_a_long_error_is_cut(aio: Aio, explorers: Explorers, axelarscan: A
     assert hint.error == "x" * LONGEST_ERROR
 
 
-async def test_a_ccip_message_says_whether_anyone_may_execute_it(
-    aio: Aio, explorers: Explorers, ccip: CcipApi
-) -> None:
+async def test_a_ccip_message_says_whether_anyone_may_execute_it(aio: Aio, explorers: Explorers, ccip: CcipApi) -> None:
     explorers.ccip[hex_of(MESSAGE)] = {
         "messageId": hex_of(MESSAGE),
         "status": "FAILED",
