@@ -110,7 +110,8 @@ class ChainListener(Actor):
         claim = await self._store.claim(self.name, produces=(stream,))
         self._epoch = claim.epoch
         self._topic.advance(claim.heads[stream])
-        self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
+        with trio.CancelScope(shield=True):  # cancelled in the midst of it, nobody would close what was opened
+            self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
         self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)
         self._statistics.endpoints = self._rpc.statistics()
         try:

@@ -13,6 +13,7 @@ from fusion_daemon.crosschain.records import (
     Cause,
     cause_of,
     change_row,
+    redraw_message,
     retract_block,
     save_evidence,
     save_message,
@@ -80,8 +81,8 @@ class MessageCommits:
     def retracted(self, chain: ChainId, block_hash: Hash32) -> None:
         self._writes.append(retract_block(chain, block_hash))
 
-    def finality(self, moved: Mapping[ChainId, int]) -> None:
-        self._writes += [Execute(_SAVE_FINALITY, (chain, finalized)) for chain, finalized in moved.items()]
+    def finality(self, chain: ChainId, finalized: int) -> None:
+        self._writes.append(Execute(_SAVE_FINALITY, (chain, finalized)))
 
     @property
     def behind(self) -> bool:
@@ -89,10 +90,11 @@ class MessageCommits:
         return bool(self._writes) or self._folded != self._committed
 
     async def settle(self, transitions: Sequence[Transition], now: float, ordered: Sequence[Write] = ()) -> None:
-        """Commit what was folded and what changed by it. `now`: unix seconds. `ordered`: the rows of an operator's
-        word, which caused the changes."""
+        """Commit what was folded and what changed by it. `now`: the tracker's time, unix seconds. `ordered`: the rows
+        of an operator's word, which caused the changes."""
         appends: tuple[Append, ...] = ()
         folded = self.behind
+        self._writes += [redraw_message(each, self._tracker.evidence_of(each.id)) for each in self._tracker.redrawn]
         writes = [*self._writes, *self._losses(), *ordered]
         changes: list[MessageChange] = []
         alarmed = False

@@ -4,7 +4,8 @@ INVARIANTS
 * Evidence, standings, changes, alarms and the cursors of the journals commit together, and only at places at which
   every chain's state was the chain's: never inside a reorg. So a stop at any moment loses and doubles nothing.
 * Its time does not run ahead of what it has read: while a journal is behind, it is the time of the last block folded
-  of it. Otherwise everything on its way would look stuck after a long stop.
+  of it. Otherwise everything on its way would look stuck after a long stop. Nor does it go back, over restarts too:
+  what was stuck is not found on its way again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import msgspec
@@ -23,7 +24,15 @@ from actors.stream_input import Input
 from fusion_daemon.accounts.audit import By
 from fusion_daemon.aio import AioError
 from fusion_daemon.crosschain import LogReader, MessageId, MessageTracker, RawLog, Rules, Standing, State
-from fusion_daemon.crosschain.repository import load_canonical, load_finality, load_raw_logs, load_state
+from fusion_daemon.crosschain.repository import (
+    Finality,
+    load_canonical,
+    load_dropped,
+    load_finality,
+    load_raw_logs,
+    load_state,
+    load_told_at,
+)
 from fusion_daemon.crosschain.settings import MessageSettings
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
@@ -32,7 +41,7 @@ from fusion_daemon.domain.message import MESSAGE_STREAM, MessageChange
 from fusion_daemon.quarantine.repository import settled_entries
 from fusion_daemon.quarantine.rules import Orders, Phase, held_text, orders_of
 from fusion_daemon.runtime import Actor, ActorContext, Bell, Desk, Fill, Mailbox, Suspect, Topic
-from fusion_daemon.store import Claim, Fenced, Store, StoreRefused, StoreUnavailable, WriteConflict
+from fusion_daemon.store import Advance, Claim, Commit, Fenced, Store, StoreRefused, StoreUnavailable, WriteConflict
 
 OWNER = "message_tracker"
 PORTION = 256
@@ -137,11 +146,12 @@ class MessageTrackerActor(Actor):
         bell = Bell()
         revision = self._ward.follow(OWNER, bell)
         streams = [journal_stream(network.chain) for network in self._settings.networks]
-        claim = await self._store.claim(OWNER, produces=[MESSAGE_STREAM], consumes=streams)
+        claim = await self._begun(await self._store.claim(OWNER, produces=[MESSAGE_STREAM], consumes=streams))
         settled = [*self._ward.entries_of(OWNER), *await self._store.read(settled_entries, OWNER)]
         orders = orders_of(settled).after(claim.positions)
         rules = Rules(self._settings.networks, self._settings.terms)
         state = await self._store.read(load_state, timeout=START_SECONDS)
+        told_at = await self._store.read(load_told_at)
         tracker = MessageTracker.restored(rules, state)
         self._topic.advance(claim.heads[MESSAGE_STREAM])
         commits = MessageCommits(
@@ -150,7 +160,7 @@ class MessageTrackerActor(Actor):
         inputs = {
             network.chain: self._input(network.chain, claim, orders, bell) for network in self._settings.networks
         }
-        loop = self._loop = _Loop(self._settings, self._store, tracker, commits, inputs, receipts, self._ward)
+        loop = self._loop = _Loop(self._settings, self._store, tracker, commits, inputs, receipts, self._ward, told_at)
         context.started()
         held = [held_text(entry) for _, entry in sorted(orders.held.items())]
         with self._words.attended(bell) as desk:
@@ -181,6 +191,22 @@ class MessageTrackerActor(Actor):
             else:
                 context.healthy()
 
+    async def _begun(self, claim: Claim) -> Claim:
+        """Of a journal that is older than its bridges' configuration, the tracker reads what is kept."""
+        positions = dict(claim.positions)
+        for network in self._settings.networks:
+            stream = journal_stream(network.chain)
+            if positions[stream] == 0:
+                positions[stream] = await self._store.read(load_dropped, network.chain)
+        advances = tuple(
+            Advance(OWNER, stream, claim.epoch, 0, position)
+            for stream, position in positions.items()
+            if position > claim.positions[stream]
+        )
+        if advances:
+            await self._store.commit(Commit(advances=advances))
+        return replace(claim, positions=positions)
+
     def _input(self, chain: ChainId, claim: Claim, orders: Orders, bell: Bell) -> Input[JournalEntry]:
         topic, stream = self._journals.topics[chain], journal_stream(chain)
         position = claim.positions[stream]
@@ -207,7 +233,9 @@ class _Loop:
         inputs: Mapping[ChainId, Input[JournalEntry]],
         receipts: Receipts,
         ward: Ward,
+        told_at: float,
     ) -> None:
+        """`told_at`: the tracker's own time at the last change that it told, in unix seconds."""
         self.trouble: str | None = None
         self._settings = settings
         self._store = store
@@ -217,7 +245,10 @@ class _Loop:
         self._inputs = inputs
         self._receipts = receipts
         self._ward = ward
+        self._time = told_at
         self._finalized: dict[ChainId, int] = {}
+        self._waiting: dict[ChainId, Finality] = {}
+        """Read, and ahead of what is folded."""
         self._seen: dict[ChainId, int] = {}
         """The time of the last block folded of each chain in this life."""
         self._evidence = 0
@@ -266,17 +297,18 @@ class _Loop:
         return tracker.standing(message)
 
     async def _settle(self, now: float, word: OperatorsWord | None = None) -> None:
-        transitions = self._tracker.settle(int(await self._time(now)))
+        await self._move_time(now)
+        transitions = self._tracker.settle(int(self._time))
         for transition in transitions:
             self._count(transition.before, -1)
             self._count(transition.after, 1)
         if transitions or self._commits.behind:
             ordered = () if word is None else said(word.message, word.abandon, word.by)
-            await self._commits.settle(transitions, now, ordered)
+            await self._commits.settle(transitions, self._time, ordered)
 
-    async def _time(self, now: float) -> float:
+    async def _move_time(self, now: float) -> None:
         behind = [self._seen.get(chain, 0) for chain, journal in self._inputs.items() if await journal.look()]
-        return min([now, *behind])
+        self._time = max(self._time, min([now, *behind]))
 
     async def _fold(self, chain: ChainId, journal: Input[JournalEntry]) -> bool:
         """A portion that ends where the chain's state was the chain's."""
@@ -347,12 +379,19 @@ class _Loop:
         return found
 
     async def _finality(self) -> None:
+        """A final block counts when everything is folded that was stored as it became final. Before that, what is
+        folded at its height may be a branch that is gone."""
         found = await self._store.read(load_finality, list(self._inputs))
-        moved = {chain: number for chain, number in found.items() if number > self._finalized.get(chain, -1)}
-        for chain, number in moved.items():
-            self._tracker.finality(chain, number)
-        self._finalized |= moved
-        self._commits.finality(moved)
+        for chain, fresh in found.items():
+            folded = self._inputs[chain].next_seq - 1
+            waiting = self._waiting.pop(chain, fresh)
+            counts = [each for each in (waiting, fresh) if each.seq <= folded]
+            if fresh.seq > folded:
+                self._waiting[chain] = fresh if waiting.seq <= folded else waiting
+            if counts and counts[-1].number > self._finalized.get(chain, -1):
+                self._finalized[chain] = number = counts[-1].number
+                self._tracker.finality(chain, number)
+                self._commits.finality(chain, number)
 
     def _blame(self, stream: str, entry: JournalEntry, resting: int) -> AbstractContextManager[None]:
         suspect = Suspect(OWNER, stream, entry.seq, resting, Phase.FOLD.value, type(entry).__name__)

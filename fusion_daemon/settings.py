@@ -16,7 +16,7 @@ from fusion_daemon.config_transactions import Signer
 from fusion_daemon.crosschain import AxelarContracts, CcipContracts, LaneTerms, Network, Networks, Terms
 from fusion_daemon.crosschain.settings import MessageSettings
 from fusion_daemon.domain.account import Channel
-from fusion_daemon.domain.identifiers import AssetId, ChainId, parse_address
+from fusion_daemon.domain.identifiers import Address, AssetId, ChainId, parse_address
 from fusion_daemon.domain.price import USD_SCALE
 from fusion_daemon.http.principals import hash_token
 from fusion_daemon.http.route import Role
@@ -56,6 +56,18 @@ def chain_settings(chain: Chain, secret: SecretOf) -> ChainSettings:
 def _contracts(chain: Chain) -> tuple[str, ...]:
     bridges = () if chain.bridges is None else chain.bridges.contracts()
     return (*chain.vaults, *chain.escrow_factories, *bridges)
+
+
+def own_contracts(chain: Chain) -> tuple[Address, ...]:
+    """Those of ours that the configuration names: what a deployment file has to describe."""
+    found = [*chain.vaults, *chain.escrow_factories]
+    if chain.bridges is not None:
+        bridges = chain.bridges
+        found.append(bridges.router)
+        found += [] if bridges.remote_credit is None else [bridges.remote_credit.address]
+        found += [] if bridges.axelar is None else [bridges.axelar.adapter]
+        found += [] if bridges.ccip is None else [bridges.ccip.adapter]
+    return tuple(map(parse_address, found))
 
 
 def oracle_settings(config: Config) -> oracle.OracleSettings:

@@ -16,6 +16,7 @@ from fusion_daemon.domain.account import ACCOUNT_STREAM
 from fusion_daemon.domain.identifiers import Address, ChainId
 from fusion_daemon.domain.journal import Side, journal_stream
 from fusion_daemon.domain.margin import MARGIN_STREAM
+from fusion_daemon.domain.message import MESSAGE_STREAM
 from fusion_daemon.domain.price import PRICE_STREAM
 from fusion_daemon.findings import Finding
 from fusion_daemon.store import Reader
@@ -24,7 +25,12 @@ from fusion_daemon.store.partitions import Partition, read_partitions
 from fusion_daemon.store.snapshot import open_snapshot
 
 _BATCH = 2_000
-_TABLE_OF = {PRICE_STREAM: "prices", MARGIN_STREAM: "margin_events", ACCOUNT_STREAM: "account_changes"}
+_TABLE_OF = {
+    PRICE_STREAM: "prices",
+    MARGIN_STREAM: "margin_events",
+    ACCOUNT_STREAM: "account_changes",
+    MESSAGE_STREAM: "message_changes",
+}
 
 _CURSORS = """
 SELECT consumer, stream, position, head FROM cursors LEFT JOIN streams ON streams.name = cursors.stream

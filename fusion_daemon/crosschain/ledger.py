@@ -48,7 +48,9 @@ class Ledger:
         self.lost: dict[MessageId, Sent] = {}
         """Messages whose source was seen and is not canonical, as it last was."""
         self.touched: dict[MessageId, None] = {}
-        """Whose evidence changed since the caller last cleared this."""
+        """Who is to be judged again, since the caller last cleared this."""
+        self.altered: dict[MessageId, None] = {}
+        """Whose evidence changed, since the caller last cleared this."""
         self._named: dict[MessageId, dict[EvidenceKey, Evidence]] = {}
         self._linked: dict[_Claim, dict[EvidenceKey, Evidence]] = {}
         self._claims: dict[_Claim, dict[EvidenceKey, MessageId]] = {}
@@ -77,6 +79,7 @@ class Ledger:
         for message, sent in lost.items():
             self._lose(message, sent)
         self._touch((*self._named, *self.lost, *standing))
+        self.altered.clear()  # all of it is as it was told
 
     def touch_block(self, block: Block) -> None:
         """The block became final."""
@@ -120,7 +123,7 @@ class Ledger:
 
     def _name(self, message: MessageId, evidence: Evidence, key: EvidenceKey) -> None:
         self._named.setdefault(message, {})[key] = evidence
-        self.touched[message] = None
+        self._touch((message,))
         for claim in _claims_of(evidence):
             self._claims.setdefault(claim, {})[key] = message
         if isinstance(evidence, CcipSent):
@@ -153,7 +156,7 @@ class Ledger:
 
     def _unname(self, message: MessageId, evidence: Evidence, key: EvidenceKey) -> None:
         _take(self._named, message, key)
-        self.touched[message] = None
+        self._touch((message,))
         for claim in _claims_of(evidence):
             _take(self._claims, claim, key)
         if isinstance(evidence, CcipSent):
@@ -182,7 +185,7 @@ class Ledger:
 
     def _touch(self, messages: Iterable[MessageId]) -> None:
         for message in messages:
-            self.touched[message] = None
+            self.touched[message] = self.altered[message] = None
 
 
 def _claim_on(evidence: _Linked) -> _Claim:

@@ -35,6 +35,10 @@ ON CONFLICT (id) DO UPDATE SET
     sent_at = coalesce(excluded.sent_at, messages.sent_at), changed_at = excluded.changed_at,
     changes = excluded.changes
 """
+_REDRAW = """
+UPDATE messages SET standing = $2, timeline = $3::jsonb, bridge = coalesce($4, bridge), sent_at = coalesce($5, sent_at)
+WHERE id = $1
+"""
 _FORGET = "DELETE FROM messages WHERE id = $1"
 _SAVE_UNREADABLE = """
 INSERT INTO unreadable_message_logs (chain_id, block_hash, log_index, event, why) VALUES ($1, $2, $3, $4, $5)
@@ -105,9 +109,29 @@ def save_message(transition: Transition, evidence: Sequence[Evidence], seq: int,
     return Execute(_SAVE_MESSAGE, _message_row(standing, evidence, seq, now))
 
 
+def redraw_message(standing: Standing, evidence: Sequence[Evidence]) -> Write:
+    """The projection where the evidence changed and nothing else: no change of the stream is about it."""
+    sent = _sent_of(evidence)
+    bridge = None if sent is None else bridge_name(sent.bridge)
+    row = (standing.id, _STANDING.encode(standing), _timeline_text(evidence), bridge, _sent_at(sent))
+    return Execute(_REDRAW, row)
+
+
+def _sent_of(evidence: Sequence[Evidence]) -> Sent | None:
+    return next((each for each in evidence if isinstance(each, Sent)), None)
+
+
+def _sent_at(sent: Sent | None) -> datetime | None:
+    return None if sent is None else datetime.fromtimestamp(sent.place.timestamp, UTC)
+
+
+def _timeline_text(evidence: Sequence[Evidence]) -> str:
+    return msgspec.json.encode(timeline(evidence)).decode()
+
+
 def _message_row(standing: Standing, evidence: Sequence[Evidence], seq: int, now: float) -> tuple[SqlValue, ...]:
     envelope = standing.envelope
-    sent = next((each for each in evidence if isinstance(each, Sent)), None)
+    sent = _sent_of(evidence)
     shown: tuple[SqlValue, ...] = (None,) * 6
     if envelope is not None:
         shown = (
@@ -127,8 +151,8 @@ def _message_row(standing: Standing, evidence: Sequence[Evidence], seq: int, now
         None if sent is None else bridge_name(sent.bridge),
         *shown,
         _STANDING.encode(standing),
-        msgspec.json.encode(timeline(evidence)).decode(),
-        None if sent is None else datetime.fromtimestamp(sent.place.timestamp, UTC),
+        _timeline_text(evidence),
+        _sent_at(sent),
         datetime.fromtimestamp(now, UTC),
         seq,
     )

@@ -11,7 +11,7 @@ from fusion_daemon.crosschain.evidence import Evidence, MessageId, Place, RawLog
 from fusion_daemon.crosschain.standing import APPLIED, Standing
 from fusion_daemon.crosschain.tracker import TrackerState
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of
-from fusion_daemon.domain.journal import BlockRef
+from fusion_daemon.domain.journal import BlockRef, journal_stream
 from fusion_daemon.domain.message import MessageChange
 from fusion_daemon.store import Reader, Row
 
@@ -52,14 +52,39 @@ async def load_message(reader: Reader, message: bytes) -> tuple[Standing, Sequen
     return _STANDING.decode(row.octets("standing")), [decode_evidence(each.octets("evidence")) for each in shown]
 
 
-async def load_finality(reader: Reader, chains: Sequence[ChainId]) -> Mapping[ChainId, int]:
-    """The highest final block of each chain that has one, never above what is stored of the chain."""
-    rows = await reader.fetch(
-        "SELECT chain_id, least(finalized, tip_number) AS final FROM chain_state"
-        " WHERE chain_id = ANY($1) AND finalized IS NOT NULL AND tip_number IS NOT NULL",
-        chains,
+async def load_dropped(reader: Reader, chain: ChainId) -> int:
+    """The last entry of a chain's journal that is kept no more; 0: all are."""
+    row = await reader.fetch_one(
+        "SELECT coalesce(min(seq) - 1, 0) AS dropped FROM chain_journal WHERE chain_id = $1", chain
     )
-    return {ChainId(row.integer("chain_id")): row.integer("final") for row in rows}
+    assert row is not None
+    return row.integer("dropped")
+
+
+async def load_told_at(reader: Reader) -> float:
+    """Unix seconds of the last change that was told; 0: none was."""
+    row = await reader.fetch_one("SELECT at FROM message_changes ORDER BY seq DESC LIMIT 1")
+    return 0.0 if row is None else row.moment("at").timestamp()
+
+
+class Finality(msgspec.Struct, frozen=True, gc=False):
+    number: int
+    """The highest final block, never above what is stored of the chain."""
+    seq: int
+    """The last entry of the chain's journal when this was so: whoever has not folded it may hold another branch."""
+
+
+async def load_finality(reader: Reader, chains: Sequence[ChainId]) -> Mapping[ChainId, Finality]:
+    """Of each chain that has a final block."""
+    rows = await reader.fetch(
+        "SELECT chain_id, least(finalized, tip_number) AS final, head_of.head AS seq FROM chain_state"
+        " JOIN unnest($1::bigint[], $2::text[]) AS journal (chain_id, stream) USING (chain_id)"
+        " JOIN streams AS head_of ON head_of.name = journal.stream"
+        " WHERE finalized IS NOT NULL AND tip_number IS NOT NULL",
+        chains,
+        [journal_stream(chain) for chain in chains],
+    )
+    return {ChainId(row.integer("chain_id")): Finality(row.integer("final"), row.integer("seq")) for row in rows}
 
 
 async def load_raw_logs(

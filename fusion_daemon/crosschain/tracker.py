@@ -43,6 +43,7 @@ class MessageTracker:
         self._due: list[tuple[int, MessageId]] = []
         self._scheduled: dict[MessageId, int] = {}
         """The entries of the heap that count; others are left behind."""
+        self._redrawn: list[Standing] = []
 
     @classmethod
     def restored(cls, rules: Rules, state: TrackerState) -> MessageTracker:
@@ -115,8 +116,17 @@ class MessageTracker:
             transition = self._settle(message, now)
             if transition is not None:
                 found.append(transition)
+        altered = self._ledger.altered.keys() - {each.id for each in found}
+        self._redrawn = [self._standings[message] for message in sorted(altered & self._standings.keys())]
         touched.clear()
+        self._ledger.altered.clear()
         return found
+
+    @property
+    def redrawn(self) -> Sequence[Standing]:
+        """Whose evidence changed up to the last `settle` without changing what is told of them: the same transaction
+        in another block, gas that was added."""
+        return self._redrawn
 
     @property
     def next_due(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Who plays: accounts with another address on each chain, and how far each has borrowed."""
+"""Who plays: accounts, and how far each has borrowed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def players(count: int) -> list[Player]:
         Player(
             id=f"acct-{index:04d}",
             customer=f"Customer {index:04d}",
-            addresses=(_address(index, 0), _address(index, 1)),
+            addresses=(_address(index), _address(index)),
             home=index % 2,
             collateral=(5 + index % 7) * 10**18,
             borrowed_bps=_FIRST_BORROWED_BPS + spread * index // max(count - 1, 1),
@@ -46,5 +46,6 @@ def players(count: int) -> list[Player]:
     ]
 
 
-def _address(index: int, chain: int) -> Address:
-    return Address(keccak(text=f"fusion prime demo account {index} on chain {chain}")[12:])
+def _address(index: int) -> Address:
+    """The same on both chains: credit that is granted there belongs to the address that locked here."""
+    return Address(keccak(text=f"fusion prime demo account {index}")[12:])

@@ -43,8 +43,10 @@ def run_demo(*, once: bool, quiet: bool, data_dir: Path | None) -> dict[str, obj
 
 
 def failed(report: dict[str, object]) -> bool:
-    """Whether the play shows a defect: an alert missing, unsigned or never made, or an unclean stop."""
-    return bool(report["missing"] or report["unsigned"] or report["daemon_exit_code"] or not report["margin_events"])
+    """Whether the play shows a defect: an alert missing, unsigned or never made, a message that was not applied,
+    collateral that did not come home, or an unclean stop."""
+    wrong = ("missing", "unsigned", "daemon_exit_code", "locked")
+    return any(report[name] for name in wrong) or not (report["margin_events"] and report["messages"])
 
 
 def _report(outcome: Outcome, code: int) -> dict[str, object]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusion_daemon.demo.deploy import Deployment
-from fusion_daemon.domain.identifiers import hex_of
+from fusion_daemon.demo.links import Link
+from fusion_daemon.domain.identifiers import Address, hex_of
 
 RECEIVER_SECRET = "desk-webhook-key"
 TOKEN_SECRET = "demo-token"
@@ -25,10 +25,10 @@ class Wiring:
     receiver: str
 
 
-def render_config(wiring: Wiring, deployments: Sequence[Deployment], max_span: int) -> str:
+def render_config(wiring: Wiring, links: Sequence[Link], max_span: int) -> str:
     """TOML text that `fusion-daemon check` accepts. ETH is priced by the first chain's feed."""
-    first = deployments[0]
-    parts = [_head(wiring), *(_chain(deployment, max_span) for deployment in deployments)]
+    first = links[0].deployment
+    parts = [_head(wiring), *(_chain(link, max_span) for link in links)]
     parts.append("[oracle]\npoll_seconds = 0.05\n")
     parts.append(_asset("ETH", first.chain_id, hex_of(first.weth_feed)))
     parts.append(_asset("USDC", first.chain_id, hex_of(first.usdc_feed)))
@@ -62,7 +62,8 @@ directory = "{wiring.secrets}"
 """
 
 
-def _chain(deployment: Deployment, max_span: int) -> str:
+def _chain(link: Link, max_span: int) -> str:
+    deployment, bridge = link.deployment, link.bridge
     return f"""
 [[chains]]
 id = {deployment.chain_id}
@@ -75,6 +76,26 @@ poll_min_seconds = 0.05
 poll_max_seconds = 0.5
 max_span = {max_span}
 
+[chains.bridges]
+router = "{hex_of(link.router)}"
+
+[chains.bridges.remote_credit]
+address = "{hex_of(link.credit)}"
+vault = "{hex_of(deployment.vault)}"
+
+[chains.bridges.axelar]
+name = "{bridge.name}"
+gateway = "{hex_of(link.gateway)}"
+gas_service = "{hex_of(bridge.gas_service)}"
+adapter = "{hex_of(link.axelar)}"
+
+[chains.bridges.ccip]
+selector = {bridge.selector}
+on_ramps = {_addresses(bridge.on_ramps.values())}
+off_ramps = {_addresses(bridge.off_ramps.values())}
+commit_stores = {_addresses([bridge.commit_store])}
+adapter = "{hex_of(link.ccip)}"
+
 [[chains.tokens]]
 address = "{hex_of(deployment.weth)}"
 asset = "ETH"
@@ -83,6 +104,10 @@ asset = "ETH"
 address = "{hex_of(deployment.usdc)}"
 asset = "USDC"
 """
+
+
+def _addresses(addresses: Iterable[Address]) -> str:
+    return "[" + ", ".join(f'"{hex_of(address)}"' for address in addresses) + "]"
 
 
 def _asset(asset: str, chain: int, feed: str) -> str:

@@ -99,10 +99,29 @@ def borrow(away: Deployment, openings: Sequence[Opening]) -> None:
     """The desk grants each borrower a credit line, who draws it in USDC."""
     if not openings:
         return
-    _fund(away.node, [each.borrower for each in openings])
-    grant, draw = "setCreditLine(address,uint256)", "borrow(address,uint256,address)"
+    grant = "setCreditLine(address,uint256)"
     away.node.send(*(Sent(DESK, away.vault, call_data(grant, o.borrower, o.credit)) for o in openings))
-    away.node.send(*(Sent(o.borrower, away.vault, call_data(draw, away.usdc, o.debt, o.borrower)) for o in openings))
+    draw(away, openings)
+
+
+def draw(away: Deployment, openings: Sequence[Opening]) -> None:
+    """Each borrower, who has credit, draws USDC."""
+    if not openings:
+        return
+    _fund(away.node, [each.borrower for each in openings])
+    take = "borrow(address,uint256,address)"
+    away.node.send(*(Sent(o.borrower, away.vault, call_data(take, away.usdc, o.debt, o.borrower)) for o in openings))
+
+
+def repay(away: Deployment, openings: Sequence[Opening]) -> None:
+    """Each borrower pays all debt back; the interest comes from elsewhere."""
+    if not openings:
+        return
+    usdc, vault = away.usdc, away.vault
+    mint, approve, pay = "mint(address,uint256)", "approve(address,uint256)", "repay(address,uint256,address)"
+    away.node.send(*(Sent(DESK, usdc, call_data(mint, o.borrower, o.debt)) for o in openings))
+    away.node.send(*(Sent(o.borrower, usdc, call_data(approve, vault, 2 * o.debt)) for o in openings))
+    away.node.send(*(Sent(o.borrower, vault, call_data(pay, usdc, 2 * o.debt, o.borrower)) for o in openings))
 
 
 def _fund(node: Node, addresses: Sequence[Address]) -> None:

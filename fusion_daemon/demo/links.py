@@ -41,6 +41,14 @@ class Link:
     def gateway(self) -> Address:
         return self.bridge.amplifier if self.amplifier else self.bridge.gateway
 
+    @property
+    def read(self) -> tuple[Address, ...]:
+        """Whose logs the daemon reads."""
+        here, bridge = self.deployment, self.bridge
+        ours = (here.vault, here.factory, self.router, self.credit)
+        ramps = (*bridge.on_ramps.values(), *bridge.off_ramps.values(), bridge.commit_store)
+        return (*ours, self.gateway, bridge.gas_service, *ramps)
+
     def lock(
         self, account: Address, collateral: int, credit: int, destination: int, bridge: bytes, deadline: int
     ) -> Hash32:
@@ -56,6 +64,15 @@ class Link:
         )
         receipt = self.deployment.node.send(Sent(account, self.credit, call, _FEE))[0]
         return _reference(receipt)
+
+    def locked(self) -> int:
+        """WETH that this chain's locks hold."""
+        view = "collateralOf(address,address)"
+        [amount] = self.deployment.node.view(
+            self.deployment.vault, view, ["uint256"], self.credit, self.deployment.weth
+        )
+        assert isinstance(amount, int)
+        return amount
 
     def release(self, account: Address, reference: Hash32, credit: int, bridge: bytes) -> None:
         """An account gives up credit here; its collateral at home is on its way back."""

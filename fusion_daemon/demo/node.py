@@ -77,6 +77,12 @@ class Node:
                 raise NodeRefused(f"{method} failed: {answer['error']}.", "The node refused it.", "Read its text.")
         return [answer["result"] for answer in answers]
 
+    def timestamp(self) -> int:
+        """Of the latest block, in unix seconds."""
+        block = self.call("eth_getBlockByNumber", "latest", False)
+        assert isinstance(block, dict)
+        return int(str(block["timestamp"]), 16)
+
     def send(self, *transactions: Sent) -> list[dict[str, object]]:
         """Send all and wait for every receipt. Raises NodeRefused when one is reverted."""
         hashes = self._queue(self._numbered(transactions))

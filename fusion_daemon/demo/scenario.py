@@ -1,4 +1,5 @@
-"""The play: accounts deposit here and borrow there, the price falls, the daemon is killed, the calls arrive."""
+"""The play: accounts deposit here, lock for credit there and borrow; the price falls, the daemon is killed, the calls
+arrive; all is repaid and released."""
 
 from __future__ import annotations
 
@@ -47,6 +48,10 @@ class Outcome:
     """Arrivals whose signature did not verify."""
     missing: int
     """Deliveries that never arrived."""
+    messages: int
+    """Between the chains, applied where they went and final."""
+    locked: int
+    """Collateral that is still locked at the end, in base units over all chains."""
     tick_to_webhook_ms: tuple[float, ...]
     """From a price's commit to the arrival of each margin call it caused while the daemon ran."""
 
@@ -59,8 +64,12 @@ def play(stage: Stage, players: Sequence[Player], say: Say) -> Outcome:
     say(f"{len(players)} accounts deposit WETH on one chain.")
     stage.deposit(players)
     await_margin(stage, players, "collateral_usd")
-    say("Each borrows USDC on the other.")
-    stage.borrow(players)
+    say("Each locks it for credit on the other: the grants travel over Axelar and over CCIP.")
+    stage.lock(players)
+    stage.carry()
+    await_messages(stage, len(players))
+    say("Each borrows USDC there.")
+    stage.draw(players)
     await_margin(stage, players, "health_factor")
     for usd in FALL:
         say(f"ETH falls to {usd} USD.")
@@ -77,6 +86,11 @@ def play(stage: Stage, players: Sequence[Player], say: Say) -> Outcome:
     for usd in AFTERMATH:
         say(f"ETH moves to {usd} USD.")
         move_price(stage, usd)
+    say("Everybody repays and gives the credit back; the collateral comes home.")
+    stage.repay(players)
+    stage.release(players)
+    stage.carry()
+    await_messages(stage, 2 * len(players))
     _await(stage, "every alert delivered", lambda: read(stage.dsn, count).settled)
     say("Every alert has been delivered.")
     return _outcome(stage, gone_at, back_at)
@@ -107,6 +121,15 @@ def await_margin(stage: Stage, players: Sequence[Player], figure: str) -> None:
     last ones speak for all."""
     last = {player.home: player.id for player in players}.values()
     _await(stage, f"{figure} of everybody", lambda: all(_figure(stage, account, figure) for account in last))
+
+
+def await_messages(stage: Stage, count: int) -> None:
+    """Until so many messages were applied where they went, and are final there."""
+    _await(stage, f"{count} messages applied", lambda: len(_final_messages(stage)) >= count)
+
+
+def _final_messages(stage: Stage) -> list[dict[str, object]]:
+    return _rows(stage, "/v1/messages?state=executed_final&limit=200", "messages")
 
 
 def _await(stage: Stage, what: str, holds: Callable[[], bool]) -> None:
@@ -144,6 +167,8 @@ def _outcome(stage: Stage, gone_at: float, back_at: float) -> Outcome:
         duplicates=len(arrivals) - len(first),
         unsigned=sum(not arrival.genuine for arrival in arrivals),
         missing=counts.deliveries - len(first),
+        messages=len(_final_messages(stage)),
+        locked=sum(link.locked() for link in stage.links),
         tick_to_webhook_ms=tuple(round(value, 1) for value in sorted(latencies)),
     )
 

@@ -7,11 +7,12 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from fusion_daemon.demo.message_table import message_table
 from fusion_daemon.demo.stage import Stage
 
 _ROWS = 12
@@ -48,7 +49,10 @@ class LiveTable:
         while not self._stop.wait(0.25):
             self._live.update(self._picture(), refresh=True)
 
-    def _picture(self) -> Table:
+    def _picture(self) -> Group:
+        return Group(self._accounts(), message_table(self._ask))
+
+    def _accounts(self) -> Table:
         arrivals = self._stage.receiver.arrivals()
         distinct = len({arrival.webhook_id for arrival in arrivals})
         title = f"ETH {self._price()}   webhooks: {distinct} alerts in {len(arrivals)} requests"

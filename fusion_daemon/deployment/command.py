@@ -21,7 +21,7 @@ from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.findings import Finding
 from fusion_daemon.logs import Redactor
 from fusion_daemon.secret_files import SecretFiles
-from fusion_daemon.settings import chain_settings
+from fusion_daemon.settings import chain_settings, own_contracts
 
 DIRECTORY = "deployments"
 """Beside the configuration file: one file a chain, where no other is named."""
@@ -41,10 +41,11 @@ def verify_contracts(config: Config, home: Path, files: Sequence[Path], redactor
     secret = SecretFiles.of(config)
     chains = {ChainId(each.id): chain_settings(each, secret) for each in config.chains}
     found += trio.run(_inspect_all, chains, asked)
-    for chain, settings in chains.items():
+    for each in config.chains:
+        chain = ChainId(each.id)
         if chain in asked or not files:
             deployed = asked[chain].contracts if chain in asked else None
-            found += judge_watched(f"chain {chain} ({settings.name})", settings.contracts, deployed)
+            found += judge_watched(f"chain {chain} ({each.name})", own_contracts(each), deployed)
     return [replace(each, says=redactor.text(each.says)) for each in found]
 
 

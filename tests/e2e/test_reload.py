@@ -95,7 +95,8 @@ def test_a_chain_a_receiver_and_a_key_come_by_reloads(stage: Stage) -> None:
     stage.borrow(cast)
     stage.daemon.start()
     stage.config.write_text(both)
-    assert steps_of_reload(stage) == [f"add chain:{CHAIN_IDS[1]}", "restart risk", "restart oracle"]
+    restarted = ("risk", "messages", "oracle", "transactions")
+    assert steps_of_reload(stage) == [f"add chain:{CHAIN_IDS[1]}", *(f"restart {each}" for each in restarted)]
     stage.register(cast)
     until(lambda: all(legs(stage, each) == {"collateral", "debt"} for each in cast), "both chains count")
     await_caught_up(stage)

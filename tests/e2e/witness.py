@@ -95,10 +95,11 @@ def stored_logs(stage: Stage) -> dict[int, set[LogRow]]:
 def chain_logs(stage: Stage) -> dict[int, set[LogRow]]:
     """The same, as the nodes tell it."""
     found: dict[int, set[LogRow]] = {}
-    for deployment in stage.deployments:
+    for link in stage.links:
+        deployment = link.deployment
         logs = [
             log
-            for address in (deployment.vault, deployment.factory)
+            for address in link.read
             for log in node_logs(deployment.node.url, hex_of(address))
         ]
         found[deployment.chain_id] = {

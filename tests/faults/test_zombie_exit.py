@@ -86,8 +86,9 @@ def test_a_zombie_ends_the_process_with_its_stacks(directory: Path, postgres_dsn
     told = [(each["actor"], each["how"], each.get("reason", "")) for each in departures]
     assert told == [
         ("retention_keeper", "zombie", "SIGTERM; not drained within 0.1 s"),
+        ("transaction_sender", "drained", ""),
         ("oracle_poller", "cancelled", "SIGTERM; not drained within 0.1 s"),
-        *((each["actor"], "drained", "") for each in departures[2:]),
+        *((each["actor"], "drained", "") for each in departures[3:]),
     ]
     assert {"chain_listener:1", "risk_calculator", "alert_dispatcher"} <= {actor for actor, _, _ in told}
     (left,) = events(log, "zombies_left_behind")

@@ -68,6 +68,8 @@ abstract contract BridgeInbox is BridgeRegistry, IBridgeInbox, IBridgeRouterEven
         if (bridge == 0) revert NotABridge(adapter);
         if (_isPaused(bridge, PAUSE_INBOUND)) revert BridgePaused(bridge, PAUSE_INBOUND);
         delete storedFrom[id];
+        // What is stored was decoded when it was stored.
+        // slither-disable-next-line unused-return
         (, Envelope memory envelope) = Envelopes.tryDecode(payload);
         bytes memory reason = _apply(id, envelope);
         applied = reason.length == 0;

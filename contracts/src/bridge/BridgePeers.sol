@@ -75,6 +75,8 @@ abstract contract BridgePeers {
     /// @notice Nothing goes to or comes from the chain any more.
     function removePeer(uint64 chainId) external onlyRegistrar {
         peerOf(chainId);
+        // The empty peer is what is meant.
+        // slither-disable-next-line uninitialized-local
         Peer memory nobody;
         _replace(chainId, nobody);
     }
@@ -94,6 +96,8 @@ abstract contract BridgePeers {
     /// @notice Reverts if there is none.
     function proposalOf(uint64 chainId) public view returns (Proposal memory proposal) {
         proposal = _proposals[chainId];
+        // Zero is the absence of a record, no moment.
+        // slither-disable-next-line incorrect-equality
         if (proposal.acceptableAt == 0) revert NoProposal(chainId);
     }
 

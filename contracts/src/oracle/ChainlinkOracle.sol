@@ -48,6 +48,8 @@ contract ChainlinkOracle is OracleFeed {
         uint256 upSince = _sequencerUpSince();
         uint80 roundId;
         int256 answer;
+        // `answeredInRound` is deprecated, and `startedAt` says nothing about age.
+        // slither-disable-next-line unused-return
         (roundId, answer,, updatedAt,) = feed.latestRoundData();
         if (updatedAt == 0) revert RoundIncomplete(address(feed), roundId);
         _requireLive(address(feed), updatedAt, heartbeat);
@@ -64,6 +66,8 @@ contract ChainlinkOracle is OracleFeed {
     /// @dev 0 where there is no sequencer. Of its feed, answer 0 means up and `startedAt` is the last change.
     function _sequencerUpSince() private view returns (uint256) {
         if (address(sequencerFeed) == address(0)) return 0;
+        // The other three say nothing of a sequencer.
+        // slither-disable-next-line unused-return
         (, int256 down, uint256 startedAt,,) = sequencerFeed.latestRoundData();
         if (down != 0) revert SequencerDown(address(sequencerFeed));
         if (startedAt == 0 || startedAt > block.timestamp || block.timestamp - startedAt <= gracePeriod) {

@@ -28,6 +28,8 @@ abstract contract OracleFeed is IPriceOracle, AggregatorV3Interface {
     }
 
     /// @dev An answer in units of 10^-`sourceDecimals` USD; what is below 1e-18 is cut off.
+    // One branch multiplies, the other divides; no answer takes both.
+    // slither-disable-next-line divide-before-multiply
     function _scaled(address source, int256 answer, int256 sourceDecimals) internal pure returns (uint256 usd) {
         if (sourceDecimals < -18 || sourceDecimals > 36) revert UnsupportedScale(source, sourceDecimals);
         if (answer <= 0) revert NotPositive(source, answer);

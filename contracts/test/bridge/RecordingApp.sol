@@ -54,7 +54,7 @@ contract RecordingApp is IMessageApp {
         if (mood == Mood.BurnsGas) while (true) {}
         if (mood == Mood.ReturnsMuch) {
             assembly {
-                revert(0, 500000)
+                revert(0x1000, 200000)
             }
         }
         if (mood == Mood.Replies) ROUTER.send{value: ROUTER.quote(_reply)}(_reply, address(this));

@@ -111,8 +111,8 @@ contract CreditGrantsTest is CreditFixture {
         assertEq(lineOf(alice), 9_000e8);
     }
 
-    /// @dev With local collateral, debt and a second grant: a release is refused exactly when the account would lose the
-    /// borrowing power that its debt needs.
+    /// @dev With local collateral, debt and a second grant: a release is refused exactly when the account would lose
+    /// the borrowing power that its debt needs.
     function testFuzz_a_release_leaves_borrowing_power(uint256 local, uint256 debt, uint256 amount) public {
         bytes32 ref = granted(15_000e8);
         granted(5_000e8);

@@ -20,7 +20,7 @@ contract CreditHandler is CreditFixture {
         bool stored;
     }
 
-    uint256 private constant MAX_LIVE = 20;
+    uint256 private constant MAX_LIVE = 12;
     bytes32 private constant NONE = bytes32(0);
 
     address[] public actors;
@@ -68,8 +68,13 @@ contract CreditHandler is CreditFixture {
     // -- Accounts -----------------------------------------------------------------------------------------------------
 
     /// @dev Credit near what the collateral allows, so that prices make calls.
-    function lockCollateral(uint256 who, uint256 size, uint256 percent, uint256 term) external {
-        if (live.length >= MAX_LIVE) return;
+    function lockCollateral(uint128 who, uint256 size, uint256 percent, uint256 term) external {
+        for (uint256 i = 0; i < 2 && live.length < MAX_LIVE; ++i) {
+            lockOne(who + i, size, percent, term >> i);
+        }
+    }
+
+    function lockOne(uint256 who, uint256 size, uint256 percent, uint256 term) private {
         Market storage here = who % 2 == 0 ? home : abroad;
         bytes memory data = lockData(here, _bound(size, 0.1 ether, 10 ether), percent, term, bridgeOf(size));
         (bool ok, bytes memory answerData) =
@@ -88,7 +93,7 @@ contract CreditHandler is CreditFixture {
     {
         (uint256 answer, uint256 unit) = here.vault.quoteOf(address(here.weth));
         uint256 credit = amount * answer / unit * 75 / 100 * _bound(percent, 70, 101) / 100;
-        uint64 deadline = uint64(block.timestamp + _bound(term, 1 hours, 10 days));
+        uint64 deadline = uint64(block.timestamp + _bound(term, 1 days, 10 days));
         uint64 dst = here.id == home.id ? abroad.id : home.id;
         return abi.encodeCall(here.remote.lock, (address(here.weth), amount, credit, dst, bridge, deadline));
     }
@@ -98,32 +103,39 @@ contract CreditHandler is CreditFixture {
         if (ref == NONE) return;
         Market storage there_ = away(ref);
         Grant memory grant = there_.remote.grantOf(ref);
-        uint256 amount = _bound(share, 1, grant.amount);
+        uint256 amount = _bound(share, 1, share % 4 == 0 ? grant.amount : grant.amount / 4 + 1);
         bytes memory data = abi.encodeCall(there_.remote.release, (ref, amount, bridgeOf(bridge)));
         sending("release", there_, grant, data, bridge);
     }
 
-    function borrow(uint256 who, uint256 percent) external {
-        (address actor, Market storage there_) = debtor(who);
-        AccountValue memory value = there_.vault.valueOf(actor);
-        uint256 power = value.borrowingPower / 10_000;
-        if (power <= value.debtUsd) return;
-        uint256 amount = (power - value.debtUsd) * _bound(percent, 1, 100) / 100 / 100;
-        bytes memory data = abi.encodeCall(there_.vault.borrow, (address(there_.usdc), amount, actor));
-        attempt("borrow", there_, address(there_.vault), actor, data, 0);
+    /// @dev Mostly all that the account can (debt rounds up: less two units), so that interest makes it unhealthy.
+    function borrow(uint256 who, uint256 percent) public {
+        for (uint256 i = 0; i < actors.length; ++i) {
+            (address actor, Market storage there_) = debtor(who % 4 + i);
+            AccountValue memory value = there_.vault.valueOf(actor);
+            uint256 power = value.borrowingPower / 10_000;
+            if (power < value.debtUsd + 100e8) continue;
+            uint256 share = percent % 4 == 0 ? _bound(percent, 1, 100) : 100;
+            uint256 amount = (power - value.debtUsd) * share / 100 / 100 - 2;
+            bytes memory data = abi.encodeCall(there_.vault.borrow, (address(there_.usdc), amount, actor));
+            attempt("borrow", there_, address(there_.vault), actor, data, 0);
+            return;
+        }
     }
 
+    /// @dev Mostly by the accounts that have local collateral: the others default.
     function repay(uint256 who, uint256 percent) external {
-        (address actor, Market storage there_) = debtor(who);
-        uint256 amount = there_.vault.debtOf(actor, address(there_.usdc)) * _bound(percent, 1, 110) / 100;
+        (address actor, Market storage there_) = debtor(percent % 3 == 0 ? who : who % 2);
+        uint256 share = percent % 2 == 0 ? 110 : _bound(percent, 1, 100);
+        uint256 amount = there_.vault.debtOf(actor, address(there_.usdc)) * share / 100;
         there_.usdc.mint(actor, amount);
         bytes memory data = abi.encodeCall(there_.vault.repay, (address(there_.usdc), amount, actor));
         attempt("repay", there_, address(there_.vault), actor, data, 0);
     }
 
-    /// @dev Local collateral besides the credit, or less of it.
-    function depositAbroad(uint256 who, uint256 size) external {
-        (address actor, Market storage there_) = debtor(who);
+    /// @dev Local collateral besides the credit: of half the accounts, so that the others' defaults are bad debt.
+    function depositAbroad(uint256 who, uint256 size) public {
+        (address actor, Market storage there_) = debtor(who % 2);
         uint256 amount = _bound(size, 1, 1 ether);
         there_.weth.mint(actor, amount);
         bytes memory data = abi.encodeCall(there_.vault.depositCollateral, (address(there_.weth), amount));
@@ -157,8 +169,14 @@ contract CreditHandler is CreditFixture {
         if (ok) sent(there_, bridge);
     }
 
+    /// @dev If nobody is unhealthy, an account borrows all it can, and interest does the rest.
     function endTerm(uint256 which) external {
         bytes32 ref = find(which, isUnhealthy);
+        if (ref == NONE) {
+            borrow(which, 1);
+            skip(6 hours);
+            ref = find(which, isUnhealthy);
+        }
         if (ref == NONE) return;
         Market storage there_ = away(ref);
         attempt("endTerm", there_, address(there_.remote), bob, abi.encodeCall(there_.remote.endTerm, (ref)), 0);
@@ -173,18 +191,28 @@ contract CreditHandler is CreditFixture {
         if (ok) sent(here, bridge);
     }
 
-    function writeOff(uint256 who) external {
+    function writeOff(uint256 who) public {
         for (uint256 i = 0; i < actors.length; ++i) {
             (address actor, Market storage there_) = debtor(who % 4 + i);
             if (there_.vault.creditLineOf(actor) != 0) continue;
             bytes memory data = abi.encodeCall(there_.vault.writeOffBadDebt, (actor));
-            (bool ok,) = attempt("writeOff", there_, address(there_.vault), desk, data, 0);
-            if (ok) return;
+            attempt("writeOff", there_, address(there_.vault), desk, data, 0);
         }
     }
 
+    /// @dev If nobody is liquidatable, an account of local collateral borrows all it can and its price falls.
     function liquidate(uint256 who, uint256 percent) external {
-        for (uint256 i = 0; i < actors.length; ++i) {
+        if (liquidateAny(who, percent)) return;
+        (, Market storage there_) = debtor(who % 2);
+        depositAbroad(who, 1 ether);
+        there_.wethFeed.updateAnswer(2_000e8);
+        borrow(who % 2, 1);
+        there_.wethFeed.updateAnswer(1_400e8);
+        liquidateAny(who, percent);
+    }
+
+    function liquidateAny(uint256 who, uint256 percent) private returns (bool ok) {
+        for (uint256 i = 0; i < actors.length && !ok; ++i) {
             (address actor, Market storage there_) = debtor(who % 4 + i);
             AccountValue memory value = there_.vault.valueOf(actor);
             if (value.threshold >= value.debtUsd * 10_000 || value.collateralUsd < 1e8) continue;
@@ -193,15 +221,14 @@ contract CreditHandler is CreditFixture {
             there_.usdc.mint(lender, amount);
             bytes memory data =
                 abi.encodeCall(there_.vault.liquidate, (actor, usdc, address(there_.weth), amount));
-            (bool ok,) = attempt("liquidate", there_, address(there_.vault), lender, data, 0);
-            if (ok) return;
+            (ok,) = attempt("liquidate", there_, address(there_.vault), lender, data, 0);
         }
     }
 
     /// @dev Wide, or so narrow that most grants must wait.
     function setLane(uint256 side, uint256 width) external {
         (Market storage there_, uint64 src) = side % 2 == 0 ? (home, abroad.id) : (abroad, home.id);
-        uint128 cap = width % 3 == 0 ? uint128(there_.remote.laneOf(src).granted + 5_000e8) : 1_000_000e8;
+        uint128 cap = width % 2 == 0 ? uint128(there_.remote.laneOf(src).granted + 5_000e8) : 1_000_000e8;
         bytes memory data =
             abi.encodeCall(there_.remote.setLane, (src, limits(cap, uint128(10_000e8 + width % 90_000e8), 1e8)));
         attempt("setLane", there_, address(there_.remote), desk, data, 0);
@@ -217,12 +244,14 @@ contract CreditHandler is CreditFixture {
     }
 
     function pass(uint256 time) external {
-        skip(_bound(time, 1, 3 days));
+        skip(_bound(time, 1, 2 days));
     }
 
-    /// @dev Any of the waiting messages, over either bridge; a stored one is retried.
+    /// @dev Up to five of the waiting messages, over either bridge; a stored one is retried.
     function deliver(uint256 which, uint256 bridge) external {
-        if (waiting.length != 0) deliverAt(which % waiting.length, bridge);
+        for (uint256 i = 0; i <= bridge % 5 && waiting.length != 0; ++i) {
+            deliverAt((which % 1_000 + i) % waiting.length, bridge >> i);
+        }
     }
 
     /// @dev What arrived once arrives again: nothing may happen.
@@ -236,15 +265,19 @@ contract CreditHandler is CreditFixture {
         ++done["again"];
     }
 
-    /// @notice All that waits arrives, the lanes are wide, every term and grace passes, all is called in and seized.
+    /// @notice All that waits arrives, the lanes are wide, an account without local collateral borrows, every
+    /// term and grace passes, all is called in and seized, and what nobody repaid is written off.
     function windUp() external {
         for (uint256 k = 0; k < 2; ++k) {
             (Market storage there_, uint64 src) = k == 0 ? (on(home), abroad.id) : (on(abroad), home.id);
             vm.prank(desk);
-            there_.remote.setLane(src, limits(type(uint128).max, type(uint128).max, 0));
+            there_.remote.setLane(src, limits(type(uint128).max, type(uint128).max, type(uint128).max));
         }
-        skip(10 days + GRACE);
+        skip(1);
+        lockOne(2, 1 ether, 90, 1 days);
         deliverAll();
+        borrow(2, 1);
+        skip(10 days + GRACE);
         for (uint256 i = 0; i < refs.length; ++i) {
             Market storage there_ = away(refs[i]);
             bytes memory data = abi.encodeCall(there_.remote.callIn, (refs[i], AXELAR));
@@ -254,6 +287,7 @@ contract CreditHandler is CreditFixture {
             if (ok) sent(there_, 0);
         }
         deliverAll();
+        writeOff(0);
     }
 
     // -- Messages -----------------------------------------------------------------------------------------------------
@@ -351,6 +385,8 @@ contract CreditHandler is CreditFixture {
     }
 
     function isUncovered(bytes32 ref) private view returns (bool) {
+        Grant memory grant = away(ref).remote.grantOf(ref);
+        if (grant.status != GrantStatus.UNKNOWN && grant.termEnd <= block.timestamp) return false;
         Market storage here = at(chainOf(ref));
         Lock memory lock_ = here.remote.lockOf(ref);
         return lock_.collateral * uint256(here.wethFeed.latestAnswer()) / 1e18 * 80 < lock_.credit * 100;

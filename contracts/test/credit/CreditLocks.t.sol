@@ -130,9 +130,11 @@ contract CreditLocksTest is CreditFixture {
         assertEq(wethOf(address(home.remote)), 4 ether);
     }
 
-    /// @dev Whatever parts come home in whatever order and split, nobody gains from it more than rounding: at most a base
-    /// unit per message.
-    function testFuzz_the_order_of_messages_does_not_matter(uint256 amount, uint256 credit, uint256 a, uint256 b) public {
+    /// @dev Whatever parts come home in whatever order and split, nobody gains from it more than rounding: at most a
+    /// base unit per message.
+    function testFuzz_the_order_of_messages_does_not_matter(uint256 amount, uint256 credit, uint256 a, uint256 b)
+        public
+    {
         amount = bound(amount, 1e9, 10 ether);
         credit = bound(credit, 3, amount * 2_000e8 / 1e18 * 7_500 / 10_000);
         a = bound(a, 1, credit - 2);

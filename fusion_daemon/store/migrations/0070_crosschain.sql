@@ -4,7 +4,8 @@
 -- message_evidence  what the chains showed, one row a log (and part of a log): immutable but for `canonical`, which
 --                   a reorg takes away and a block that comes back gives again. The tracker's state is a function of
 --                   the canonical rows, and is rebuilt from them at its start.
--- messages          how each message stands: a projection for people and other rooms, rewritten with each change.
+-- messages          how each message stands: a projection for people and other rooms, rewritten with each change and
+--                   when other evidence says the same.
 -- message_changes   the stream `messages`: what changed, in order, with the evidence that did it.
 
 CREATE TABLE message_evidence (
@@ -32,9 +33,9 @@ CREATE TABLE messages (
     asset       bytea,
     amount      numeric(78, 0),
     standing    bytea       NOT NULL, -- msgpack
-    timeline    jsonb       NOT NULL, -- its evidence, oldest first, as of the last change
+    timeline    jsonb       NOT NULL, -- its evidence, oldest first
     sent_at     timestamptz,          -- of the source's block
-    changed_at  timestamptz NOT NULL, -- when the tracker last saw a change
+    changed_at  timestamptz NOT NULL, -- the tracker's time at the last change
     changes     bigint      NOT NULL  -- the last entry of the stream that is about it
 ) WITH (fillfactor = 70);
 CREATE INDEX messages_by_change ON messages (changes DESC);

@@ -123,8 +123,8 @@ def wrong(found: Found) -> dict[str, str]:
 
 def create_escrow(local: Local) -> Address:
     desk, reference = local.address("desk"), b"invoice".ljust(32, b"\0")
-    terms = (DEPLOYER, NATIVE, 1, [desk], 1, 2**40, reference)
-    create = "createEscrow((address,address,uint256,address[],uint8,uint64,bytes32))"
+    terms = (DEPLOYER, NATIVE, bytes(20), 1, 2**40, 0, 0, [desk], [1], reference)
+    create = "createEscrow((address,address,address,uint8,uint64,uint32,uint32,address[],uint256[],bytes32))"
     local.send("desk", "escrowFactory", create, terms, value=1)
     predict = "predictEscrow(address,bytes32)"
     (escrow,) = local.node.view(local.address("escrowFactory"), predict, ["address"], desk, reference)

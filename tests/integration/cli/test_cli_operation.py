@@ -23,8 +23,10 @@ ACTORS = [
     "quarantine_keeper",
     "alert_dispatcher",
     "risk_calculator",
+    "message_tracker",
     LISTENER,
     "oracle_poller",
+    "transaction_sender",
     "retention_keeper",
 ]
 

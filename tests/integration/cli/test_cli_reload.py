@@ -89,6 +89,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(config: Path, postgres_dsn
             ("add", f"chain:{CHAIN + 1}"),
             ("restart", "risk"),
             ("restart", "oracle"),
+            ("restart", "transactions"),
         ]
         assert f"chain_listener:{CHAIN + 1}" not in actors(config)
         assert metrics_of_reloads(config) == before

@@ -97,7 +97,7 @@ def test_arguments_are_as_many_as_the_function_takes() -> None:
     with pytest.raises(Unreadable, match="2 arguments instead of 1"):
         call_data(takes("bool"), [True, True], NAMES)
     with pytest.raises(Unreadable, match="1 arguments instead of 0"):
-        creation_code(load_artifact("EscrowFactory"), [1], NAMES)
+        creation_code(load_artifact("TestPyth"), [1], NAMES)
 
 
 def test_creation_code_is_the_bytecode_and_its_arguments() -> None:

@@ -113,9 +113,9 @@ def test_a_holder_that_is_not_there_is_missed() -> None:
 
 def test_clones_are_read_from_the_events_and_each_must_be_one() -> None:
     factory = load_artifact("EscrowFactory")
-    topic = keccak(text="EscrowCreated(address,address,address,address,uint256,bytes32)")
+    topic = keccak(text="EscrowCreated(address,address,address,address,uint256,bytes32,uint64)")
     topics = tuple(Hash32(each) for each in (topic, *(x.rjust(32, b"\0") for x in (AT, DESK, OTHER))))
-    data = encode(["address", "uint256", "bytes32"], [hex_of(OTHER), 1, bytes(32)])
+    data = encode(["address", "uint256", "bytes32", "uint64"], [hex_of(OTHER), 1, bytes(32), 1])
     log = Log(1, HASH, 0, HASH, 0, DESK, topics, data)
     assert clones_in(factory, "EscrowCreated", "escrow", [log]) == [AT]
     for event, argument, says in (("Nothing", "escrow", "has no event"), ("EscrowCreated", "amount", "no address")):

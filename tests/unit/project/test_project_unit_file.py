@@ -39,7 +39,7 @@ def test_readiness_and_liveness_are_the_daemons_own_word() -> None:
 def house_of(chains: int) -> SupervisorSpec:
     """The shipped tree, of the shipped configuration's first chain and others like it."""
     config = load_config(ROOT / "config.toml")
-    alike = [config.chains[0].model_copy(update={"id": each}) for each in range(1, chains + 1)]
+    alike = [config.chains[0].model_copy(update={"id": each, "bridges": None}) for each in range(1, chains + 1)]
 
     async def build() -> SupervisorSpec:
         async with unstarted_house(config.model_copy(update={"chains": alike})) as (_, _, house):
@@ -58,7 +58,7 @@ def actors_of(spec: SupervisorSpec) -> list[ChildSpec]:
 def test_the_stop_timeout_holds_the_sum_of_all_stages() -> None:
     # actors, branch by branch -> both HTTP servers -> pools -> lease -> asyncio thread -> Postgres
     tree = house_of(CHAINS)
-    assert len(actors_of(tree)) == 6 + CHAINS
+    assert len(actors_of(tree)) == 7 + CHAINS
     budget = stop_budget(tree.stop_budget(), embedded=True)
     assert budget + MARGIN <= int(setting("TimeoutStopSec")[0])
     beyond = stop_budget(0.0, embedded=False)

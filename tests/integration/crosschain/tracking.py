@@ -1,0 +1,162 @@
+"""Two chain listeners and the message tracker on one store. Each can be killed and given a new life at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from actors.chain_listener import ChainListener
+from actors.message_tracker import Journals, MessageTrackerActor
+from actors.quarantine_keeper import Ward
+from fusion_daemon.aio import Aio
+from fusion_daemon.alerting.acceptance import accept
+from fusion_daemon.chain.events import load_event_table
+from fusion_daemon.chain.repository import journal_fill
+from fusion_daemon.chain.settings import ChainSettings, PollSettings
+from fusion_daemon.crosschain import Terms
+from fusion_daemon.crosschain.settings import MessageSettings
+from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.domain.journal import JournalEntry, journal_stream
+from fusion_daemon.domain.message import MESSAGE_STREAM, MessageChange
+from fusion_daemon.receipts import ChainReceipts
+from fusion_daemon.runtime import Actor, ActorContext, Bell, Clock, DeadLetters, Mailbox, Overflow, SystemClock, Topic
+from fusion_daemon.store import Reader, Row, Store
+from fusion_daemon.store.writes import SqlScalar
+from tests.integration.crosschain.pair import Pair
+
+PATIENCE = 30.0
+_INTERVAL = 0.005
+TRACKER = 2
+"""Its place among the actors; the listeners stand at their side's number."""
+_SEEN = """
+SELECT s.tip_hash, s.finalized, j.head AS journal, coalesce(c.position, 0) AS folded
+FROM chain_state AS s JOIN streams AS j ON j.name = $2
+LEFT JOIN cursors AS c ON c.stream = j.name AND c.consumer = 'message_tracker'
+WHERE s.chain_id = $1
+"""
+
+
+@dataclass
+class Tracking:
+    aio: Aio
+    store: Store
+    pair: Pair
+    nursery: trio.Nursery
+    terms: Terms = field(default_factory=Terms)
+    clock: Clock = field(default_factory=SystemClock)
+    """The tracker's."""
+    _scopes: dict[int, tuple[trio.CancelScope, trio.Event]] = field(default_factory=dict)
+    _topics: dict[ChainId, Topic[JournalEntry]] = field(default_factory=dict)
+
+    # Lives
+
+    async def start(self, *actors: int) -> None:
+        """Those that are not alive; all of them when none is named."""
+        for place in actors or (0, 1, TRACKER):
+            if place not in self._scopes:
+                actor = self._tracker() if place == TRACKER else self._listener(place)
+                self._scopes[place] = (trio.CancelScope(), trio.Event())
+                self.nursery.start_soon(self._live, actor, *self._scopes[place])
+
+    async def kill(self, *actors: int) -> None:
+        """Wherever they are, without a farewell. All of them: a new process, nothing in memory is left."""
+        for place in actors or tuple(self._scopes):
+            if place in self._scopes:
+                scope, ended = self._scopes.pop(place)
+                scope.cancel()
+                await ended.wait()
+        if not actors:
+            self._topics.clear()
+
+    async def _live(self, actor: Actor, scope: trio.CancelScope, ended: trio.Event) -> None:
+        clock = self.clock if isinstance(actor, MessageTrackerActor) else SystemClock()
+        with scope:
+            await actor.run(ActorContext(actor.name, clock))
+        ended.set()
+
+    def _chain(self, side: int) -> ChainSettings:
+        network = self.pair.networks()[self.pair.chain(side)]
+        return ChainSettings(
+            network.chain,
+            "test",
+            (self.pair.nodes[side].url,),
+            network.emitters,
+            start_block=self.pair.first_blocks[side],
+            request_timeout=5.0,
+            poll=PollSettings(shortest=0.005, longest=0.01),
+        )
+
+    def _topic(self, chain: ChainId) -> Topic[JournalEntry]:
+        return self._topics.setdefault(chain, Topic(journal_stream(chain), 4_096))
+
+    def _listener(self, side: int) -> Actor:
+        topic = self._topic(self.pair.chain(side))
+        return ChainListener(self._chain(side), self.aio, self.store, topic, load_event_table())
+
+    def _tracker(self) -> Actor:
+        settings = [self._chain(side) for side in (0, 1)]
+        table = load_event_table()
+        chains = [each.chain for each in settings]
+        return MessageTrackerActor(
+            self.store,
+            MessageSettings(self.pair.networks(), self.terms),
+            Journals(
+                {chain: self._topic(chain) for chain in chains},
+                {chain: journal_fill(self.store, table, chain) for chain in chains},
+            ),
+            lambda: ChainReceipts(self.aio, settings),
+            Topic[MessageChange](MESSAGE_STREAM, 4_096),
+            Bell(),
+            lambda alarm: accept(alarm, None, (), self.clock.now()),
+            Ward(SystemClock()),
+            Mailbox("message_words", 1, Overflow.FAIL, DeadLetters(self.clock)),
+        )
+
+    # Waiting and looking
+
+    async def quiet(self, *, folded: bool = True) -> None:
+        """Until what is stored of both chains is what their nodes show, and, `folded`, the tracker has folded it."""
+        with trio.fail_after(PATIENCE):
+            for side in (0, 1):
+                tip, finalized = self.pair.tip(side), self.pair.finalized(side)
+                while not await self._is_seen(side, tip, finalized, folded):  # noqa: ASYNC110 - it is stored by others
+                    await trio.sleep(_INTERVAL)
+
+    async def _is_seen(self, side: int, tip: bytes, finalized: int, folded: bool) -> bool:
+        chain = self.pair.chain(side)
+        rows = await self.rows(_SEEN, chain, journal_stream(chain))
+        return any(
+            row.optional_octets("tip_hash") == tip
+            and (row.optional_integer("finalized") or 0) >= finalized
+            and (not folded or row.integer("journal") == row.integer("folded"))
+            for row in rows
+        )
+
+    async def until(self, sql: str, *arguments: SqlScalar) -> None:
+        """Until the query gives a row."""
+        with trio.fail_after(PATIENCE):
+            while not await self.rows(sql, *arguments):  # noqa: ASYNC110 - it is stored by others
+                await trio.sleep(_INTERVAL)
+
+    async def rows(self, sql: str, *arguments: SqlScalar) -> list[Row]:
+        async def query(reader: Reader) -> list[Row]:
+            return await reader.fetch(sql, *arguments)
+
+        return await self.store.read(query)
+
+    async def states(self) -> list[str]:
+        """Of all messages, in the order in which they last changed."""
+        return [row.text("state") for row in await self.rows("SELECT state FROM messages ORDER BY changes")]
+
+
+@asynccontextmanager
+async def tracking(
+    aio: Aio, store: Store, pair: Pair, terms: Terms | None = None, clock: Clock | None = None
+) -> AsyncIterator[Tracking]:
+    """Nothing is alive yet."""
+    async with trio.open_nursery() as nursery:
+        yield Tracking(aio, store, pair, nursery, terms or Terms(), clock or SystemClock())
+        nursery.cancel_scope.cancel()
