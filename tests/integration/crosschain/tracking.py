@@ -22,17 +22,7 @@ from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
 from fusion_daemon.domain.message import MESSAGE_STREAM, MessageChange
 from fusion_daemon.receipts import ChainReceipts
-from fusion_daemon.runtime import (
-    Actor,
-    ActorContext,
-    Bell,
-    Clock,
-    DeadLetters,
-    Mailbox,
-    Overflow,
-    SystemClock,
-    Topic,
-)
+from fusion_daemon.runtime import Actor, ActorContext, Bell, Clock, DeadLetters, Mailbox, Overflow, SystemClock, Topic
 from fusion_daemon.store import Reader, Row, Store
 from fusion_daemon.store.writes import SqlScalar
 from tests.integration.crosschain.pair import Pair
@@ -121,8 +111,8 @@ class Tracking:
             Topic[MessageChange](MESSAGE_STREAM, 4_096),
             Bell(),
             lambda alarm: accept(alarm, None, (), self.clock.now()),
-            Mailbox("words", 4, Overflow.FAIL, DeadLetters(self.clock)),
             Ward(SystemClock()),
+            Mailbox("message_words", 1, Overflow.FAIL, DeadLetters(self.clock)),
         )
 
     # Waiting and looking
