@@ -103,7 +103,12 @@ def test_a_chain_a_receiver_and_a_key_come_by_reloads(stage: Stage) -> None:
 
     with closing(WebhookReceiver(new_key(stage, "second-key"))) as second:
         stage.config.write_text(f"{both}{RECEIVER.format(url=second.url)}")
-        assert steps_of_reload(stage) == ["update secrets", "restart alerting", "restart risk"]
+        assert steps_of_reload(stage) == [
+            "update secrets",
+            "restart alerting",
+            "restart risk",
+            "restart messages",
+        ]
         stage.set_price(CRASH)
         until(lambda: told(stage.receiver), "the first hears")
         until(lambda: told(second), "and the second")

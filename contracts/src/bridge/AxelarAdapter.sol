@@ -8,8 +8,8 @@ import {BridgeAdapter} from "./BridgeAdapter.sol";
 import {Peer} from "./BridgePeers.sol";
 
 /// @title AxelarAdapter
-/// @notice Axelar behind the router, over the classic or the amplifier gateway. A peer's network is Axelar's name of the
-/// chain, which is case-sensitive; addresses come as text of either case and are compared as 20 bytes.
+/// @notice Axelar behind the router, over the classic or the amplifier gateway. A peer's network is Axelar's name of
+/// the chain, which is case-sensitive; addresses come as text of either case and are compared as 20 bytes.
 contract AxelarAdapter is BridgeAdapter, AxelarExecutable {
     using Strings for address;
 

@@ -45,8 +45,8 @@ contract CcipAdapter is BridgeAdapter, CCIPReceiver {
         return abi.decode(peer.network, (uint64));
     }
 
-    /// @dev The router refuses receivers of other than 32 bytes. Execution out of order: one failed message must not hold
-    /// up those after it, and the envelope's own guard needs no order.
+    /// @dev The router refuses receivers of other than 32 bytes. Execution out of order: one failed message must not
+    /// hold up those after it, and the envelope's own guard needs no order.
     function _message(Peer memory peer, bytes calldata payload) private pure returns (Client.EVM2AnyMessage memory) {
         return Client.EVM2AnyMessage({
             receiver: abi.encode(peer.adapter),

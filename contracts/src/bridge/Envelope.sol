@@ -29,8 +29,8 @@ library Envelopes {
         return abi.encode(envelope);
     }
 
-    /// @notice Never reverts. `ok` holds only for the one byte string that encodes `envelope`: no two payloads, and so no
-    /// two ids, stand for the same envelope.
+    /// @notice Never reverts. `ok` holds only for the one byte string that encodes `envelope`: no two payloads, and so
+    /// no two ids, stand for the same envelope.
     function tryDecode(bytes memory payload) internal pure returns (bool ok, Envelope memory envelope) {
         if (payload.length != SIZE) return (false, envelope);
         uint256[12] memory words = abi.decode(payload, (uint256[12]));

@@ -37,7 +37,8 @@ interface IBridgeRouterEvents {
 }
 
 interface IBridgeRouter is IBridgeRouterEvents {
-    /// @notice Sends for the calling application. `msg.value` pays the bridge; what it does not need goes to `refundTo`.
+    /// @notice Sends for the calling application. `msg.value` pays the bridge; what it does not need goes to
+    /// `refundTo`.
     function send(Outbound calldata message, address refundTo) external payable returns (bytes32 id);
 
     /// @notice The native fee that `send` needs.
