@@ -75,12 +75,12 @@ contract CreditEventsTest is Test, ICreditEvents {
                 abi.decode(log.data, (address, uint256, uint256, uint64, uint64, uint64));
             locks[ref] = Lock(account, dst, token, deadline, collateral, credit);
         } else if (kind == CollateralReleased.selector) {
-            (uint256 credit, uint256 collateral, uint256 creditLeft, uint256 left,) =
-                abi.decode(log.data, (uint256, uint256, uint256, uint256, uint64));
-            reduce(locks[ref], credit, collateral, creditLeft, left);
-        } else if (kind == CollateralSeized.selector) {
             (, uint256 credit, uint256 collateral, uint256 creditLeft, uint256 left,) =
                 abi.decode(log.data, (address, uint256, uint256, uint256, uint256, uint64));
+            reduce(locks[ref], credit, collateral, creditLeft, left);
+        } else if (kind == CollateralSeized.selector) {
+            (,, uint256 credit, uint256 collateral, uint256 creditLeft, uint256 left,) =
+                abi.decode(log.data, (address, address, uint256, uint256, uint256, uint256, uint64));
             reduce(locks[ref], credit, collateral, creditLeft, left);
         } else if (kind == CreditGranted.selector) {
             (uint256 amount, uint64 termEnd, uint256 line, uint256 granted,,) =
