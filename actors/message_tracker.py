@@ -1,77 +1,31 @@
 """The message tracker: folds what the chains show of every cross-chain message, and tells how each stands.
 
-INVARIANTS
-* Evidence, standings, changes, alarms and the cursors of the journals commit together, and only at places at which
-  every chain's state was the chain's: never inside a reorg. So a stop at any moment loses and doubles nothing.
-* Its time does not run ahead of what it has read: while a journal is behind, it is the time of the last block folded
-  of it. Otherwise everything on its way would look stuck after a long stop. Nor does it go back behind what it has
-  told, unless the clock does: what is stuck would be told to move again, and then to be stuck again.
+INVARIANT: evidence, standings, changes, alarms and the cursors of the journals commit together, and only at places at
+which every chain's state was the chain's: never inside a reorg. So a stop at any moment loses and doubles nothing.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-import msgspec
-
-from actors.message_commits import Accept, MessageCommits, said
+from actors.message_commits import Accept, MessageCommits
+from actors.message_folding import OWNER, MessageFolding, OperatorsWord, Receipts, TrackerStatistics
 from actors.quarantine_keeper import Ward
 from actors.stream_input import Input
-from fusion_daemon.accounts.audit import By
-from fusion_daemon.aio import AioError
-from fusion_daemon.crosschain import LogReader, MessageId, MessageTracker, RawLog, Rules, Standing, State
-from fusion_daemon.crosschain.repository import (
-    Finality,
-    load_canonical,
-    load_dropped,
-    load_finality,
-    load_raw_logs,
-    load_state,
-    load_told_at,
-)
+from fusion_daemon.crosschain import MessageTracker, Rules, Standing
+from fusion_daemon.crosschain.repository import load_dropped, load_state, load_told_at
 from fusion_daemon.crosschain.settings import MessageSettings
-from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
-from fusion_daemon.domain.journal import BlockRef, JournalEntry, Op, journal_stream
+from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.domain.journal import JournalEntry, journal_stream
 from fusion_daemon.domain.message import MESSAGE_STREAM, MessageChange
 from fusion_daemon.quarantine.repository import settled_entries
-from fusion_daemon.quarantine.rules import Orders, Phase, held_text, orders_of
-from fusion_daemon.runtime import Actor, ActorContext, Bell, Desk, Fill, Mailbox, Suspect, Topic
-from fusion_daemon.store import Advance, Claim, Commit, Fenced, Store, StoreRefused, StoreUnavailable, WriteConflict
+from fusion_daemon.quarantine.rules import Orders, held_text, orders_of
+from fusion_daemon.runtime import Actor, ActorContext, Bell, Desk, Fill, Mailbox, Topic
+from fusion_daemon.store import Advance, Claim, Commit, Store
 
-OWNER = "message_tracker"
-PORTION = 256
-"""Journal entries folded between two commits at most, but for a reorg, which is folded whole."""
-LOOK_SECONDS = 1.0
-"""How often finality and time are looked at when nothing happens."""
-RECEIPT_PAUSE = 2.0
 START_SECONDS = 600.0
-INNOCENT = (StoreUnavailable, StoreRefused, Fenced, WriteConflict, AioError, Failure)
-"""What ends a life while it folds an entry, and is not the entry's fault."""
-
-
-class ReceiptsUnavailable(Failure):
-    """No node of a chain told the receipts that a message's place needs."""
-
-
-def receipts_unavailable(chain: ChainId, what: str) -> ReceiptsUnavailable:
-    return ReceiptsUnavailable(
-        f"A node of chain {chain} {what}.",
-        "Messages that leave this chain cannot be told apart before it is there; what is folded of it waits.",
-        "Nothing at first: it is asked again. If it lasts, check the chain's RPC endpoints.",
-    )
-
-
-class Receipts(Protocol):
-    async def __call__(
-        self, chain: ChainId, transactions: Sequence[Hash32], /
-    ) -> Mapping[tuple[Hash32, int], int]:
-        """Of all logs of these transactions, as far as the node has them: from the block and the index in it to the
-        place in the receipt. Raises ReceiptsUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,26 +34,6 @@ class Journals:
 
     topics: Mapping[ChainId, Topic[JournalEntry]]
     fills: Mapping[ChainId, Fill[JournalEntry]]
-
-
-@dataclass(frozen=True, slots=True)
-class TrackerStatistics:
-    """Counters since this life began, and how messages stand now."""
-
-    evidence: int
-    unreadable: int
-    lanes: Mapping[tuple[int, int, str], int]
-    """Messages by (source, destination, state)."""
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorsWord:
-    """Give a message up, or take that back. The reply: how it stands then, which is as before where it is applied or
-    its source is gone; None where nobody knows it."""
-
-    message: MessageId
-    abandon: bool
-    by: By
 
 
 OperatorsWords = Mailbox[OperatorsWord, Standing | None]
@@ -129,10 +63,10 @@ class MessageTrackerActor(Actor):
         self._dispatcher = dispatcher
         self._accept = accept
         self._ward = ward
-        self._loop: _Loop | None = None
+        self._folding: MessageFolding | None = None
 
     def statistics(self) -> TrackerStatistics:
-        return TrackerStatistics(0, 0, {}) if self._loop is None else self._loop.statistics()
+        return TrackerStatistics(0, 0, {}) if self._folding is None else self._folding.statistics()
 
     async def run(self, context: ActorContext) -> None:
         """Trio side. Asked to drain, it commits what it has folded and returns. Raises Fenced when another tracker has
@@ -160,36 +94,34 @@ class MessageTrackerActor(Actor):
             network.chain: self._input(network.chain, claim, orders, bell) for network in self._settings.networks
         }
         told_at = await self._store.read(load_told_at)
-        loop = self._loop = _Loop(
+        folding = self._folding = MessageFolding(
             self._settings, self._store, tracker, commits, inputs, receipts, self._ward, told_at
         )
         context.started()
         held = [held_text(entry) for _, entry in sorted(orders.held.items())]
         with self._words.attended(bell) as desk:
-            await self._attend(context, loop, desk, bell, held, revision)
+            await self._attend(context, folding, desk, bell, held, revision)
 
     async def _attend(
         self,
         context: ActorContext,
-        loop: _Loop,
+        folding: MessageFolding,
         desk: Desk[OperatorsWord, Standing | None],
         bell: Bell,
         held: Sequence[str],
         revision: int,
     ) -> None:
         async def answer(word: OperatorsWord) -> Standing | None:
-            return await loop.obey(word, context.clock.now())
+            return await folding.obey(word, context.clock.now())
 
         while self._ward.revision(OWNER) == revision and not context.draining.is_set():
             await context.gate()
-            worked = await loop.step(context)
+            worked = await folding.step(context)
             await desk.drain(answer)
             if not worked:
-                await context.rest(loop.pause(context.clock.now()), bell)
-            if loop.trouble is not None:
-                context.degraded(loop.trouble)
-            elif held:
-                context.degraded("; ".join(held))
+                await context.rest(folding.pause(context.clock.now()), bell)
+            if trouble := [*folding.troubles(), *held]:
+                context.degraded("; ".join(trouble))
             else:
                 context.healthy()
 
@@ -221,189 +153,3 @@ class MessageTrackerActor(Actor):
             resting=None if held is None else held.resting,
             skipped=frozenset() if passed is None else frozenset({passed}),
         )
-
-
-class _Loop:
-    """Take a portion of one chain's journal, find its logs, fold it, settle and commit."""
-
-    def __init__(
-        self,
-        settings: MessageSettings,
-        store: Store,
-        tracker: MessageTracker,
-        commits: MessageCommits,
-        inputs: Mapping[ChainId, Input[JournalEntry]],
-        receipts: Receipts,
-        ward: Ward,
-        told_at: int,
-    ) -> None:
-        """`told_at`: the tracker's own time at the last change that it told, in unix seconds."""
-        self.trouble: str | None = None
-        self._settings = settings
-        self._store = store
-        self._reader = LogReader(settings.networks)
-        self._tracker = tracker
-        self._commits = commits
-        self._inputs = inputs
-        self._receipts = receipts
-        self._ward = ward
-        self._finalized: dict[ChainId, int] = {}
-        self._waiting: dict[ChainId, Finality] = {}
-        """Read, and ahead of what is folded."""
-        self._seen: dict[ChainId, int] = {}
-        """The time of the last block folded of each chain in this life."""
-        self._told_at = told_at
-        self._evidence = 0
-        self._unreadable = 0
-        self._lanes: Counter[tuple[int, int, str]] = Counter()
-        for standing in tracker.standings():
-            self._count(standing, 1)
-
-    def statistics(self) -> TrackerStatistics:
-        return TrackerStatistics(self._evidence, self._unreadable, dict(self._lanes))
-
-    def pause(self, now: float) -> float:
-        """Seconds until something has to be looked at though nothing is rung."""
-        if self.trouble is not None:
-            return RECEIPT_PAUSE
-        due = self._tracker.next_due
-        return LOOK_SECONDS if due is None else max(0.0, min(LOOK_SECONDS, due - now))
-
-    async def step(self, context: ActorContext) -> bool:
-        """False when there was nothing to fold."""
-        folded = False
-        for chain, journal in self._inputs.items():
-            if await journal.look():
-                folded = await self._fold(chain, journal) or folded
-        await self._finality()
-        now = context.clock.now()
-        await self._settle(now)
-        if not folded:
-            context.fresh(now)
-        return folded
-
-    async def obey(self, word: OperatorsWord, now: float) -> Standing | None:
-        """What was folded or came due before is settled first: it is not of the operator's making."""
-        await self._settle(now)
-        tracker, message = self._tracker, word.message
-        before = tracker.standing(message)
-        if before is None or word.abandon == (before.state is State.ABANDONED):
-            return before
-        if word.abandon and (before.applied or before.state is State.REORGED_OUT):
-            return before
-        if word.abandon:
-            tracker.abandon(message)
-        else:
-            tracker.resume(message)
-        await self._settle(now, word)
-        return tracker.standing(message)
-
-    async def _settle(self, now: float, word: OperatorsWord | None = None) -> None:
-        at = int(await self._time(now))
-        transitions = self._tracker.settle(at)
-        if transitions:
-            self._told_at = at
-        for transition in transitions:
-            self._count(transition.before, -1)
-            self._count(transition.after, 1)
-        if transitions or self._commits.behind:
-            ordered = () if word is None else said(word.message, word.abandon, word.by)
-            await self._commits.settle(transitions, now, at, ordered)
-
-    async def _time(self, now: float) -> float:
-        behind = [self._seen.get(chain, 0) for chain, journal in self._inputs.items() if await journal.look()]
-        return now if not behind else min(now, max(self._told_at, min(behind)))
-
-    async def _fold(self, chain: ChainId, journal: Input[JournalEntry]) -> bool:
-        """A portion that ends where the chain's state was the chain's."""
-        resting = journal.next_seq - 1
-        entries: list[JournalEntry] = []
-        while (len(entries) < PORTION or not entries[-1].settles) and await journal.look():
-            entries.append(journal.pop())
-        try:
-            logs = await self._logs(chain, [entry for entry in entries if entry.op is Op.APPLY])
-        except ReceiptsUnavailable as failure:
-            self.trouble = str(failure)
-            journal.put_back(entries)
-            return False
-        self.trouble = None
-        for entry in entries:
-            with self._blame(journal.stream, entry, resting):
-                if entry.seq not in journal.skipped:
-                    self._fold_entry(entry, logs.get(entry.block.hash, ()))
-            self._commits.folded(journal.stream, entry.seq)
-            self._seen[chain] = entry.block.timestamp
-        return True
-
-    def _fold_entry(self, entry: JournalEntry, logs: Sequence[RawLog]) -> None:
-        if entry.op is Op.RETRACT:
-            self._tracker.retract(entry.chain, entry.block)
-            self._commits.retracted(entry.chain, entry.block.hash)
-            return
-        reading = self._reader.read(logs)
-        self._tracker.apply(entry.chain, entry.block, reading.evidence)
-        self._commits.applied(reading.evidence, reading.unreadable)
-        self._evidence += len(reading.evidence)
-        self._unreadable += len(reading.unreadable)
-
-    async def _logs(self, chain: ChainId, applied: Sequence[JournalEntry]) -> Mapping[Hash32, Sequence[RawLog]]:
-        """The logs of the blocks, those that need it with their place in the receipt. A log whose block is not the
-        chain's any more is left out where no node has it: the journal is about to retract it."""
-        blocks = [entry.block for entry in applied]
-        emitters: list[Address] = list(self._settings.emitters[chain])
-        found = await self._store.read(load_raw_logs, chain, blocks, emitters)
-        wanted = {
-            log.place.tx_hash: None for logs in found.values() for log in logs if self._wants_receipt(chain, log)
-        }
-        if not wanted:
-            return found
-        places = await self._receipts(chain, list(wanted))
-        placed = {block: self._placed(chain, logs, places) for block, logs in found.items()}
-        short: Sequence[BlockRef] = [
-            block for block in blocks if len(placed.get(block.hash, ())) < len(found.get(block.hash, ()))
-        ]
-        missing = False if not short else await self._store.read(load_canonical, chain, short)
-        if missing:
-            raise receipts_unavailable(chain, "does not have a receipt yet of a block that it showed")
-        return placed
-
-    def _wants_receipt(self, chain: ChainId, log: RawLog) -> bool:
-        return bool(log.topics) and self._reader.wants_receipt(chain, log.emitter, log.topics[0])
-
-    def _placed(
-        self, chain: ChainId, logs: Sequence[RawLog], places: Mapping[tuple[Hash32, int], int]
-    ) -> Sequence[RawLog]:
-        found: list[RawLog] = []
-        for log in logs:
-            if not self._wants_receipt(chain, log):
-                found.append(log)
-            elif (index := places.get((log.place.block_hash, log.place.log_index))) is not None:
-                place = msgspec.structs.replace(log.place, receipt_index=index)
-                found.append(msgspec.structs.replace(log, place=place))
-        return found
-
-    async def _finality(self) -> None:
-        """A final block counts when everything is folded that was stored as it became final. Before that, what is
-        folded at its height may be a branch that is gone."""
-        found = await self._store.read(load_finality, list(self._inputs))
-        for chain, fresh in found.items():
-            folded = self._inputs[chain].next_seq - 1
-            waiting = self._waiting.pop(chain, fresh)
-            counts = [each for each in (waiting, fresh) if each.seq <= folded]
-            if fresh.seq > folded:
-                self._waiting[chain] = fresh if waiting.seq <= folded else waiting
-            if counts and counts[-1].number > self._finalized.get(chain, -1):
-                self._finalized[chain] = number = counts[-1].number
-                self._tracker.finality(chain, number)
-                self._commits.finality(chain, number)
-
-    def _blame(self, stream: str, entry: JournalEntry, resting: int) -> AbstractContextManager[None]:
-        suspect = Suspect(OWNER, stream, entry.seq, resting, Phase.FOLD.value, type(entry).__name__)
-        return self._ward.strikes.blame(suspect, INNOCENT)
-
-    def _count(self, standing: Standing | None, step: int) -> None:
-        if standing is None:
-            return
-        envelope = standing.envelope
-        lane = (0, 0) if envelope is None else (envelope.source, envelope.destination)
-        self._lanes[(*lane, standing.state.value)] += step

@@ -14,7 +14,8 @@ from typing import Protocol, runtime_checkable
 
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener
-from actors.message_tracker import Journals, MessageTrackerActor, OperatorsWord, OperatorsWords
+from actors.message_folding import OperatorsWord
+from actors.message_tracker import Journals, MessageTrackerActor, OperatorsWords
 from actors.oracle_poller import OraclePoller
 from actors.quarantine_keeper import QuarantineKeeper, Ward
 from actors.retention_keeper import RetentionKeeper, RetentionSettings

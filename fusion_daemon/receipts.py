@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from actors.message_tracker import receipts_unavailable
+from actors.message_folding import receipts_unavailable
 from fusion_daemon.aio import AioError
 from fusion_daemon.chain.rpc_errors import RpcFailure
 from fusion_daemon.chain_clients import ChainClients
@@ -15,7 +15,7 @@ class ChainReceipts(ChainClients):
     """trio side."""
 
     async def __call__(self, chain: ChainId, transactions: Sequence[Hash32]) -> Mapping[tuple[Hash32, int], int]:
-        """See `actors.message_tracker.Receipts`."""
+        """See `actors.message_folding.Receipts`."""
         try:
             receipts = await self.ask(chain, lambda client: client.fetch_receipt_logs(transactions))
         except RpcFailure as failure:

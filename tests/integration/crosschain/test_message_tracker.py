@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from actors import message_tracker
+from actors import message_folding
 from fusion_daemon.aio import Aio
 from fusion_daemon.crosschain import LaneTerms, Terms
 from fusion_daemon.demo.bridge import DevBridge, Faults
@@ -215,7 +215,7 @@ async def test_finality_of_a_branch_is_not_told_of_the_one_before_it(
         n <- lock(a) <- . <- .
         n <- . <- . <- . <- ... <- final ...       what is stored when the tracker folds `a`
     """
-    monkeypatch.setattr(message_tracker, "PORTION", 1)
+    monkeypatch.setattr(message_folding, "PORTION", 1)
     async with tracking(aio, store, pair) as tracked:
         await tracked.start(0, 1)
         pair.lock(0, "axelar")
@@ -228,6 +228,25 @@ async def test_finality_of_a_branch_is_not_told_of_the_one_before_it(
         await tracked.quiet()
         changes = await tracked.rows("SELECT after FROM message_changes ORDER BY seq")
         assert [row.optional_text("after") for row in changes] == ["observed", "reorged_out"]
+
+
+async def test_a_chain_without_receipts_keeps_no_other_waiting(aio: Aio, store: Store, pair: Pair) -> None:
+    """And is named as long as it waits, with data that grow old."""
+    async with tracking(aio, store, pair) as tracked:
+        tracked.mute.update(pair.chain(side) for side in (0, 1))
+        await tracked.start()
+        for side in (0, 1):
+            pair.lock(side, "axelar")
+        await tracked.until_muted(0, 1)
+        assert tracked.told is not None
+        since = tracked.told.data_since
+        tracked.mute.remove(pair.chain(1))
+        await tracked.until("SELECT 1 FROM messages WHERE source = $1", pair.chain(1))
+        await tracked.until_muted(0)
+        assert tracked.told.data_since == since
+        tracked.mute.clear()
+        await tracked.until("SELECT 1 FROM messages WHERE source = $1", pair.chain(0))
+        await tracked.until_muted()
 
 
 async def test_alarms_of_a_message_that_the_bridge_drops(aio: Aio, store: Store, pair: Pair) -> None:
@@ -251,7 +270,7 @@ async def test_what_is_stuck_stays_stuck_while_the_tracker_catches_up(
     aio: Aio, store: Store, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was told by the clock, which was ahead of the blocks that are folded after a restart."""
-    monkeypatch.setattr(message_tracker, "PORTION", 1)
+    monkeypatch.setattr(message_folding, "PORTION", 1)
     async with tracking(aio, store, pair, Terms(LaneTerms(source_finality=300)), Ahead()) as tracked:
         await tracked.start()
         pair.lock(0, "axelar")

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from actors.message_tracker import Journals, MessageTrackerActor, OperatorsWord, OperatorsWords
+from actors.message_folding import OperatorsWord
+from actors.message_tracker import Journals, MessageTrackerActor, OperatorsWords
 from actors.quarantine_keeper import Ward
 from fusion_daemon.accounts.audit import By
 from fusion_daemon.aio import Aio

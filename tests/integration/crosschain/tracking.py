@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import trio
 
 from actors.chain_listener import ChainListener
+from actors.message_folding import receipts_unavailable
 from actors.message_tracker import Journals, MessageTrackerActor
 from actors.quarantine_keeper import Ward
 from fusion_daemon.aio import Aio
@@ -18,7 +19,7 @@ from fusion_daemon.chain.repository import journal_fill
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
 from fusion_daemon.crosschain import Terms
 from fusion_daemon.crosschain.settings import MessageSettings
-from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.domain.identifiers import ChainId, Hash32
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
 from fusion_daemon.domain.message import MESSAGE_STREAM, MessageChange
 from fusion_daemon.receipts import ChainReceipts
@@ -39,6 +40,17 @@ WHERE s.chain_id = $1
 """
 
 
+class MutedReceipts(ChainReceipts):
+    def __init__(self, aio: Aio, chains: Sequence[ChainSettings], mute: Collection[ChainId]) -> None:
+        super().__init__(aio, chains)
+        self._mute = mute
+
+    async def __call__(self, chain: ChainId, transactions: Sequence[Hash32]) -> Mapping[tuple[Hash32, int], int]:
+        if chain in self._mute:
+            raise receipts_unavailable(chain, "was muted by a test")
+        return await super().__call__(chain, transactions)
+
+
 @dataclass
 class Tracking:
     aio: Aio
@@ -48,6 +60,10 @@ class Tracking:
     terms: Terms = field(default_factory=Terms)
     clock: Clock = field(default_factory=SystemClock)
     """The tracker's."""
+    mute: set[ChainId] = field(default_factory=set)
+    """Chains whose nodes tell no receipts."""
+    told: ActorContext | None = None
+    """Of the tracker's last life."""
     _scopes: dict[int, tuple[trio.CancelScope, trio.Event]] = field(default_factory=dict)
     _topics: dict[ChainId, Topic[JournalEntry]] = field(default_factory=dict)
 
@@ -73,8 +89,11 @@ class Tracking:
 
     async def _live(self, actor: Actor, scope: trio.CancelScope, ended: trio.Event) -> None:
         clock = self.clock if isinstance(actor, MessageTrackerActor) else SystemClock()
+        context = ActorContext(actor.name, clock)
+        if isinstance(actor, MessageTrackerActor):
+            self.told = context
         with scope:
-            await actor.run(ActorContext(actor.name, clock))
+            await actor.run(context)
         ended.set()
 
     def _chain(self, side: int) -> ChainSettings:
@@ -107,7 +126,7 @@ class Tracking:
                 {chain: self._topic(chain) for chain in chains},
                 {chain: journal_fill(self.store, table, chain) for chain in chains},
             ),
-            lambda: ChainReceipts(self.aio, settings),
+            lambda: MutedReceipts(self.aio, settings, self.mute),
             Topic[MessageChange](MESSAGE_STREAM, 4_096),
             Bell(),
             lambda alarm: accept(alarm, None, (), self.clock.now()),
@@ -140,6 +159,17 @@ class Tracking:
         with trio.fail_after(PATIENCE):
             while not await self.rows(sql, *arguments):  # noqa: ASYNC110 - it is stored by others
                 await trio.sleep(_INTERVAL)
+
+    async def until_muted(self, *sides: int) -> None:
+        """Until the tracker's health names these chains as mute, and no other."""
+        with trio.fail_after(PATIENCE):
+            while self._named_mute() != {self.pair.chain(side) for side in sides}:  # noqa: ASYNC110 - told by the actor
+                await trio.sleep(_INTERVAL)
+
+    def _named_mute(self) -> set[ChainId]:
+        reason = "" if self.told is None else self.told.health.reason
+        chains = (self.pair.chain(side) for side in (0, 1))
+        return {chain for chain in chains if f"chain {chain} was muted" in reason}
 
     async def rows(self, sql: str, *arguments: SqlScalar) -> list[Row]:
         async def query(reader: Reader) -> list[Row]:
