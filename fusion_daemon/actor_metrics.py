@@ -14,6 +14,7 @@ from actors.retention_keeper import RetentionKeeper
 from actors.transaction_sender import TransactionSender
 from fusion_daemon.alerting.retry import DeliveryState, Verdict
 from fusion_daemon.composition import House
+from fusion_daemon.crosschain.hints import Outcome, Source
 from fusion_daemon.domain.margin import MARGIN_STREAM
 from fusion_daemon.http.metrics import AnyFamily, Sample, counter, gauge
 from fusion_daemon.transactions.records import OPEN, Answer, Kind, State
@@ -228,6 +229,16 @@ def transaction_families(house: House) -> Iterable[AnyFamily]:
         "fusion_transactions_foreign_nonces_total",
         "Nonces that somebody else used: who else holds the key?",
         [Sample(seen.renonced)],
+    )
+
+
+def hint_families(house: House) -> Iterable[AnyFamily]:
+    counts = house.fixtures.opinions.statistics()
+    yield counter(
+        "fusion_message_hints_total",
+        "Requests to explorers for a second opinion on a message.",
+        [Sample(counts.get((s, o), 0), (s.value, o.value)) for s in Source for o in Outcome],
+        ("source", "outcome"),
     )
 
 

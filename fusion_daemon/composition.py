@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Protocol, runtime_checkable
 
@@ -38,7 +39,8 @@ from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain_transactions import ChainTransactions
 from fusion_daemon.config import Config
 from fusion_daemon.crosschain import MessageId, Standing
-from fusion_daemon.crosschain.routes import Recoveries, Say, recovery_routes, word_routes
+from fusion_daemon.crosschain.clients.second_opinions import SecondOpinions
+from fusion_daemon.crosschain.routes import Explaining, Recoveries, Say, recovery_routes, word_routes
 from fusion_daemon.crosschain.routes import routes as message_routes
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange, AccountRecord
 from fusion_daemon.domain.alert import Alert
@@ -73,6 +75,7 @@ from fusion_daemon.secret_files import SecretFiles, SecretMissing
 from fusion_daemon.settings import (
     alerting_settings,
     chain_settings,
+    explorer_settings,
     message_settings,
     oracle_settings,
     principal_settings,
@@ -166,6 +169,7 @@ class Fixtures:
     requests: MarginRequests
     words: OperatorsWords
     """About messages, for their tracker."""
+    opinions: SecondOpinions
     table: EventTable
     registry: Registry
     audit: AuditRows
@@ -299,7 +303,7 @@ class House:
             *margin_routes(fixed.store, _asking(fixed.aio, fixed.requests)),
             *price_routes(fixed.store),
             *alert_routes(fixed.store),
-            *message_routes(fixed.store, _locks(config)),
+            *message_routes(fixed.store, _locks(config), _explaining(config, fixed.opinions)),
             *word_routes(_saying(fixed.aio, fixed.words)),
             *recovery_routes(fixed.store, self._recoveries(config)),
             *chain_routes(fixed.aio, fixed.store, {each.chain: each.name for each in chains}),
@@ -334,6 +338,7 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
         ward=ward,
         requests=Mailbox("margin_requests", MARGIN_REQUESTS, Overflow.FAIL, dead_letters, codec),
         words=Mailbox("message_words", MESSAGE_WORDS, Overflow.FAIL, dead_letters),
+        opinions=SecondOpinions(clock),
         table=load_event_table(),
         registry=Registry(PostgresRegistryStore(store), accounts),
         audit=AuditRows(store, aio),
@@ -405,6 +410,10 @@ def _acceptance(
 
 def _locks(config: Config) -> Mapping[ChainId, Address]:
     return dict(risk_settings(config).locks.keys())
+
+
+def _explaining(config: Config, opinions: SecondOpinions) -> Explaining:
+    return Explaining(message_settings(config).networks, partial(opinions.ask, explorer_settings(config)))
 
 
 def _alarming(alerting: AlertingSettings, clock: Clock) -> Callable[[Alert], Sequence[Write]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from fusion_daemon.config_section import Section
-from fusion_daemon.config_values import AddressText, Url
+from fusion_daemon.config_values import AddressText, ExplorerUrl
 
 Selector = Annotated[int, Field(gt=0, lt=2**64)]
 
@@ -96,12 +96,19 @@ class Lane(StageTerms):
     destination: int = Field(gt=0)
 
 
+class Explorers(Section):
+    """Second opinions on messages: they explain, they never decide. One that is absent is not asked."""
+
+    axelarscan: ExplorerUrl | None = None
+    ccip_api: ExplorerUrl | None = None
+    timeout_seconds: float = Field(default=2.0, gt=0, le=10)
+    """So long does whoever reads a message wait for them at most."""
+
+
 class Messages(StageTerms):
     orphan_grace_seconds: WholeSeconds = 600
     """How far a destination may be ahead of what is read of its source before the message counts as an orphan."""
-    axelarscan: Url | None = None
-    """A second opinion on Axelar's messages. It explains, it never decides. Absent: nobody is asked."""
-    ccip_api: Url | None = None
+    explorers: Explorers = Explorers()
     lanes: tuple[Lane, ...] = ()
 
     @model_validator(mode="after")

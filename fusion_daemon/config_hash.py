@@ -24,7 +24,7 @@ def configuration_hash(config: Config) -> str:
             "oracle": {"assets"},
             "risk": True,
             "alerting": {"receivers"},
-            "messages": set(Messages.model_fields) - {"axelarscan", "ccip_api"},
+            "messages": set(Messages.model_fields) - {"explorers"},
             "signers": {"__all__": {"address", "chains", "gas_wei_a_day"}},
             "transactions": {"calls", "limits"},
         },

@@ -56,6 +56,18 @@ def _loopback(text: str) -> str:
     return text
 
 
+def _explorer(text: str) -> str:
+    """It is asked about what we send: by TLS, or on this machine. Whatever is added to it names a message."""
+    url = urlsplit(text)
+    here = url.scheme == "http" and url.hostname in ("localhost", "127.0.0.1", "::1")
+    written = text.isascii() and text.isprintable() and " " not in text
+    if not written or not url.hostname or url.port == 0 or not (url.scheme == "https" or here):
+        raise ValueError("not an explorer's URL: it begins with https://, or with http:// on a loopback address")
+    if url.username is not None or "?" in text or "#" in text:
+        raise ValueError("an explorer's URL has neither user, query nor fragment")
+    return text
+
+
 def _postgres(text: str) -> str:
     url = urlsplit(text)
     if url.scheme not in ("postgresql", "postgres"):
@@ -94,6 +106,7 @@ Name = Annotated[
     ),
 ]
 Url = Annotated[str, _shaped(r"https?://\S+", "not a URL: it begins with http:// or https:// and has no spaces")]
+ExplorerUrl = Annotated[str, AfterValidator(_explorer)]
 Amount = Annotated[str, _shaped(r"\d+(\.\d{1,8})?", 'not an amount: a decimal number in quotes, such as "1.00"')]
 Wholes = Annotated[str, _shaped(r"\d{1,78}", 'not a whole number in quotes, such as "1000000"')]
 Selector = Annotated[str, _shaped(r"0x[0-9a-fA-F]{8}", "not a selector: 0x and 8 hex digits")]

@@ -12,6 +12,7 @@ from fusion_daemon import __version__
 from fusion_daemon.actor_metrics import (
     alerting_families,
     chain_families,
+    hint_families,
     message_families,
     oracle_families,
     quarantine_families,
@@ -58,6 +59,7 @@ def add_house_sources(metrics: Metrics, house: House, tree: Supervisor, judge: J
     metrics.add("oracle", lambda: oracle_families(house))
     metrics.add("alerting", lambda: alerting_families(house))
     metrics.add("retention", lambda: retention_families(house))
+    metrics.add("hints", lambda: hint_families(house))
     metrics.add("messages", lambda: message_families(house))
     metrics.add("transactions", lambda: transaction_families(house))
     metrics.add("quarantine", lambda: quarantine_families(house))

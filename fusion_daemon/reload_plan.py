@@ -52,6 +52,7 @@ def undoing(step: Step) -> Step:
 
 
 LOGGING, PRINCIPALS, SECRETS, RETENTION = "logging", "principals", "secrets", "retention"
+EXPLORERS = "explorers"
 ALERTING, RISK, MESSAGES, ORACLE, TRANSACTIONS = "alerting", "risk", "messages", "oracle", "transactions"
 
 
@@ -79,12 +80,14 @@ def plan_reload(old: Config, new: Config, changed_secrets: Collection[str]) -> R
     asked = [each for id_ in sorted(bridged & chains.keys()) for each in chains[id_] if _concerns_calls(each)]
     endpoints = [reason for reasons in chains.values() for reason in reasons if _concerns_calls(reason)]
     told = ["alerting.receivers"] if old.alerting.receivers != new.alerting.receivers else []
+    explorers = _differing("messages.explorers", old.messages.explorers, new.messages.explorers)
     alerting = _differing("alerting", old.alerting, new.alerting)
     steps = (
         *_step(Action.UPDATE, LOGGING, _differing("logging", old.logging, new.logging)),
         *_step(Action.UPDATE, PRINCIPALS, _principal_reasons(old, new, changed_secrets)),
         *_step(Action.UPDATE, SECRETS, _secret_reasons(new, changed_secrets)),
         *_step(Action.UPDATE, RETENTION, kept),
+        *_step(Action.UPDATE, EXPLORERS, explorers),
         *(Step(Action.ADD, chain_branch(id_), (f"chains[{id_}]",)) for id_ in come),
         *_step(Action.RESTART, ALERTING, alerting),
         *_step(
@@ -93,7 +96,7 @@ def plan_reload(old: Config, new: Config, changed_secrets: Collection[str]) -> R
         *_step(
             Action.RESTART,
             MESSAGES,
-            [*_differing("messages", old.messages, new.messages), *carried, *asked, *told],
+            [*_differing("messages", old.messages, new.messages, but=("explorers",)), *carried, *asked, *told],
         ),
         *(step for id_, reasons in chains.items() for step in _step(Action.RESTART, chain_branch(id_), reasons)),
         *_step(Action.RESTART, ORACLE, [*_differing("oracle", old.oracle, new.oracle), *moved, *endpoints]),

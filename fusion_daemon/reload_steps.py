@@ -95,6 +95,7 @@ class HouseSteps:
             self._admin.admit(to.principals)
         elif target == RETENTION:
             self._house.retention = to.retention
+        # Explorers: the new routes ask the new ones.
         # Secrets: whoever uses one reads its file, and to read it is to have it masked.
 
     async def _remove(self, tree: Supervisor, branch: str) -> None:

@@ -14,7 +14,8 @@ from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, Configur
 from fusion_daemon.config_bridges import Bridges, StageTerms
 from fusion_daemon.config_transactions import Signer
 from fusion_daemon.crosschain import AxelarContracts, CcipContracts, LaneTerms, Network, Networks, Terms
-from fusion_daemon.crosschain.settings import MessageSettings
+from fusion_daemon.crosschain.hints import Source
+from fusion_daemon.crosschain.settings import ExplorerSettings, MessageSettings
 from fusion_daemon.domain.account import Channel
 from fusion_daemon.domain.identifiers import Address, AssetId, ChainId, parse_address
 from fusion_daemon.domain.price import USD_SCALE
@@ -146,9 +147,13 @@ def message_settings(config: Config) -> MessageSettings:
             lanes={(ChainId(lane.source), ChainId(lane.destination)): _lane_terms(lane) for lane in section.lanes},
             orphan_grace=section.orphan_grace_seconds,
         ),
-        axelarscan=section.axelarscan,
-        ccip_api=section.ccip_api,
     )
+
+
+def explorer_settings(config: Config) -> ExplorerSettings:
+    section = config.messages.explorers
+    urls = {Source.AXELARSCAN: section.axelarscan, Source.CCIP_API: section.ccip_api}
+    return ExplorerSettings({source: url for source, url in urls.items() if url is not None}, section.timeout_seconds)
 
 
 def _network(chain: ChainId, bridges: Bridges) -> Network:

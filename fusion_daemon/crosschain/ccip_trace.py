@@ -29,7 +29,7 @@ _OUTCOMES = {
 def trace_ccip(trace: Trace, found: ByKind, envelope: Envelope | None, networks: Networks) -> None:
     sent = []
     for each in found.of(CcipSent):
-        if not _is_ours(each, envelope, networks):
+        if not is_our_send(each, envelope, networks):
             trace.forged.append(each.place)
             continue
         sent.append(each)
@@ -68,7 +68,7 @@ def _withdrawn(commit: CcipCommitted, removals: Sequence[CcipRootRemoved]) -> bo
     )
 
 
-def _is_ours(sent: CcipSent, envelope: Envelope | None, networks: Networks) -> bool:
+def is_our_send(sent: CcipSent, envelope: Envelope | None, networks: Networks) -> bool:
     chain = sent.place.chain
     if sent.sender != networks.ccip_adapter(chain):
         return False

@@ -13,6 +13,7 @@ from fusion_daemon.accounts.audit import AuditEntry, By, detail_of
 from fusion_daemon.accounts.repository import write_audit
 from fusion_daemon.aio import Aio
 from fusion_daemon.crosschain.evidence import MessageId
+from fusion_daemon.crosschain.hints import Opinion, Question, opinion_view, questions_of
 from fusion_daemon.crosschain.networks import Networks
 from fusion_daemon.crosschain.recovery import NotRecoverable, recovery_of
 from fusion_daemon.crosschain.repository import load_message, read_collateral
@@ -180,7 +181,16 @@ def _wei(name: str, text: str) -> int:
     return int(text)
 
 
-def routes(store: Store, locks: Mapping[ChainId, Address]) -> Routes:
+@dataclass(frozen=True, slots=True)
+class Explaining:
+    """Who is asked for second opinions on a message that is read."""
+
+    networks: Networks
+    ask: Callable[[Sequence[Question]], Awaitable[Sequence[Opinion]]]
+    """asyncio side. It ends soon and does not raise, whatever the explorers do."""
+
+
+def routes(store: Store, locks: Mapping[ChainId, Address], explaining: Explaining) -> Routes:
     """`locks`: of each chain, the contract that holds collateral which backs credit elsewhere."""
 
     async def listed(request: Request) -> Reply:
@@ -190,10 +200,12 @@ def routes(store: Store, locks: Mapping[ChainId, Address]) -> Routes:
         return page_reply(page, "/v1/messages", "messages", [_message(row) for row in rows], last)
 
     async def shown(request: Request) -> Reply:
-        found = await store.query(_read_message, _octets(request.path["id"]))
+        found = await store.query(_read_message, _octets(request.path["id"]), explaining.networks)
         if found is None:
             raise not_found("message of that id")
-        return reply_json(found)
+        told, questions = found
+        opinions = await explaining.ask(questions)  # after the read: no explorer holds a connection
+        return reply_json({**told, "hints": [opinion_view(each) for each in opinions]})
 
     async def collateral(request: Request) -> Reply:
         found = await store.query(read_collateral, request.path["account"], locks)
@@ -209,7 +221,12 @@ def routes(store: Store, locks: Mapping[ChainId, Address]) -> Routes:
             "Cross-chain messages, the last changed first; of one state with ?state=, of one address with ?account=.",
             query=("state", "account", *PAGE_QUERY),
         ),
-        Route("GET", "/v1/messages/{id}", shown, "One message: its evidence on both chains, and every change."),
+        Route(
+            "GET",
+            "/v1/messages/{id}",
+            shown,
+            "One message: its evidence on both chains, every change, its explorers' word.",
+        ),
         Route(
             "GET",
             "/v1/collateral/{account}",
@@ -223,16 +240,21 @@ async def _read_messages(reader: Reader, state: str | None, account: bytes | Non
     return await reader.fetch(_LIST, state, account, None if page.after is None else _number(page.after), page.limit)
 
 
-async def _read_message(reader: Reader, message: bytes) -> Mapping[str, object] | None:
+async def _read_message(
+    reader: Reader, message: bytes, networks: Networks
+) -> tuple[Mapping[str, object], Sequence[Question]] | None:
+    """What is shown of it, and what its explorers may be asked."""
     row = await reader.fetch_one(_ONE, message)
-    if row is None:
+    known = None if row is None else await load_message(reader, message)
+    if row is None or known is None:
         return None
     changes = await reader.fetch(_CHANGES, message)
-    return {
+    told = {
         **_message(row),
         "timeline": msgspec.Raw(row.json("timeline")),
         "changes": [_change(each) for each in changes],
     }
+    return told, questions_of(*known, networks)
 
 
 def _message(row: Row) -> dict[str, object]:

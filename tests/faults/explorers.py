@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 Json = dict[str, object]
+PATIENCE = 20.0
+"""Seconds that a request hangs at most."""
 
 
 @dataclass
@@ -29,6 +31,10 @@ class Explorers:
     """Answer everything with this body."""
     hang: threading.Event | None = None
     """Answer nothing before it is set."""
+    stall_after: int | None = None
+    """Send so many bytes of a body, then nothing more."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """In every answer."""
     asked: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -59,7 +65,7 @@ class Explorers:
 
 @contextmanager
 def serve_explorers() -> Iterator[Explorers]:
-    explorers = Explorers()
+    explorers, ended = Explorers(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -67,13 +73,17 @@ def serve_explorers() -> Iterator[Explorers]:
         def do_GET(self) -> None:
             explorers.asked.append(self.path)
             if explorers.hang is not None:
-                explorers.hang.wait(20)
+                explorers.hang.wait(PATIENCE)
             status, body = explorers.answer(self.path)
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
+            for name, value in explorers.headers.items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body[: explorers.stall_after])
+            if explorers.stall_after is not None:
+                ended.wait(PATIENCE)
 
         def log_message(self, *_: object) -> None:
             """Silent."""
@@ -92,6 +102,7 @@ def serve_explorers() -> Iterator[Explorers]:
     try:
         yield explorers
     finally:
+        ended.set()
         if explorers.hang is not None:
             explorers.hang.set()
         server.shutdown()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-import aiohttp
 import msgspec
 
-from fusion_daemon.crosschain.clients.explorer import fetch, open_session, unavailable
-from fusion_daemon.crosschain.hints import Hint, shortened
-from fusion_daemon.domain.identifiers import Hash32, hex_of
+from fusion_daemon.crosschain.clients.explorer import fetch, parsed, unavailable
+from fusion_daemon.crosschain.hints import AxelarCall, Hint, shortened
+from fusion_daemon.domain.identifiers import hex_of
 
 
 class _Call(msgspec.Struct, rename={"transaction_hash": "transactionHash", "log_index": "logIndex"}):
@@ -42,46 +39,28 @@ class _Answer(msgspec.Struct):
 _ANSWER = msgspec.json.Decoder(_Answer)
 
 
-class Axelarscan:
-    """Get it from `open_axelarscan`, end it with `close`."""
+async def ask_axelarscan(url: str, call: AxelarCall, timeout: float) -> Hint | None:
+    """None when it does not know the call. Raises HintUnavailable after at most `timeout` seconds.
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
-        self._url = url
-        self._session = session
-
-    async def hint(self, transaction: Hash32, log_index: int) -> Hint | None:
-        """What it says of the call made by that log of a source transaction; None when it does not know the call.
-
-        `log_index` is the block-level one. Without it the API answers with the first of a transaction's calls,
-        so an answer about another log is no answer. Raises HintUnavailable.
-        """
-        query = {"method": "searchGMP", "txHash": hex_of(transaction), "txLogIndex": str(log_index)}
-        status, body = await fetch(self._session, self._url, query)
-        host = urlsplit(self._url).hostname or self._url
-        if status != 200:
-            raise unavailable(host, f"answered with HTTP {status}")
-        try:
-            found = _ANSWER.decode(body).data
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise unavailable(host, f"answered with something else than messages ({error})") from error
-        named = [each for each in found if each.call is not None and _is(each.call, transaction, log_index)]
-        return _hint(named[0]) if named else None
-
-    async def close(self) -> None:
-        await self._session.close()
+    `url`: https://api.gmp.axelarscan.io, or that of the testnet. Without a log index the API answers with the first of
+    a transaction's calls, so an answer about another log is no answer.
+    """
+    query = {"method": "searchGMP", "txHash": hex_of(call.transaction), "txLogIndex": str(call.log_index)}
+    status, body = await fetch(url, query, timeout)
+    if status != 200:
+        raise unavailable(url, f"answered with HTTP {status}")
+    answer = parsed(url, body, _ANSWER, "messages")
+    named = [each for each in answer.data if each.call is not None and _is(each.call, call)]
+    return _hint(named[0]) if named else None
 
 
-async def open_axelarscan(url: str, timeout: float) -> Axelarscan:
-    """`url`: https://api.gmp.axelarscan.io, or that of the testnet."""
-    return Axelarscan(url, await open_session(timeout))
-
-
-def _is(call: _Call, transaction: Hash32, log_index: int) -> bool:
-    return (call.transaction_hash or "").lower() == hex_of(transaction) and call.log_index == log_index
+def _is(told: _Call, call: AxelarCall) -> bool:
+    return (told.transaction_hash or "").lower() == hex_of(call.transaction) and told.log_index == call.log_index
 
 
 def _hint(message: _Message) -> Hint:
-    return Hint("axelarscan", shortened(message.status), message.gas_status, _error_text(message.error))
+    gas = None if message.gas_status is None else shortened(message.gas_status)
+    return Hint(shortened(message.status), gas, _error_text(message.error))
 
 
 def _error_text(error: _Error | str | None) -> str | None:

@@ -10,18 +10,26 @@ import pytest
 
 from fusion_daemon.aio import Aio
 from fusion_daemon.crosschain import Evidence, State, Transition
+from fusion_daemon.crosschain.hints import Opinion, Question
 from fusion_daemon.crosschain.records import save_message
-from fusion_daemon.crosschain.routes import routes
+from fusion_daemon.crosschain.routes import Explaining, routes
 from fusion_daemon.domain.identifiers import Address, hex_of
 from fusion_daemon.http.problem import Problem
 from fusion_daemon.http.route import Principal, Request, Role
 from fusion_daemon.store import Commit, Execute, Store, Write
-from tests.unit.crosschain.world import AXELAR, ENVELOPE, NOW, STRANGER, A, B, Message, address, at, judged
+from tests.unit.crosschain.world import AXELAR, ENVELOPE, NETWORKS, NOW, STRANGER, A, B, Message, address, at, judged
 
 VAULT, LOCKS = address(A, 50), address(A, 51)
 OWNER, WETH = ENVELOPE.account, ENVELOPE.asset
 FINAL = {A: 100, B: 100}
 FREE, LOCKED = 10**24, 3 * 10**18
+
+
+async def nobody(questions: Sequence[Question]) -> Sequence[Opinion]:
+    return ()
+
+
+UNEXPLAINED = Explaining(NETWORKS, nobody)
 
 
 class Chain(msgspec.Struct):
@@ -36,7 +44,7 @@ class Collateral(msgspec.Struct):
 
 
 async def ask(aio: Aio, store: Store, path: str, names: Mapping[str, str], query: Mapping[str, str]) -> object:
-    [route] = [route for route in routes(store, {A: LOCKS}) if route.path == path]
+    [route] = [route for route in routes(store, {A: LOCKS}, UNEXPLAINED) if route.path == path]
     request = Request("GET", names, query, {}, b"", Principal("ops", Role.OPERATOR), "test")
     return json.loads((await aio.call(route.handler, request, timeout=10)).body)
 

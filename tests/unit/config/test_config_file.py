@@ -19,6 +19,7 @@ USDC = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
 USDC_AS_A = f'{{address = "{USDC}", asset = "A"}}'
 USDC_AS_B = f'{{address = "{USDC.lower()}", asset = "B"}}'
 RECEIVER = '[[alerting.receivers]]\nname = "a"\n'
+EXPLORERS = "[messages.explorers]\n"
 STATIC = '[[oracle.assets]]\nasset = "A"\nsources = [{{kind = "static", usd = "{}"}}]\n'
 MAIL_TO = 'channel = "email"\ntarget = '
 SENDER = '[alerting.smtp]\nhost = "h"\nsender = '
@@ -70,6 +71,13 @@ def load(tmp_path: Path, text: str) -> Config:
         ("oracle.poll_seconds", f"{CHAIN}[oracle]\npoll_seconds = 15.1\n"),
         ("oracle.assets.0.sources.0.static.usd (asset A): not a price", f'{CHAIN}{STATIC.format("0.00000000")}'),
         ("oracle.assets.0.sources.0.static.usd (asset A): not a price", f'{CHAIN}{STATIC.format("9" * 40)}'),
+        ("messages.explorers.ccip: unknown key", f'{CHAIN}{EXPLORERS}ccip = "https://a.example"\n'),
+        ("messages.explorers.ccip_api: not an explorer's", f'{CHAIN}{EXPLORERS}ccip_api = "http://a.example"\n'),
+        ("messages.explorers.ccip_api: not an explorer's", f'{CHAIN}{EXPLORERS}ccip_api = "https:///x"\n'),
+        ("messages.explorers.ccip_api: not an explorer's", f'{CHAIN}{EXPLORERS}ccip_api = "https://a.example /x"\n'),
+        ("messages.explorers.axelarscan: an explorer's", f'{CHAIN}{EXPLORERS}axelarscan = "https://u:hunter22@a.b"\n'),
+        ("messages.explorers.axelarscan: an explorer's", f'{CHAIN}{EXPLORERS}axelarscan = "https://a.b/?k=hunter22"\n'),
+        ("messages.explorers.timeout_seconds", f"{CHAIN}{EXPLORERS}timeout_seconds = 60\n"),
         ("risk: limits must fall", f"{CHAIN}[risk]\nscore_bps = [5000, 3000, -5]\n"),
         ("risk: limits must fall", f"{CHAIN}[risk]\nscore_bps = [3000, 5000, 10]\n"),
         ("alerting.receivers.0 (receiver a): a webhook", f'{CHAIN}{RECEIVER}channel="webhook"\ntarget="http://"\nsecret="s"'),
@@ -83,6 +91,12 @@ def test_the_wrong_key_is_named(tmp_path: Path, key: str, text: str) -> None:
     said = refusal(tmp_path, text)
     assert f"  {key}" in said
     assert "hunter22" not in said
+
+
+@pytest.mark.parametrize("url", ["https://api.example/v1", "http://127.0.0.1:9", "http://[::1]:9", "http://localhost"])
+def test_an_explorer_is_asked_by_tls_or_on_this_machine(tmp_path: Path, url: str) -> None:
+    explorers = load(tmp_path, f'{CHAIN}{EXPLORERS}axelarscan = "{url}"\n').messages.explorers
+    assert (explorers.axelarscan, explorers.ccip_api) == (url, None)
 
 
 def test_all_wrong_keys_are_named_at_once(tmp_path: Path) -> None:
@@ -131,6 +145,7 @@ def test_the_shipped_example_names_every_section_and_key() -> None:
         config.oracle.assets[0],
         config.oracle.assets[0].sources[0],
         StaticSource(kind="static", usd="1.00"),
+        config.messages.explorers,
         config.alerting.receivers[0],
         config.alerting.smtp,
         config.signers[0],

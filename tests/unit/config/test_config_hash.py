@@ -35,7 +35,7 @@ SAME: dict[str, Callable[[Raw], object]] = {
     "pace": lambda raw: raw["oracle"].update(poll_seconds=9.0),
     "mail relay": lambda raw: raw["alerting"]["smtp"].update(host="relay.example"),
     "patience": lambda raw: raw["alerting"].update(timeout_seconds=3.0, concurrency=2),
-    "explorers": lambda raw: raw["messages"].update(ccip_api="https://api.ccip.example"),
+    "explorers": lambda raw: raw["messages"].update(explorers={"ccip_api": "https://api.ccip.example"}),
     "order of chains": lambda raw: raw["chains"].reverse(),
     "order of assets": lambda raw: raw["oracle"]["assets"].reverse(),
     "order of receivers": lambda raw: raw["alerting"]["receivers"].reverse(),

@@ -68,6 +68,7 @@ def test_nothing_changed_is_an_empty_plan() -> None:
         ("chains.1.tokens", [{"address": C, "asset": "ETH"}], [("restart", "risk")]),
         ("chains.1.bridges", BRIDGES, [("restart", "messages"), ("restart", "chain:2")]),
         ("messages.orphan_grace_seconds", 60, [("restart", "messages")]),
+        ("messages.explorers.ccip_api", "https://ccip.example", [("update", "explorers")]),
     ],
 )
 def test_a_change_touches_whom_it_concerns(path: str, value: object, steps: list[tuple[str, str]]) -> None:
