@@ -44,6 +44,9 @@ class Desk:
         [opinion] = await self.ask(CcipMessage(message(number)))
         return opinion.outcome
 
+    async def wait(self, number: int) -> None:
+        await self.ask(CcipMessage(message(number)), timeout=PATIENT)
+
     def know(self, number: int, status: str = "SENT") -> None:
         name = hex_of(message(number))
         self.explorers.ccip[name] = {"messageId": name, "status": status}
@@ -109,7 +112,7 @@ async def test_who_leaves_does_not_take_the_answer_along(desk: Desk) -> None:
     desk.know(1)
     desk.explorers.hang = threading.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: desk.ask(CcipMessage(message(1)), timeout=PATIENT))
+        nursery.start_soon(desk.wait, 1)
         await desk.asked(1)
         nursery.cancel_scope.cancel()
     desk.explorers.hang.set()
@@ -131,7 +134,7 @@ async def test_a_crowd_of_questions_is_not_passed_on(desk: Desk) -> None:
     desk.explorers.hang = threading.Event()
     async with trio.open_nursery() as nursery:
         for number in range(MOST_AT_ONCE):
-            nursery.start_soon(lambda number=number: desk.ask(CcipMessage(message(number)), timeout=PATIENT))
+            nursery.start_soon(desk.wait, number)
         await desk.asked(MOST_AT_ONCE)
         [refused] = await desk.ask(CcipMessage(message(MOST_AT_ONCE)))
         desk.explorers.hang.set()
