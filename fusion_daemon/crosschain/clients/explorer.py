@@ -37,7 +37,9 @@ async def fetch(url: str, query: Mapping[str, str], timeout: float) -> tuple[int
             session.get(url, params=query, allow_redirects=False) as answer,
         ):
             status, body = answer.status, await _bounded(answer)
-    except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError, too
+    except TimeoutError as error:
+        raise unavailable(url, f"did not answer within {timeout:g} s") from error
+    except (aiohttp.ClientError, OSError) as error:
         raise unavailable(url, f"could not be asked ({type(error).__name__})") from error
     if len(body) > LARGEST_ANSWER:
         raise unavailable(url, f"answered with more than {LARGEST_ANSWER} bytes")

@@ -127,7 +127,7 @@ async def test_one_that_hangs_costs_no_more_than_the_timeout(desk: Desk) -> None
     both = await desk.ask(AxelarCall(message(1), 0), CcipMessage(message(1)))
     assert trio.current_time() - began < 4 * TIMEOUT
     assert [each.outcome for each in both] == [Outcome.UNAVAILABLE] * 2
-    assert "could not be asked" in str(both[0].trouble)
+    assert "did not answer" in str(both[0].trouble)
 
 
 async def test_a_crowd_of_questions_is_not_passed_on(desk: Desk) -> None:
