@@ -18,7 +18,8 @@ from tests.faults.explorers import Explorers, serve_explorers
 
 TX = Hash32(b"\x11" * 32)
 MESSAGE = Hash32(b"\x22" * 32)
-TIMEOUT = 0.5
+PATIENT, HASTY = 10.0, 0.5
+"""Seconds."""
 
 
 @pytest.fixture
@@ -27,12 +28,12 @@ def explorers() -> Iterator[Explorers]:
         yield served
 
 
-async def axelarscan(aio: Aio, url: str, log_index: int = 0) -> Hint | None:
-    return await aio.call(ask_axelarscan, url, AxelarCall(TX, log_index), TIMEOUT, timeout=5.0)
+async def axelarscan(aio: Aio, url: str, log_index: int = 0, timeout: float = PATIENT) -> Hint | None:
+    return await aio.call(ask_axelarscan, url, AxelarCall(TX, log_index), timeout, timeout=30.0)
 
 
-async def ccip(aio: Aio, url: str, message: Hash32 = MESSAGE) -> Hint | None:
-    return await aio.call(ask_ccip_api, f"{url}/", CcipMessage(message), TIMEOUT, timeout=5.0)
+async def ccip(aio: Aio, url: str, message: Hash32 = MESSAGE, timeout: float = PATIENT) -> Hint | None:
+    return await aio.call(ask_ccip_api, f"{url}/", CcipMessage(message), timeout, timeout=30.0)
 
 
 async def test_of_several_calls_in_a_transaction_the_one_asked_for_is_meant(aio: Aio, explorers: Explorers) -> None:
@@ -136,7 +137,7 @@ async def test_one_that_is_slow_costs_its_timeout(aio: Aio, explorers: Explorers
         explorers.hang = threading.Event()
     for ask in (axelarscan, ccip):
         with pytest.raises(HintUnavailable, match="within 0.5 s"):
-            await ask(aio, explorers.url)
+            await ask(aio, explorers.url, timeout=HASTY)
 
 
 async def test_one_that_is_not_there_is_named_without_its_address(aio: Aio) -> None:
