@@ -13,15 +13,17 @@ from typing import TypeVar, TypeVarTuple
 
 import trio
 
+from actors.chain_finality import FinalityWatch
 from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Span
 from fusion_daemon.chain.events import EventTable
+from fusion_daemon.chain.finality import FinalityViolated
 from fusion_daemon.chain.journal import ChainView, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.polling import Polling, Stillness
 from fusion_daemon.chain.ranges import BlockTooDense
-from fusion_daemon.chain.reorg import FinalityViolated, parting
-from fusion_daemon.chain.repository import latch, load_logs, load_view, propose_start_block
+from fusion_daemon.chain.reorg import parting
+from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.chain.rpc_errors import RateLimited, RpcFailure, WrongChain
@@ -91,7 +93,6 @@ class ChainListener(Actor):
         self._polling = Polling(settings.poll)
         self._stillness = Stillness()
         self._statistics = ListenerStatistics()
-        self._latched = False
         self._avoid: int | None = None
         # Set by `run` before anything else reads them.
         self._context: ActorContext
@@ -99,6 +100,7 @@ class ChainListener(Actor):
         self._view: ChainView
         self._reader: ChainReader
         self._rpc: ChainRpc
+        self._finality: FinalityWatch
 
     def statistics(self) -> ListenerStatistics:
         """A copy."""
@@ -113,11 +115,13 @@ class ChainListener(Actor):
         with trio.CancelScope(shield=True):  # cancelled in the midst of it, nobody would close what was opened
             self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
         self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)
+        self._finality = FinalityWatch(self._settings, self._store, self._reader, context, self._epoch)
         self._statistics.endpoints = self._rpc.statistics()
         try:
             context.started()
             await self._propose_start()
             self._view = await self._stored_view(context, claim.heads[stream])
+            await self._finality.restore()
             while not context.draining.is_set():
                 await context.gate()
                 await self._rest(context, await self._step(context))
@@ -155,8 +159,7 @@ class ChainListener(Actor):
         if self._view.tip is None:  # the start may still be moved
             self._view = await self._stored_view(context, self._view.seq)
         try:
-            head = await self._reader.head(self._avoid)
-            verified = await self._follow(context, head)
+            looked = await self._look(context)
         except WriteConflict:
             if self._view.tip is not None:
                 raise
@@ -165,11 +168,8 @@ class ChainListener(Actor):
             self._polling = self._polling.limited()
             self._statistics.rate_limits += 1
             return self._failed(context, limited, limited.retry_after)
-        except FinalityViolated as violated:
-            await self._latch(context, violated)
-            return self._settings.poll.longest
         except (WrongChain, BlockTooDense) as failure:
-            if not self._latched:
+            if self._finality.latched is None:
                 context.unhealthy(str(failure))
             return self._settings.poll.longest
         except (RpcFailure, Inconsistent) as failure:
@@ -177,33 +177,58 @@ class ChainListener(Actor):
             self._statistics.faults += 1
             return self._failed(context, failure, None)
         self._polling = self._polling.succeeded()
-        self._judge(context, head, verified)
+        if looked is None:
+            return self._settings.poll.longest
+        self._judge(context, *looked)
         return self._polling.interval(self._view.blocks)
+
+    async def _look(self, context: ActorContext) -> tuple[Head, bool] | None:
+        """Follow an endpoint's head. True: the stored chain was proved to be on the node's. None: the chain stands
+        still, or the endpoint was contradicted by the others."""
+        if self._view.blocks and not await self._finality.recheck(self._view.blocks[0]):
+            context.unhealthy(str(self._finality.latched))
+            return None
+        head = await self._reader.head(self._avoid)
+        try:
+            return head, await self._follow(context, head)
+        except FinalityViolated as violated:
+            self._avoid = head.endpoint
+            await self._finality.accused(head.endpoint, self._view.blocks[0], violated)
+        if self._finality.latched is not None:
+            context.unhealthy(self._finality.latched)
+        else:
+            self._degrade_for_forked(context)
+        return None
+
+    def _degrade_for_forked(self, context: ActorContext) -> None:
+        names = ", ".join(self._statistics.endpoints[each].name for each in sorted(self._finality.disproved))
+        context.degraded(
+            f"Chain {self._settings.chain} is another one at {names}: it shows another block where the others show the"
+            " final one that is stored. It is not believed. Replace it, or have its provider look at it."
+        )
 
     def _judge(self, context: ActorContext, head: Head, verified: bool) -> None:
         """The chain's health after a look. `verified`: hash for hash; a head that says nothing about the stored chain
         proves nothing."""
-        if verified:
-            self._latched = False
         now = context.clock.monotonic()
         still = self._stillness = self._stillness.looked(self._view.blocks, now, self._settings.poll.stillness)
         if still.looks:
             self._avoid = head.endpoint
         if self._view.tip is not None:
             context.fresh(self._view.tip.timestamp)
-        if self._latched:
-            return
         if still.looks >= len(self._settings.rpc_urls):
             context.degraded(
                 f"Chain {self._settings.chain} shows no new block for {now - still.since:.0f} s at any endpoint. What"
                 " happens on it is not seen. Check its status, and its RPC endpoints against another source."
             )
+        elif self._finality.disproved:
+            self._degrade_for_forked(context)
         elif verified:
             context.healthy()
 
     def _failed(self, context: ActorContext, failure: Exception, asked: float | None) -> float:
         context.log.warning("chain_read_failed", chain=self._settings.chain, reason=str(failure))
-        if not self._latched:
+        if self._finality.latched is None:
             context.degraded(str(failure))
         return self._polling.backoff(asked)
 
@@ -337,13 +362,6 @@ class ChainListener(Actor):
         self._statistics.blocks += len(span.headers)
         self._statistics.logs += len(span.logs)
         self._statistics.repaired += span.repaired
-
-    async def _latch(self, context: ActorContext, violated: FinalityViolated) -> None:
-        context.unhealthy(str(violated))
-        if not self._latched:
-            context.log.error("finality_violated", chain=self._settings.chain, reason=str(violated))
-            await self._store.commit(latch(self._settings.chain, self._epoch, str(violated)))
-            self._latched = True
 
     def _note_split(self) -> None:
         self._statistics.splits += 1

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar, TypeVarTuple
 
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
+from fusion_daemon.chain.finality import finality_violated
 from fusion_daemon.chain.journal import ChainView, Finality
 from fusion_daemon.chain.ranges import RangeSize, first_size
-from fusion_daemon.chain.reorg import common_ancestor, finality_violated, probes
+from fusion_daemon.chain.reorg import common_ancestor, probes
 from fusion_daemon.chain.rpc import ChainRpc
-from fusion_daemon.chain.rpc_errors import EndpointFault, RangeRefused
+from fusion_daemon.chain.rpc_errors import EndpointFault, RangeRefused, RpcFailure
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import check_headers
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.domain.identifiers import ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef
 from fusion_daemon.runtime import ActorContext
 
@@ -103,6 +104,16 @@ class ChainReader:
         if not view.rooted:
             return None
         raise finality_violated(view.chain, lowest)
+
+    async def shown(self, number: int) -> Mapping[int, Hash32]:
+        """The hash that each endpoint shows at a height; those that do not answer, or lack the block, are left out."""
+        found: dict[int, Hash32] = {}
+        for endpoint in range(len(self._settings.rpc_urls)):
+            try:
+                found[endpoint] = await self._ask(self._rpc.fetch_hash, endpoint, number)
+            except RpcFailure as silent:
+                self._context.log.info("no_witness", chain=self._settings.chain, reason=str(silent))
+        return found
 
     async def _ask(self, question: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
         """One crossing to the nodes. Every answer is progress, so that a long reorg is not taken for a stuck actor."""

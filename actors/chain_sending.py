@@ -4,6 +4,7 @@ INVARIANTS
 * Raw bytes are stored before anybody hears of them. Killed between the two, the next life sends the same bytes.
 * Every step names the one that it has seen: what an operator or a later life changed meanwhile makes it a
   WriteConflict, and nothing of it is done.
+* On a chain that replaced a block which it had called final nothing new is signed; what was signed is followed.
 * One look at a chain shows it as of one moment; what is decided on it is decided by that moment alone.
 """
 
@@ -96,6 +97,9 @@ class ChainSending:
                 f"a node counts {sight.counts.latest} transactions of {hex_of(signer)}, and {floor} were final: "
                 "it lags, or its chain was cut"
             )
+            return
+        if queue.latched is not None:
+            self.troubles.append(f"nothing new is signed: {queue.latched}")
             return
         gap = self._lasting_gap(context, signer, lowest_gap(sight.counts, _held(present), floor))
         await self._sign_new(context, queue, sight, present, gap)

@@ -370,7 +370,7 @@ def _state_write(view: ChainView, finality: Finality) -> Write:
     assert tip is not None
     return Execute(
         "UPDATE chain_state SET tip_number = $2, tip_hash = $3, head = $4, safe = $5, finalized = $6,"
-        " finality_named = $7, latched = NULL, updated_at = now() WHERE chain_id = $1 AND start_block = $8",
+        " finality_named = $7, updated_at = now() WHERE chain_id = $1 AND start_block = $8",
         (view.chain, tip.number, tip.hash, finality.head, finality.safe, view.finalized, view.named, view.start),
         expect=1,
     )

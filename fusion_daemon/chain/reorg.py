@@ -5,26 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fusion_daemon.chain.blocks import Header, Span
-from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import ChainId, hex_of
 from fusion_daemon.domain.journal import BlockRef
 
 _FIRST_PROBE = 8
 _GROWTH = 4
 _LARGEST_PROBE = 128
-
-
-class FinalityViolated(Failure):
-    """The node's chain lacks a block that the chain had called final."""
-
-
-def finality_violated(chain: ChainId, block: BlockRef) -> FinalityViolated:
-    return FinalityViolated(
-        f"Chain {chain} replaced block {block.number} ({hex_of(block.hash)}), which it had called final.",
-        "The listener stops here: what is stored stays as it is and nothing new is read.",
-        "Check the RPC endpoint against another source. It goes on by itself once that block is back; if"
-        " the chain really rewrote its history, start with an empty database.",
-    )
 
 
 def probes(lowest: int, highest: int) -> Iterator[tuple[int, int]]:

@@ -71,6 +71,12 @@ async def load_view(reader: Reader, chain: ChainId, seq: int) -> ChainView | Non
     )
 
 
+async def load_latched(reader: Reader, chain: ChainId) -> str | None:
+    """Why the chain stands still: it replaced a block that it had called final. None: it does not."""
+    row = await reader.fetch_one("SELECT latched FROM chain_state WHERE chain_id = $1", chain)
+    return None if row is None else row.optional_text("latched")
+
+
 async def load_logs(reader: Reader, table: EventTable, chain: ChainId, blocks: Collection[BlockRef]) -> StoredLogs:
     """The stored logs of these blocks and what they changed, decoded anew; every block has an entry."""
     found: dict[Hash32, dict[int, tuple[Change, ...]]] = {block.hash: {} for block in blocks}
@@ -155,10 +161,8 @@ async def propose_start_block(writer: Reader, chain: ChainId, block: int) -> Non
     )
 
 
-def latch(chain: ChainId, epoch: int, reason: str) -> Commit:
-    """The chain stands still and says why; the next committed step clears it. Fenced by the journal's
-    epoch.
-    """
+def latch(chain: ChainId, epoch: int, reason: str | None) -> Commit:
+    """The chain stands still and says why; None: it goes on. Fenced by the journal's epoch."""
     return Commit(
         writes=(
             Execute(
@@ -168,7 +172,7 @@ def latch(chain: ChainId, epoch: int, reason: str) -> Commit:
                 expect=1,
             ),
         ),
-        proof=Execute("SELECT latched = $2 FROM chain_state WHERE chain_id = $1", (chain, reason)),
+        proof=Execute("SELECT latched IS NOT DISTINCT FROM $2 FROM chain_state WHERE chain_id = $1", (chain, reason)),
     )
 
 

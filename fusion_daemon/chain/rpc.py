@@ -100,6 +100,13 @@ class ChainRpc:
         """Headers first..last (inclusive), all of them, as that endpoint has them."""
         return tuple(await self._headers(self._endpoints.at(endpoint), first, last))
 
+    async def fetch_hash(self, endpoint: int, number: int) -> Hash32:
+        """Of the block that this endpoint has at a height, also when another one is in use."""
+        node = self._endpoints.at(endpoint)
+        await self._endpoints.prove(node)
+        [header] = await self._headers(node, number, number)
+        return header.hash
+
     async def fetch_span(self, endpoint: int, first: int, last: int, by_hash: bool) -> Span:
         """Blocks first..last (inclusive) with the watched contracts' logs, all from one endpoint.
 
@@ -256,6 +263,7 @@ class ChainRpc:
             except ValueError as error:
                 raise self._endpoints.fault(endpoint, f"answered with a malformed log ({error})") from error
         return logs
+
 
 async def open_rpc(settings: ChainSettings) -> ChainRpc:
     """Asyncio side. Opens no connection yet; `close()` ends those that were opened."""

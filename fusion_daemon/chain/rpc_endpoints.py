@@ -80,8 +80,8 @@ class Endpoints:
     def choose(self, avoid: int | None) -> Endpoint:
         """The current endpoint; the next one if the current one is to be avoided or asked to be left alone. Raises
         RateLimited while all of them did."""
-        if avoid == self._current:
-            self._rotate()
+        if avoid is not None:
+            self._leave(self._all[avoid])
         now = asyncio.get_running_loop().time()
         order = [*self._all[self._current :], *self._all[: self._current]]
         chosen = min(order, key=lambda endpoint: max(endpoint.not_before, now))  # the first of those that are free
@@ -100,7 +100,7 @@ class Endpoints:
         except ValueError as error:
             raise self.fault(endpoint, f"has no chain id ({error})") from error
         if found != self._chain:
-            self._rotate()
+            self._leave(endpoint)
             raise wrong_chain(endpoint.url, self._chain, found)
         endpoint.proved = True
 
@@ -130,7 +130,7 @@ class Endpoints:
     def fault(self, endpoint: Endpoint, what: str) -> RpcFailure:
         endpoint.statistics.faults += 1
         endpoint.proved = False
-        self._rotate()
+        self._leave(endpoint)
         return endpoint_fault(endpoint.url, what)
 
     async def _post(self, endpoint: Endpoint, body: bytes) -> tuple[int, float | None, bytes]:
@@ -148,13 +148,15 @@ class Endpoints:
         endpoint.statistics.limits += 1
         now = asyncio.get_running_loop().time()
         endpoint.not_before = now + (retry_after or 0.0)
-        self._rotate()
+        self._leave(endpoint)
         # Only while nobody else may be asked does the chain wait as long as it was told.
         wait = min(each.not_before for each in self._all) - now
         return rate_limited(endpoint.url, wait if wait > 0 else None)
 
-    def _rotate(self) -> None:
-        self._current = (self._current + 1) % len(self._all)
+    def _leave(self, endpoint: Endpoint) -> None:
+        """Go on with the next one, unless another one is in use already."""
+        if endpoint.number == self._current:
+            self._current = (self._current + 1) % len(self._all)
 
 
 def raise_error(url: str, error: WireError | None) -> None:

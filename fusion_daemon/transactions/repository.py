@@ -46,6 +46,8 @@ class Queue:
     """By signer: the first nonce above all that ended with a final block."""
     gas: Mapping[Address, int]
     """By signer: wei committed to gas within the last 24 hours."""
+    latched: str | None
+    """Why the chain stands still: it replaced a block that it had called final. None: it does not."""
 
 
 _SELECT = """
@@ -92,10 +94,12 @@ async def queue_of(reader: Reader, chain: ChainId, now: float) -> Queue:
     )
     floors = await reader.fetch(_FLOORS, int(chain), _HOLDING)
     gas = await reader.fetch(_GAS, int(chain), _HOLDING, moment(now - SECONDS_A_DAY))
+    state = await reader.fetch_one("SELECT latched FROM chain_state WHERE chain_id = $1", int(chain))
     return Queue(
         await _transactions(reader, rows),
         {Address(row.octets("signer")): row.integer("floor") for row in floors},
         {Address(row.octets("signer")): row.integer("wei") for row in gas},
+        None if state is None else state.optional_text("latched"),
     )
 
 

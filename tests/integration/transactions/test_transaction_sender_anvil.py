@@ -7,12 +7,14 @@ from itertools import pairwise
 
 import pytest
 
+from fusion_daemon.chain.repository import latch, propose_start_block
 from fusion_daemon.domain.identifiers import hex_of
+from fusion_daemon.domain.journal import journal_stream
 from fusion_daemon.store import WriteConflict
 from fusion_daemon.transactions.commands import AlreadyApproved, Command, TransactionSettled
 from fusion_daemon.transactions.records import Answer, State
 from fusion_daemon.transactions.views import TransactionDetail
-from tests.integration.transactions.sending import GWEI, PAYMENT, SIGNER, Sending
+from tests.integration.transactions.sending import CHAIN, GWEI, PAYMENT, SIGNER, Sending
 
 
 def hashes(found: TransactionDetail, kind: str) -> list[str]:
@@ -51,6 +53,20 @@ async def test_many_payments_take_consecutive_nonces_in_their_order(sending: Sen
         found = [await sending.until(State.FINAL, each.id) for each in several]
     assert [each.transaction.nonce for each in found] == [0, 1, 2, 3, 4]
     assert sending.balance() == 5_000
+
+
+async def test_on_a_chain_that_rewrote_what_was_final_nothing_new_is_signed(sending: Sending) -> None:
+    await sending.store.transact(propose_start_block, CHAIN, 0)
+    epoch = (await sending.store.claim("chain_listener", produces=(journal_stream(CHAIN),))).epoch
+    await sending.store.commit(latch(CHAIN, epoch, "it replaced block 7"))
+    await sending.propose(PAYMENT)
+    async with sending.living() as context:
+        await sending.until(State.APPROVED)
+        await sending.looked()
+        assert "it replaced block 7" in context.health.reason
+        assert (await sending.shown()).transaction.state == State.APPROVED
+        await sending.store.commit(latch(CHAIN, epoch, None))
+        await sending.until(State.SENT)
 
 
 async def test_killed_between_persist_and_broadcast_the_same_bytes_go_out_once(sending: Sending) -> None:
