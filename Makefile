@@ -7,6 +7,9 @@ BIN := $(CURDIR)/.venv/bin
 # Tools of the venv (node, where the machine has none) are found without asking anyone to activate it.
 WITH_TOOLS := PATH="$(BIN):$$PATH"
 PYTEST_ARGS ?=
+# More than there are cores: tests wait for processes, blocks and timeouts most of their time. A file's tests stay
+# together, with a Postgres and local chains of their worker's own.
+WORKERS ?= 3
 DEMO_ARGS ?=
 REPETITIONS ?= 10
 
@@ -21,7 +24,7 @@ demo: install
 test: install
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint contracts-check
 	@$(MAKE) --no-print-directory runtime-suite
-	$(WITH_TOOLS) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(WITH_TOOLS) $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(PYTEST_ARGS)
 
 # The tests that look for what is rare, in their long form: more repetitions, more kills, longer outages.
 soak: install
