@@ -10,7 +10,7 @@ import msgspec
 from fusion_daemon.crosschain.evidence import Evidence, MessageId, Place, RawLog, Sent, decode_evidence
 from fusion_daemon.crosschain.standing import APPLIED, Standing
 from fusion_daemon.crosschain.tracker import TrackerState
-from fusion_daemon.crosschain.value_in_flight import UNITS
+from fusion_daemon.crosschain.value_in_flight import UNITS, kind_name
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of
 from fusion_daemon.domain.journal import BlockRef, journal_stream
 from fusion_daemon.domain.message import MessageChange
@@ -250,6 +250,6 @@ def _on_the_way(row: Row) -> dict[str, object]:
         "state": row.text("state"),
         "source": row.integer("source"),
         "destination": row.integer("destination"),
-        "kind": row.integer("kind"),
+        "kind": kind_name(row.integer("kind")),
         "credit_usd_e8": str(row.integer("amount")),
     }
