@@ -46,6 +46,8 @@ from fusion_daemon.store import Advance, Claim, Commit, Fenced, Store, StoreRefu
 OWNER = "message_tracker"
 PORTION = 256
 """Journal entries folded between two commits at most, but for a reorg, which is folded whole."""
+PRUNED_BLOCKS = 200
+"""Blocks that a look asks whether their evidence is still needed."""
 LOOK_SECONDS = 1.0
 """How often finality and time are looked at when nothing happens."""
 RECEIPT_PAUSE = 2.0
@@ -90,6 +92,12 @@ class TrackerStatistics:
     unreadable: int
     lanes: Mapping[tuple[int, int, str], int]
     """Messages by (source, destination, state)."""
+    pruned: int
+    """Pieces of evidence of messages that ended for good."""
+    strangers: int
+    """Pieces of strangers' evidence that were dropped, by age or number."""
+    crowded: int
+    """Those of them that were young: there were too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +127,11 @@ class MessageTrackerActor(Actor):
         accept: Accept,
         ward: Ward,
         words: OperatorsWords,
+        keep: Callable[[], float],
     ) -> None:
+        """`keep`: for how many seconds evidence is kept at the least; asked at every look."""
         self._words = words
+        self._keep = keep
         self._store = store
         self._settings = settings
         self._journals = journals
@@ -132,7 +143,7 @@ class MessageTrackerActor(Actor):
         self._loop: _Loop | None = None
 
     def statistics(self) -> TrackerStatistics:
-        return TrackerStatistics(0, 0, {}) if self._loop is None else self._loop.statistics()
+        return TrackerStatistics(0, 0, {}, 0, 0, 0) if self._loop is None else self._loop.statistics()
 
     async def run(self, context: ActorContext) -> None:
         """Trio side. Asked to drain, it commits what it has folded and returns. Raises Fenced when another tracker has
@@ -161,7 +172,7 @@ class MessageTrackerActor(Actor):
         }
         told_at = await self._store.read(load_told_at)
         loop = self._loop = _Loop(
-            self._settings, self._store, tracker, commits, inputs, receipts, self._ward, told_at
+            self._settings, self._store, tracker, commits, inputs, receipts, self._ward, told_at, self._keep
         )
         context.started()
         held = [held_text(entry) for _, entry in sorted(orders.held.items())]
@@ -236,7 +247,9 @@ class _Loop:
         receipts: Receipts,
         ward: Ward,
         told_at: int,
+        keep: Callable[[], float],
     ) -> None:
+        self._keep = keep
         """`told_at`: the tracker's own time at the last change that it told, in unix seconds."""
         self.trouble: str | None = None
         self._settings = settings
@@ -255,12 +268,20 @@ class _Loop:
         self._told_at = told_at
         self._evidence = 0
         self._unreadable = 0
+        self._pruned = self._strangers = self._crowded = 0
         self._lanes: Counter[tuple[int, int, str]] = Counter()
         for standing in tracker.standings():
             self._count(standing, 1)
 
     def statistics(self) -> TrackerStatistics:
-        return TrackerStatistics(self._evidence, self._unreadable, dict(self._lanes))
+        return TrackerStatistics(
+            self._evidence,
+            self._unreadable,
+            dict(self._lanes),
+            self._pruned - self._strangers,
+            self._strangers,
+            self._crowded,
+        )
 
     def pause(self, now: float) -> float:
         """Seconds until something has to be looked at though nothing is rung."""
@@ -278,6 +299,7 @@ class _Loop:
         await self._finality()
         now = context.clock.now()
         await self._settle(now)
+        self._prune(now)
         if not folded:
             context.fresh(now)
         return folded
@@ -309,6 +331,16 @@ class _Loop:
         if transitions or self._commits.behind:
             ordered = () if word is None else said(word.message, word.abandon, word.by)
             await self._commits.settle(transitions, now, at, ordered)
+
+    def _prune(self, now: float) -> None:
+        """By the blocks' own times: a chain that stands still, or a clock that runs ahead, makes nothing older."""
+        seen = [self._seen.get(chain, 0) for chain in self._inputs]
+        pruned = self._tracker.prune(int(min([now, *seen]) - self._keep()), PRUNED_BLOCKS)
+        if pruned.evidence:
+            self._commits.pruned(pruned)
+        self._pruned += len(pruned.evidence)
+        self._strangers += pruned.strangers
+        self._crowded += pruned.crowded
 
     async def _time(self, now: float) -> float:
         behind = [self._seen.get(chain, 0) for chain, journal in self._inputs.items() if await journal.look()]

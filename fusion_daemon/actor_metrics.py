@@ -179,6 +179,12 @@ def retention_families(house: House) -> Iterable[AnyFamily]:
         ("table",),
     )
     yield counter(
+        "fusion_retention_dropped_rows_total",
+        "Rows dropped of tables that are not parted, because the configuration keeps them no longer.",
+        [Sample(count, (table,)) for table, count in sorted(seen.rows.items())],
+        ("table",),
+    )
+    yield counter(
         "fusion_retention_put_off_total", "Drops left for later: the table was in use.", [Sample(seen.put_off)]
     )
     yield gauge(
@@ -244,6 +250,13 @@ def message_families(house: House) -> Iterable[AnyFamily]:
     )
     yield counter(
         "fusion_message_evidence_total", "Facts about messages that were read of logs.", [Sample(seen.evidence)]
+    )
+    dropped = (("ended", seen.pruned), ("strangers", seen.strangers), ("crowded", seen.crowded))
+    yield counter(
+        "fusion_message_evidence_pruned_total",
+        "Evidence that is kept no longer: of ended messages, strangers', and those of strangers that were too many.",
+        [Sample(count, (of,)) for of, count in dropped],
+        ("of",),
     )
     yield counter(
         "fusion_message_unreadable_logs_total",

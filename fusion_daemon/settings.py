@@ -196,6 +196,8 @@ def retention_settings(config: Config) -> RetentionSettings:
         journal=section.journal_days * SECONDS_A_DAY,
         prices=section.prices_days * SECONDS_A_DAY,
         deliveries=section.deliveries_days * SECONDS_A_DAY,
+        messages=section.messages_days * SECONDS_A_DAY,
+        transactions=section.transactions_days * SECONDS_A_DAY,
         assets=tuple(AssetId(asset.asset) for asset in config.oracle.assets),
     )
 

@@ -48,6 +48,8 @@ class Tracking:
     terms: Terms = field(default_factory=Terms)
     clock: Clock = field(default_factory=SystemClock)
     """The tracker's."""
+    keep: float = 400 * 86_400.0
+    """Seconds for which evidence is kept."""
     _scopes: dict[int, tuple[trio.CancelScope, trio.Event]] = field(default_factory=dict)
     _topics: dict[ChainId, Topic[JournalEntry]] = field(default_factory=dict)
 
@@ -113,6 +115,7 @@ class Tracking:
             lambda alarm: accept(alarm, None, (), self.clock.now()),
             Ward(SystemClock()),
             Mailbox("message_words", 1, Overflow.FAIL, DeadLetters(self.clock)),
+            lambda: self.keep,
         )
 
     # Waiting and looking

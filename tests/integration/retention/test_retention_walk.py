@@ -88,7 +88,7 @@ async def prune(store: Store, life: Life, random: Random) -> int:
     position = max(0, life.topic.head - random.randrange(10))
     await store.transact(move_cursor, position)
     before = await store.read(load_snapshot, (), 0, 0, {CHAIN: position}, entries_after)
-    keeper = RetentionKeeper(lambda: RetentionSettings(0.0, 0.0, 0.0, ()), store)
+    keeper = RetentionKeeper(lambda: RetentionSettings(0.0, 0.0, 0.0, 0.0, 0.0, ()), store)
     await keeper._pass(ActorContext(keeper.name, SystemClock()))
     assert await store.read(load_snapshot, (), 0, 0, {CHAIN: position}, entries_after) == before
     return position
