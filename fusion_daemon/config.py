@@ -264,7 +264,8 @@ class Retention(Section):
     """Evidence of messages that ended for good, and what strangers wrote. Messages and their changes are kept for
     ever."""
     transactions_days: Days = 400
-    """The steps of ended transactions but the last. Transactions and who approved them are kept for ever."""
+    """The steps of ended transactions but the first and the last. Transactions and who approved them are kept for
+    ever."""
 
 
 class Secrets(Section):

@@ -13,7 +13,7 @@ from fusion_daemon.chain.settings import ChainSettings, PollSettings
 from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, ConfigurationInvalid, Principal
 from fusion_daemon.config_bridges import Bridges, StageTerms
 from fusion_daemon.config_transactions import Signer
-from fusion_daemon.crosschain import AxelarContracts, CcipContracts, LaneTerms, Network, Networks, Terms
+from fusion_daemon.crosschain import AxelarContracts, CcipContracts, LaneTerms, Network, Networks, Rules, Terms
 from fusion_daemon.crosschain.settings import MessageSettings
 from fusion_daemon.domain.account import Channel
 from fusion_daemon.domain.identifiers import Address, AssetId, ChainId, parse_address
@@ -149,6 +149,12 @@ def message_settings(config: Config) -> MessageSettings:
         axelarscan=section.axelarscan,
         ccip_api=section.ccip_api,
     )
+
+
+def message_rules(config: Config) -> Rules:
+    """By which messages are judged. Raises NetworksContradict."""
+    settings = message_settings(config)
+    return Rules(settings.networks, settings.terms)
 
 
 def _network(chain: ChainId, bridges: Bridges) -> Network:
