@@ -10,7 +10,6 @@ INVARIANTS
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from typing import Protocol
 
 import msgspec
 
+from actors.message_census import CensusFigures, MessageCensus
 from actors.message_commits import Accept, MessageCommits, said
 from actors.quarantine_keeper import Ward
 from actors.stream_input import Input
@@ -90,8 +90,7 @@ class TrackerStatistics:
 
     evidence: int
     unreadable: int
-    lanes: Mapping[tuple[int, int, str], int]
-    """Messages by (source, destination, state)."""
+    census: CensusFigures
     pruned: int
     """Pieces of evidence of messages that ended for good."""
     strangers: int
@@ -143,7 +142,9 @@ class MessageTrackerActor(Actor):
         self._loop: _Loop | None = None
 
     def statistics(self) -> TrackerStatistics:
-        return TrackerStatistics(0, 0, {}, 0, 0, 0) if self._loop is None else self._loop.statistics()
+        if self._loop is None:
+            return TrackerStatistics(0, 0, MessageCensus().figures(), 0, 0, 0)
+        return self._loop.statistics()
 
     async def run(self, context: ActorContext) -> None:
         """Trio side. Asked to drain, it commits what it has folded and returns. Raises Fenced when another tracker has
@@ -269,15 +270,15 @@ class _Loop:
         self._evidence = 0
         self._unreadable = 0
         self._pruned = self._strangers = self._crowded = 0
-        self._lanes: Counter[tuple[int, int, str]] = Counter()
+        self._census = MessageCensus()
         for standing in tracker.standings():
-            self._count(standing, 1)
+            self._census.count(standing)
 
     def statistics(self) -> TrackerStatistics:
         return TrackerStatistics(
             self._evidence,
             self._unreadable,
-            dict(self._lanes),
+            self._census.figures(),
             self._pruned - self._strangers,
             self._strangers,
             self._crowded,
@@ -326,8 +327,7 @@ class _Loop:
         if transitions:
             self._told_at = at
         for transition in transitions:
-            self._count(transition.before, -1)
-            self._count(transition.after, 1)
+            self._census.changed(transition)
         if transitions or self._commits.behind:
             ordered = () if word is None else said(word.message, word.abandon, word.by)
             await self._commits.settle(transitions, now, at, ordered)
@@ -432,10 +432,3 @@ class _Loop:
     def _blame(self, stream: str, entry: JournalEntry, resting: int) -> AbstractContextManager[None]:
         suspect = Suspect(OWNER, stream, entry.seq, resting, Phase.FOLD.value, type(entry).__name__)
         return self._ward.strikes.blame(suspect, INNOCENT)
-
-    def _count(self, standing: Standing | None, step: int) -> None:
-        if standing is None:
-            return
-        envelope = standing.envelope
-        lane = (0, 0) if envelope is None else (envelope.source, envelope.destination)
-        self._lanes[(*lane, standing.state.value)] += step
