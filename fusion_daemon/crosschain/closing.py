@@ -1,8 +1,8 @@
 """What is remembered of a message after its evidence is kept no longer.
 
 A message is closed when it ended for good: its source and its one application are final and old, or it is nothing but
-somebody else's forgery. What may still move (stuck, expired, failed, given up) keeps all that shows it, and so does
-what was executed twice.
+somebody else's forgery, given up or not. What may still move (stuck, expired, failed, given up) keeps all that shows
+it, and so does what was executed twice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def closed_of(standing: Standing) -> Closed | None:
     if standing.state is State.EXECUTED_FINAL and standing.envelope is not None:
         source, applied = standing.because
         return Closed(standing.envelope, source, applied, None, standing.flags)
-    if standing.state is State.ORPHAN and standing.progress is None:
+    if standing.state in (State.ORPHAN, State.ABANDONED) and standing.progress is None:
         return Closed(standing.envelope, None, None, standing.because[0], standing.flags)
     return None
 

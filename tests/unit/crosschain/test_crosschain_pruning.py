@@ -4,6 +4,7 @@ strangers can make us keep."""
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,15 +86,17 @@ def test_what_is_young_or_not_final_stays() -> None:
     assert pruned(late).closed == {}
 
 
-def test_a_second_execution_is_a_duplicate_after_pruning_and_a_restart() -> None:
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_second_execution_is_a_duplicate_after_pruning(restart: bool) -> None:
     tracker = finished()
     pruned(tracker)
-    again = restarted(tracker)
+    again = restarted(tracker) if restart else tracker
     second = at(B, 7)
-    folded(again, M.received(second))
+    folded(again, M.recovered(second))
     (transition,) = again.settle(LATER)
     assert transition.after is not None
     assert (transition.after.state, transition.undone) == (State.DUPLICATE, ())
+    assert transition.after.envelope == M.envelope
     # 1 <- 7, and 7 is taken away again: it was executed once
     again.retract(B, BlockRef(7, second.block_hash, NOW))
     again.settle(LATER)
@@ -156,6 +159,20 @@ def test_a_forgery_is_remembered_as_one() -> None:
     assert Flag.FORGED in told(tracker)[M.id].flags
 
 
+def test_a_forgery_that_was_given_up_can_be_taken_up_again_without_its_evidence() -> None:
+    tracker = MessageTracker(RULES)
+    folded(tracker, M.called(at(A, 1, 1), STRANGER))
+    tracker.finality(A, 3)
+    tracker.abandon(M.id)
+    tracker.settle(LATER)
+    assert len(pruned(tracker).evidence) == 1
+    again = restarted(tracker)
+    assert state_of(again) is State.ABANDONED
+    again.resume(M.id)
+    again.settle(LATER)
+    assert state_of(again) is State.ORPHAN
+
+
 def test_strangers_go_by_age_and_the_oldest_sooner_when_there_are_too_many() -> None:
     tracker = MessageTracker(RULES)
     for block in range(1, 9):
@@ -168,6 +185,15 @@ def test_strangers_go_by_age_and_the_oldest_sooner_when_there_are_too_many() -> 
     assert sum(look.strangers for look in looks) == 5
     assert sum(look.crowded for look in looks) == 3
     assert sorted(each.place.timestamp - NOW for each in tracker.state().evidence) == [6, 7, 8]
+
+
+def test_too_many_strangers_cost_no_message_of_ours_its_evidence() -> None:
+    tracker = finished(M.ran(at(B, 2, 1), at(A, 2, 1)))
+    own = len(tracker.state().evidence) - 1
+    pruning = Pruning(tracker._ledger, told(tracker), most=0)
+    looks = [pruning.look({A: 8, B: 8}, 0, 100) for _ in range(4)]
+    assert sum(len(look.evidence) for look in looks) == sum(look.crowded for look in looks) == 1
+    assert len(tracker.state().evidence) == own
 
 
 @settings(max_examples=300, deadline=None)
@@ -207,7 +233,8 @@ def test_whatever_comes_later_a_pruned_tracker_tells_what_a_full_one_does(
 
 
 def _same(full: Standing, lean: Standing) -> None:
-    assert (lean.state, lean.progress, lean.stage, lean.successor) == (
+    assert (lean.envelope, lean.state, lean.progress, lean.stage, lean.successor) == (
+        full.envelope,
         full.state,
         full.progress,
         full.stage,
