@@ -250,6 +250,7 @@ class House:
                 _alarming(alerting, fixed.clock),
                 fixed.ward,
                 fixed.words,
+                lambda: self.retention.messages,
             )
 
         def listener(settings: ChainSettings) -> Actor:

@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from fusion_daemon.crosschain.closing import Closed
 from fusion_daemon.crosschain.evidence import Evidence, MessageId, Place, RawLog, Sent, decode_evidence
 from fusion_daemon.crosschain.standing import APPLIED, Standing
 from fusion_daemon.crosschain.tracker import TrackerState
-from fusion_daemon.crosschain.value_in_flight import UNITS
+from fusion_daemon.crosschain.value_in_flight import UNITS, kind_name
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of
 from fusion_daemon.domain.journal import BlockRef, journal_stream
 from fusion_daemon.domain.message import MessageChange
 from fusion_daemon.store import Reader, Row
 
 _STANDING = msgspec.msgpack.Decoder(Standing)
+_CLOSED = msgspec.msgpack.Decoder(Closed)
 
 
 async def load_state(reader: Reader) -> TrackerState:
@@ -26,12 +28,14 @@ async def load_state(reader: Reader) -> TrackerState:
     lost = await reader.fetch("SELECT evidence FROM lost_messages")
     abandoned = await reader.fetch("SELECT message FROM abandoned_messages")
     finalized = await reader.fetch("SELECT chain_id, finalized FROM message_finality")
+    closed = await reader.fetch("SELECT message, closed FROM closed_messages")
     return TrackerState(
         tuple(decode_evidence(row.octets("evidence")) for row in evidence),
         {ChainId(row.integer("chain_id")): row.integer("finalized") for row in finalized},
         {sent.id: sent for sent in map(_sent, lost)},
         tuple(MessageId(Hash32(row.octets("message"))) for row in abandoned),
         tuple(_STANDING.decode(row.octets("standing")) for row in standings),
+        {MessageId(Hash32(row.octets("message"))): _CLOSED.decode(row.octets("closed")) for row in closed},
     )
 
 
@@ -250,6 +254,6 @@ def _on_the_way(row: Row) -> dict[str, object]:
         "state": row.text("state"),
         "source": row.integer("source"),
         "destination": row.integer("destination"),
-        "kind": row.integer("kind"),
+        "kind": kind_name(row.integer("kind")),
         "credit_usd_e8": str(row.integer("amount")),
     }

@@ -18,6 +18,7 @@ from fusion_daemon.crosschain.networks import Networks
 from fusion_daemon.crosschain.recovery import NotRecoverable, recovery_of
 from fusion_daemon.crosschain.repository import load_message, read_collateral
 from fusion_daemon.crosschain.standing import Standing, State
+from fusion_daemon.crosschain.value_in_flight import kind_name
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of, parse_address
 from fusion_daemon.domain.transaction import NATIVE_ASSET, Intent
@@ -44,8 +45,6 @@ SELECT seq, before, after, flags, cause, evidence, at FROM message_changes WHERE
 _NEWEST = 2**63 - 1
 RETRY_SECONDS = 10.0
 RETRY_PURPOSE = "bridge.retry"
-KINDS = {1: "grant", 2: "call", 3: "release", 4: "seize"}
-"""Of our RemoteCredit's envelopes."""
 
 
 class TooLateToAbandon(Failure):
@@ -270,7 +269,7 @@ def _message(row: Row) -> dict[str, object]:
         "bridge": row.optional_text("bridge"),
         "source": row.optional_integer("source"),
         "destination": row.optional_integer("destination"),
-        "kind": None if kind is None else KINDS.get(kind, str(kind)),
+        "kind": None if kind is None else kind_name(kind),
         "account": None if account is None else hex_of(account),
         "asset": None if asset is None else hex_of(asset),
         "amount": None if amount is None else str(amount),
