@@ -13,12 +13,12 @@ from typing import Literal
 
 from eth_account import Account
 
+from fusion_daemon.crosschain.merkle import siblings_of
 from fusion_daemon.demo.bridge.ccip_messages import FORM_15, FORM_16, READERS, SENT_TOPICS, CcipMessage, Lane
 from fusion_daemon.demo.bridge.commits import CommitBook
 from fusion_daemon.demo.bridge.deploy import OPERATOR, VERIFIER_KEY, BridgeChain, Generation
 from fusion_daemon.demo.bridge.faults import Faults, Key, Memory
 from fusion_daemon.demo.bridge.logs import finalized, read_logs
-from fusion_daemon.demo.bridge.merkle import siblings_of
 from fusion_daemon.demo.node import NodeRefused, Sent, call_data
 from fusion_daemon.domain.identifiers import Address
 
