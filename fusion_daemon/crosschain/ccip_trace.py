@@ -29,7 +29,7 @@ _OUTCOMES = {
 def trace_ccip(trace: Trace, found: ByKind, envelope: Envelope | None, networks: Networks) -> None:
     sent = []
     for each in found.of(CcipSent):
-        if not _is_ours(each, envelope, networks):
+        if not is_our_message(each, envelope, networks):
             trace.forged.append(each.place)
             continue
         sent.append(each)
@@ -54,11 +54,11 @@ def trace_ccip(trace: Trace, found: ByKind, envelope: Envelope | None, networks:
 def _trace_commits(trace: Trace, found: ByKind, sent: Sequence[CcipSent]) -> None:
     for commit in found.of(CcipCommitted):
         covered = any(each.lane == commit.lane and commit.first <= each.seq <= commit.last for each in sent)
-        if covered and not _withdrawn(commit, found.of(CcipRootRemoved)):
+        if covered and not is_withdrawn(commit, found.of(CcipRootRemoved)):
             trace.accepted.append(commit.place)
 
 
-def _withdrawn(commit: CcipCommitted, removals: Sequence[CcipRootRemoved]) -> bool:
+def is_withdrawn(commit: CcipCommitted, removals: Sequence[CcipRootRemoved]) -> bool:
     """After it, on its chain: a root that was removed can be committed again."""
     return any(
         removal.root == commit.root
@@ -68,7 +68,7 @@ def _withdrawn(commit: CcipCommitted, removals: Sequence[CcipRootRemoved]) -> bo
     )
 
 
-def _is_ours(sent: CcipSent, envelope: Envelope | None, networks: Networks) -> bool:
+def is_our_message(sent: CcipSent, envelope: Envelope | None, networks: Networks) -> bool:
     chain = sent.place.chain
     if sent.sender != networks.ccip_adapter(chain):
         return False

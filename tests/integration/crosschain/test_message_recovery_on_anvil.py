@@ -23,6 +23,7 @@ from fusion_daemon.crosschain import (
     State,
     Terms,
 )
+from fusion_daemon.crosschain.ccip_manual import Manual
 from fusion_daemon.crosschain.recovery import NotRecoverable, RecoveryKind, recovery_of
 from fusion_daemon.demo.anvil import anvil
 from fusion_daemon.demo.bridge import DevBridge, Faults
@@ -83,7 +84,7 @@ class Scene:
 
     def recover(self) -> RecoveryKind:
         standing, tracker = self.standing()
-        found = recovery_of(standing, tracker.evidence_of(standing.id), self.networks, DESK)
+        found = recovery_of(standing, tracker.evidence_of(standing.id), self.networks, DESK, Manual((), 0, 0))
         self.nodes[found.chain].send(Sent(DESK, found.to, found.data, LEAST_GAS if found.refundable else 0))
         return found.kind
 
