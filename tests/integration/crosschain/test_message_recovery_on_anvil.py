@@ -28,7 +28,7 @@ from fusion_daemon.crosschain.recovery import NotRecoverable, RecoveryKind, reco
 from fusion_daemon.demo.anvil import anvil
 from fusion_daemon.demo.bridge import DevBridge, Faults
 from fusion_daemon.demo.deploy import DESK, Opening, deploy, deposit
-from fusion_daemon.demo.links import AXELAR, CCIP, Link, join
+from fusion_daemon.demo.links import AXELAR, Link, join
 from fusion_daemon.demo.node import Node, Sent, call_data
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of
 from fusion_daemon.domain.journal import BlockRef
@@ -168,11 +168,3 @@ def test_a_call_that_paid_too_little_is_topped_up(scene: Scene) -> None:
     assert (before.state, before.flags) == (State.SOURCE_FINAL, (Flag.GAS_LOW,))
     assert scene.recover() is RecoveryKind.GAS
     assert scene.standing()[0].flags == ()
-
-
-def test_a_failed_delivery_of_ccip_is_told_and_not_guessed(scene: Scene) -> None:
-    scene.faults.starve = 1.0
-    scene.lock(CCIP)
-    assert scene.standing()[0].state is State.FAILED
-    with pytest.raises(NotRecoverable, match="manual execution"):
-        scene.recover()
