@@ -11,8 +11,8 @@ What each version asks for, and where it comes from:
   there are the verifiers' blobs, which are their input. So the answers are given by whoever asks for the retry. Anyone
   may call at any time.
 
-A second failure reverts, so that its simulation shows it and nothing is sent. Messages with tokens are left alone:
-theirs may need attestations from elsewhere, and ours carry none.
+Up to 1.6 a second failure reverts, so that its simulation shows it and nothing is sent. Messages with tokens are left
+alone: theirs may need attestations from elsewhere, and ours carry none.
 """
 
 from __future__ import annotations

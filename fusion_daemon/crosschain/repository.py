@@ -138,9 +138,9 @@ WHERE l.chain_id = $1 AND l.address = $2 AND l.topics[1] = $3 AND l.topics[2] IS
 """  # noqa: S608 - constants of this module
 """To one destination, from one number to another. 1.6 has both among the topics; an on-ramp of 1.5 has one destination,
 and the number is the fifth word of its data."""
-_LANE_BLOCKS = 262_144
-"""A commit's messages lie no further apart: a partition of the logs, 18 hours of the fastest chains. No index leads to
-them, for only a retry by hand asks."""
+_LANE_BLOCKS = 131_072
+"""A commit's messages lie no further apart: 9 hours of the fastest chains, two partitions of the logs at the most. No
+index leads to them, for only a retry by hand asks."""
 
 
 async def load_lane_logs(reader: Reader, evidence: Sequence[Evidence]) -> Sequence[RawLog]:

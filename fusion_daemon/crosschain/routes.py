@@ -15,7 +15,7 @@ from fusion_daemon.aio import Aio
 from fusion_daemon.crosschain.ccip_manual import MOST_GAS, Manual, Verification
 from fusion_daemon.crosschain.evidence import Evidence, MessageId
 from fusion_daemon.crosschain.networks import Networks
-from fusion_daemon.crosschain.recovery import NotRecoverable, recovery_of
+from fusion_daemon.crosschain.recovery import NotRecoverable, RecoveryKind, recovery_kind, recovery_of
 from fusion_daemon.crosschain.repository import load_lane_logs, load_message, read_collateral
 from fusion_daemon.crosschain.standing import Standing, State
 from fusion_daemon.crosschain.terms import Terms
@@ -186,13 +186,15 @@ async def _propose(writer: Reader, parts: Recoveries, message: bytes, form: Retr
 async def _manual(
     reader: Reader, parts: Recoveries, standing: Standing, evidence: Sequence[Evidence], form: RetryForm
 ) -> Manual:
+    """Raises NotRecoverable."""
     envelope, terms = standing.envelope, parts.terms
     lane = terms.default if envelope is None else terms.of(envelope.source, envelope.destination)
     verifications = tuple(
         Verification(_address("verifications.verifier", each.verifier), _result(each.result))
         for each in form.verifications
     )
-    logs = await load_lane_logs(reader, evidence)
+    executed = recovery_kind(standing) in (RecoveryKind.EXECUTE, RecoveryKind.MANUAL)
+    logs = await load_lane_logs(reader, evidence) if executed else ()
     return Manual(logs, int(parts.clock.now()), lane.manual, form.gas_limit, verifications)
 
 
