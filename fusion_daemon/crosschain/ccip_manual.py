@@ -45,8 +45,10 @@ from fusion_daemon.crosschain.merkle import root_of, siblings_of
 from fusion_daemon.crosschain.networks import CcipContracts, Networks
 from fusion_daemon.domain.identifiers import Address, ChainId, hex_of
 
-MOST_GAS = 30_000_000
-"""For a receiver: a whole block of the smaller chains."""
+MOST_GAS = 20_000_000
+"""For a receiver: what fits into a block of the smaller chains with all that is around it."""
+_AROUND = 500_000
+"""Gas of what an off-ramp does besides the receiver's call: the proof or the verifiers, ERC-165, its state."""
 _REPORT_1_5 = f"({MESSAGE_1_5}[],bytes[][],bytes32[],uint256)"
 _REPORT_1_6 = f"(uint64,{DELIVERED_1_6}[],bytes[][],bytes32[],uint256)"
 _MANUAL_1_5 = (_REPORT_1_5, "(uint256,uint256[])[]")
@@ -86,6 +88,9 @@ class ManualCall(msgspec.Struct, frozen=True):
     chain: ChainId
     off_ramp: Address
     data: bytes
+    gas_floor: int
+    """For the transaction. An off-ramp that cannot hand the receiver its gas notes a FAILURE and returns, so that a
+    simulation finds far less to be enough."""
 
 
 def manual_call(found: ByKind, envelope: Envelope, networks: Networks, manual: Manual) -> ManualCall:
@@ -97,17 +102,19 @@ def manual_call(found: ByKind, envelope: Envelope, networks: Networks, manual: M
     failed = _failure(found, sent, envelope.destination)
     try:
         if sent.version is CcipVersion.V2_0:
-            off_ramp, data = _execute_2_0(sent, contracts, failed, manual)
+            off_ramp, data, gas = _execute_2_0(sent, contracts, failed, manual)
         else:
-            off_ramp, data = _execute_committed(found, sent, contracts, failed, manual)
+            off_ramp, data, gas = _execute_committed(found, sent, contracts, failed, manual)
     except Unreadable as error:
         raise Unprovable(f"A message of its commit is unlike its version ({error}). {_elsewhere(sent)}") from error
-    return ManualCall(envelope.destination, off_ramp, data)
+    floor = gas * 21 // 20 + _AROUND  # three calls deep, each of which keeps a 64th back
+    return ManualCall(envelope.destination, off_ramp, data, floor)
 
 
 def _execute_committed(
     found: ByKind, sent: CcipSent, contracts: CcipContracts, failed: CcipExecuted | None, manual: Manual
-) -> tuple[Address, bytes]:
+) -> tuple[Address, bytes, int]:
+    """Off-ramp, calldata, and the receiver's gas."""
     if sent.lane is None:
         raise Unprovable("Say in the chain's `lanes` where its on-ramp leads.")
     lane = _deliveries(sent, sent.lane, manual)
@@ -129,14 +136,15 @@ def _execute_committed(
         gas = _gas_limit(own.gas_limit, failed, manual)
         if sent.version is CcipVersion.V1_5:
             off_ramp = _off_ramp_1_5(sent, contracts, failed, manual)
-            return off_ramp, _manual_1_5(own, siblings, gas)
-        return _emitter(commit.place, manual), _manual_1_6(sent.lane[1], own, siblings, gas)
+            return off_ramp, _manual_1_5(own, siblings, gas), gas or own.gas_limit
+        return _emitter(commit.place, manual), _manual_1_6(sent.lane[1], own, siblings, gas), gas or own.gas_limit
     raise Unprovable(f"{unproven} {_elsewhere(sent)}")
 
 
 def _execute_2_0(
     sent: CcipSent, contracts: CcipContracts, failed: CcipExecuted | None, manual: Manual
-) -> tuple[Address, bytes]:
+) -> tuple[Address, bytes, int]:
+    """Off-ramp, calldata, and the receiver's gas."""
     log = _log_at(sent.place, manual)
     encoded = MESSAGE_SENT_2_0.values(log.topics, log.data)[5]
     assert isinstance(encoded, bytes)
@@ -154,7 +162,8 @@ def _execute_2_0(
     verifiers = [each.verifier for each in manual.verifications]
     results = [each.result for each in manual.verifications]
     gas = _gas_limit(packed.receive_gas, failed, manual)
-    return Address(packed.off_ramp), _encoded("execute", _EXECUTE_2_0, encoded, verifiers, results, gas)
+    data = _encoded("execute", _EXECUTE_2_0, encoded, verifiers, results, gas)
+    return Address(packed.off_ramp), data, gas or packed.receive_gas
 
 
 def _manual_1_5(own: Delivery, siblings: Sequence[bytes], gas: int) -> bytes:

@@ -63,6 +63,8 @@ class Recovery(msgspec.Struct, frozen=True):
     data: bytes
     refundable: bool = False
     """It takes a value, which the caller names; what the bridge does not need goes back to the signer."""
+    gas_floor: int = 0
+    """The least gas to give it, whatever its simulation needs."""
 
 
 def recovery_kind(standing: Standing) -> RecoveryKind:
@@ -139,7 +141,7 @@ def _manual(standing: Standing, found: ByKind, envelope: Envelope, networks: Net
         call = manual_call(found, envelope, networks, manual)
     except Unprovable as error:
         raise _hopeless(standing, str(error)) from error
-    return Recovery(RecoveryKind.MANUAL, call.chain, call.off_ramp, call.data)
+    return Recovery(RecoveryKind.MANUAL, call.chain, call.off_ramp, call.data, gas_floor=call.gas_floor)
 
 
 def _gas(standing: Standing, found: ByKind, envelope: Envelope, networks: Networks, refund: Address) -> Recovery:

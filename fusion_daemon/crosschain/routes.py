@@ -44,6 +44,7 @@ SELECT seq, before, after, flags, cause, evidence, at FROM message_changes WHERE
 """
 _NEWEST = 2**63 - 1
 RETRY_SECONDS = 10.0
+GAS_CAP = 2_000_000
 RETRY_PURPOSE = "bridge.retry"
 KINDS = {1: "grant", 2: "call", 3: "release", 4: "seize"}
 """Of our RemoteCredit's envelopes."""
@@ -98,7 +99,8 @@ class RetryForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Body of POST /v1/messages/{id}/retry. Wei are decimal strings."""
 
     signer: str
-    gas_cap: Annotated[int, msgspec.Meta(gt=0, le=30_000_000)] = 2_000_000
+    gas_cap: Annotated[int, msgspec.Meta(gt=0, le=30_000_000)] | None = None
+    """Absent: GAS_CAP, or what CCIP's manual execution needs where that is more."""
     fee_cap: str = "200000000000"
     value: str = "0"
     """What is added to an Axelar call's gas."""
@@ -159,6 +161,9 @@ async def _propose(writer: Reader, parts: Recoveries, message: bytes, form: Retr
     recovery = recovery_of(*found, parts.networks, signer, await _manual(writer, parts, *found, form))
     if recovery.refundable != (value > 0):
         raise invalid("value is wei above 0 where gas is added to an Axelar call, and 0 otherwise.")
+    gas_cap = max(GAS_CAP, recovery.gas_floor) if form.gas_cap is None else form.gas_cap
+    if gas_cap < recovery.gas_floor:
+        raise invalid(f"gas_cap is at least {recovery.gas_floor} for this execution.")
 
     def intent(id_: str) -> Intent:
         return Intent(
@@ -168,12 +173,13 @@ async def _propose(writer: Reader, parts: Recoveries, message: bytes, form: Retr
             to=recovery.to,
             data=recovery.data,
             value=value,
-            gas_cap=form.gas_cap,
+            gas_cap=gas_cap,
             fee_cap=_wei("fee_cap", form.fee_cap),
             purpose=RETRY_PURPOSE,
             asset=NATIVE_ASSET,
             amount=value,
             proposer=by.principal,
+            gas_floor=recovery.gas_floor,
         )
 
     series = f"message:{message.hex()[:16]}:{recovery.kind.value}"

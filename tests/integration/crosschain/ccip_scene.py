@@ -75,7 +75,7 @@ class Scene:
         assert found.chain == link.deployment.chain_id
         node = link.deployment.node
         node.call("anvil_setBalance", hex_of(THIEF), hex(10**21))
-        node.send(Sent(THIEF, found.to, found.data))
+        node.send(Sent(THIEF, found.to, found.data, gas=found.gas_floor))
 
     def credit(self) -> object:
         link = self.chains.there.deployment
