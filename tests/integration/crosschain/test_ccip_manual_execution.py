@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from fusion_daemon.crosschain import State
 from fusion_daemon.crosschain.ccip_manual import Manual
@@ -15,6 +16,7 @@ from fusion_daemon.crosschain.recovery import NotRecoverable, RecoveryKind
 from fusion_daemon.demo.bridge import Generation
 from fusion_daemon.demo.bridge.deploy import THRESHOLD
 from fusion_daemon.demo.links import GAS_LIMIT
+from fusion_daemon.domain.identifiers import hex_of
 from tests.integration.crosschain.ccip_scene import COMMITTED, NOBODY, VERSIONS, Scene, as_joined, joined_chains
 from tests.integration.crosschain.two_chains import CREDIT, TwoChains
 
@@ -112,4 +114,23 @@ def test_the_gas_limit_is_the_one_asked_for_and_never_below_the_messages_own(
     named = scene.recovery(Manual(manual.logs, manual.now, 0, GAS_LIMIT + 7, manual.verifications))
     assert (GAS_LIMIT + 7).to_bytes(32) in named.data
     scene.send(named)
+    assert scene.credit() == CREDIT
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_a_node_estimates_is_too_little_and_the_floor_is_enough(chains: TwoChains, version: Generation) -> None:
+    """An off-ramp that cannot hand the receiver its gas notes a failure of an untouched message, and returns."""
+    scene = Scene(chains, version)
+    chains.faults.drop = 1.0
+    scene.lock_among_others()
+    manual = scene.manual()
+    found = scene.recovery(Manual(manual.logs, manual.now + THRESHOLD + 1, 0, None, manual.verifications))
+    node = chains.there.deployment.node
+    node.call("evm_increaseTime", THRESHOLD + 1)
+    node.call("anvil_mine", "0x1")
+    request = {"from": hex_of(NOBODY), "to": hex_of(found.to), "data": hex_of(found.data)}
+    estimate = int(str(node.call("eth_estimateGas", request)), 16)
+    scene.send(replace(found, gas_floor=estimate * 6 // 5))
+    assert (scene.standing().progress, scene.credit()) == (State.FAILED, 0)
+    scene.send(scene.recovery())
     assert scene.credit() == CREDIT

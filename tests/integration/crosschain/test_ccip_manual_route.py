@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 import pytest
+from msgspec.structs import replace
 
 from fusion_daemon.aio import Aio
 from fusion_daemon.crosschain import RawLog, Transition
@@ -18,7 +19,7 @@ from fusion_daemon.domain.identifiers import hex_of
 from fusion_daemon.http.problem import Problem
 from fusion_daemon.http.route import Principal, Request, Role
 from fusion_daemon.runtime import ManualClock
-from fusion_daemon.store import Commit, Execute, ExecuteMany, Store
+from fusion_daemon.store import Commit, Execute, ExecuteMany, Reader, Store
 from fusion_daemon.transactions.repository import propose_next, read_transaction
 from tests.integration.crosschain.ccip_scene import (
     CHAINS,
@@ -85,8 +86,15 @@ async def retried(aio: Aio, store: Store, scene: Scene, body: Mapping[str, objec
     caller = Principal("treasury-ops", Role.OPERATOR)
     path = {"id": hex_of(scene.standing().id)}
     reply = await aio.call(route.handler, Request("POST", path, {}, {}, octets, caller, "request-1"), timeout=30.0)
-    found = (await store.read(read_transaction, str(json.loads(reply.body)["transaction"]))).transaction
-    return f"{found.to}:{found.data}"
+    found = await store.read(read_transaction, str(json.loads(reply.body)["transaction"]))
+    floors = await store.read(_floors)
+    assert floors == [scene.recovery(replace(scene.manual(), now=now)).gas_floor]
+    assert found.transaction.gas_cap == max(2_000_000, *floors)
+    return f"{found.transaction.to}:{found.transaction.data}"
+
+
+async def _floors(reader: Reader) -> list[int]:
+    return [row.integer("gas_floor") for row in await reader.fetch("SELECT gas_floor FROM transactions")]
 
 
 def answers(scene: Scene) -> list[dict[str, str]]:
@@ -102,6 +110,9 @@ async def test_a_failed_delivery_is_proposed_from_the_rows(
     scene.lock_among_others()
     await stored(store, scene, scene.logs())
     wanted = scene.recovery()
+    with pytest.raises(Problem, match=str(wanted.gas_floor)):
+        body = {"verifications": answers(scene), "gas_cap": wanted.gas_floor - 1}
+        await retried(aio, store, scene, body, scene.manual().now)
     found = await retried(aio, store, scene, {"verifications": answers(scene)}, scene.manual().now)
     assert found == f"{hex_of(wanted.to)}:{hex_of(wanted.data)}"
 
