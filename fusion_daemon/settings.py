@@ -198,6 +198,7 @@ def _lane_terms(section: StageTerms) -> LaneTerms:
         recovery=section.recovery_seconds,
         destination_finality=section.destination_finality_seconds,
         least_gas=section.least_gas_wei,
+        manual=section.manual_execution_seconds,
     )
 
 
