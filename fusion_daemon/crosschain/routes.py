@@ -142,7 +142,9 @@ async def _propose(writer: Reader, parts: Recoveries, message: bytes, form: Retr
     signer, value = _signer(form.signer), _wei("value", form.value)
     recovery = recovery_of(*found, parts.networks, signer)
     if recovery.refundable != (value > 0):
-        raise invalid("value is wei above 0 where gas is added to an Axelar call, and 0 otherwise.")
+        raise invalid(
+            "value is wei above 0 where gas is added to an Axelar call or a message is sent again, and 0 otherwise."
+        )
 
     def intent(id_: str) -> Intent:
         return Intent(

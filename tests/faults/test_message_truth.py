@@ -29,6 +29,7 @@ COURSES = 500 if SOAK else 30
 STEPS = 16
 _TIMELINE = {
     "MessageSent": "Sent",
+    "MessageResent": "Resent",
     "MessageReceived": "Received",
     "MessageFailed": "Stored",
     "MessageRefused": "Refused",
