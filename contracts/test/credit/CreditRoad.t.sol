@@ -129,7 +129,7 @@ contract CreditRoadTest is CreditFixture {
         bytes32 ref = lock(15_000e8);
         bytes memory grant = last(home);
         skip(TERM);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(UnknownGrant.selector, ref));
         callIn(ref);
         assertEq(wethOf(alice), 90 ether, "nothing abroad to call in");
         resend(home, grant, CCIP);
