@@ -56,6 +56,8 @@ def _troubles(standing: Standing | None) -> frozenset[State | Flag]:
     if standing is None:
         return frozenset()
     flags = frozenset(flag for flag in standing.flags if flag in _GRAVE_FLAGS | _NOTED_FLAGS)
+    if Flag.RESENT in standing.flags:
+        flags -= {Flag.REPLAY_REFUSED}  # nobody has to look at what somebody has asked for
     return flags | ({standing.state} if standing.state in ALARMING else frozenset())
 
 

@@ -72,6 +72,15 @@ class Sent(_Evidence, frozen=True, gc=False):
     payload: bytes
 
 
+class Resent(_Evidence, frozen=True, gc=False):
+    """The same message, handed to a bridge once more: another attempt."""
+
+    id: MessageId
+    bridge: bytes
+    by: Address
+    seq: int
+
+
 class Received(_Evidence, frozen=True, gc=False):
     """Applied by the destination's application."""
 
@@ -255,6 +264,7 @@ class CcipSkipped(_Evidence, frozen=True, gc=False):
 
 Evidence = (
     Sent
+    | Resent
     | Received
     | Stored
     | Refused

@@ -27,6 +27,7 @@ from fusion_daemon.crosschain.evidence import (
     Received,
     Recovered,
     Refused,
+    Resent,
     Retried,
     Sent,
     Stored,
@@ -38,6 +39,8 @@ from fusion_daemon.crosschain.trace import Outcome, Trace
 from fusion_daemon.domain.identifiers import ChainId
 
 _GAS = frozenset({Flag.GAS_UNPAID, Flag.GAS_LOW})
+_BRIDGES = frozenset({Stage.ACCEPTANCE, Stage.EXECUTION, Stage.RETRY})
+"""Stages in which a bridge has to act: who sends the message again gives it its time again."""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -90,9 +93,10 @@ def judge(subject: Subject, rules: Rules, finalized: Mapping[ChainId, int], now:
     envelope, found = subject.envelope, ByKind(subject.evidence)
     lane = rules.terms.default if envelope is None else rules.terms.of(envelope.source, envelope.destination)
     trace = Trace()
-    for sent in found.of(Sent):
-        at_home = envelope is None or envelope.source == sent.place.chain
-        (trace.sources if at_home else trace.forged).append(sent.place)
+    for places, events in ((trace.sources, found.of(Sent)), (trace.resent, found.of(Resent))):
+        for event in events:
+            at_home = envelope is None or envelope.source == event.place.chain
+            (places if at_home else trace.forged).append(event.place)
     trace_axelar(trace, found, envelope, rules.networks, lane.least_gas)
     trace_ccip(trace, found, envelope, rules.networks)
     arrival = _arrival(trace, found, envelope)
@@ -159,8 +163,7 @@ def _step(trace: Trace, arrival: _Arrival, finalized: Mapping[ChainId, int]) -> 
             return _Step(State.FAILED, Stage.RETRY, place.timestamp, (place,))
         return _Step(State.EXECUTING, Stage.APPLICATION, place.timestamp, (place,))
     if trace.accepted:
-        accepted = min(trace.accepted, key=_age)
-        state = State.APPROVED if trace.by_axelar else State.COMMITTED
+        accepted, state = min(trace.accepted, key=lambda each: _age(each[0]))
         return _Step(state, Stage.EXECUTION, accepted.timestamp, (accepted,))
     if source is None:
         return _NOTHING
@@ -188,6 +191,8 @@ def _flag(trace: Trace, arrival: _Arrival, step: _Step) -> None:
         flags.add(Flag.FORGED)
     if step.progress is not None and not trace.sources:
         flags.add(Flag.SOURCE_UNSEEN)
+    if trace.resent:
+        flags.add(Flag.RESENT)
     if arrival.refused:
         delivered = arrival.applied or arrival.recovered or arrival.stored
         flags.add(Flag.REPLAY_REFUSED if delivered else Flag.REFUSED)
@@ -242,12 +247,18 @@ def _verdict(
         allowed = lane.of(step.stage)
         if progress is State.SOURCE_FINAL and step.stage is Stage.EXECUTION:
             allowed += lane.acceptance
-        times.append((step.since + allowed, State.STUCK))
+        times.append((_since(step, trace) + allowed, State.STUCK))
     passed = [state for at, state in times if now >= at]
     due = min((at for at, _ in times if now < at), default=None)
     if State.EXPIRED in passed:
         return State.EXPIRED, because, None
     return (passed[0] if passed else progress), because, due
+
+
+def _since(step: _Step, trace: Trace) -> int:
+    if step.stage not in _BRIDGES:
+        return step.since
+    return max([step.since, *(each.timestamp for each in trace.resent)])
 
 
 def _final(place: Place, finalized: Mapping[ChainId, int]) -> bool:

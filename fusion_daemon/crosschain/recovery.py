@@ -23,6 +23,7 @@ from fusion_daemon.crosschain.evidence import (
     AxelarExecuted,
     CcipSent,
     Evidence,
+    Resent,
     Sent,
     Stored,
 )
@@ -32,6 +33,8 @@ from fusion_daemon.crosschain.standing import Flag, Stage, Standing, State
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Address, ChainId, hex_of
 
+AXELAR, CCIP = b"axelar".ljust(32, b"\0"), b"ccip".ljust(32, b"\0")
+"""As our router names them."""
 _GAS = frozenset({Flag.GAS_UNPAID, Flag.GAS_LOW})
 _UNSOUND = {
     State.ORPHAN: "Find its source first: without one it is forged, or its chain is not read.",
@@ -50,6 +53,8 @@ class RecoveryKind(StrEnum):
     """More gas for an Axelar call, on its source."""
     MANUAL = "manual"
     """CCIP's manual execution: anyone's call of the off-ramp."""
+    RESEND = "resend"
+    """Our router hands it to a bridge once more."""
 
 
 class NotRecoverable(Failure):
@@ -84,12 +89,14 @@ def recovery_kind(standing: Standing) -> RecoveryKind:
     unseen = standing.progress is State.SOURCE_FINAL and standing.stage is Stage.EXECUTION
     if standing.progress is State.COMMITTED or unseen:  # what CCIP 2.0 accepts, no chain shows
         return RecoveryKind.MANUAL
+    if standing.progress is State.SOURCE_FINAL and standing.state in (State.STUCK, State.EXPIRED):
+        return RecoveryKind.RESEND
     raise _hopeless(standing, _PATIENCE.get(standing.progress, "Nothing is left to do."))
 
 
 _PATIENCE: dict[State | None, str] = {
     State.OBSERVED: "Wait until its source is final: what is done for it before may be lost in a reorganisation.",
-    State.SOURCE_FINAL: "Its bridge has to accept it: ask the bridge's operators when it takes too long.",
+    State.SOURCE_FINAL: "Its bridge has to accept it: it can be sent again once it is stuck.",
     State.EXECUTING: "The bridge reports success and our router says nothing: look at the transaction.",
 }
 
@@ -114,6 +121,8 @@ def recovery_of(
         kind = RecoveryKind.MANUAL
     if kind is RecoveryKind.MANUAL:
         return _manual(standing, found, envelope, networks, manual)
+    if kind is RecoveryKind.RESEND:
+        return _resend(standing, found, envelope, networks, refund)
     return _gas(standing, found, envelope, networks, refund)
 
 
@@ -152,6 +161,20 @@ def _gas(standing: Standing, found: ByKind, envelope: Envelope, networks: Networ
             data = _call("addNativeGas(bytes32,uint256,address)", call.place.tx_hash, index, refund)
             return Recovery(RecoveryKind.GAS, call.place.chain, axelar.gas_service, data, refundable=True)
     raise _hopeless(standing, "No call of Axelar's gateway is known for which gas could be added.")
+
+
+def _resend(standing: Standing, found: ByKind, envelope: Envelope, networks: Networks, refund: Address) -> Recovery:
+    """Over another bridge than the last one, where both chains have one: what lost it once may do so again. Late too:
+    the destination then takes it as expired, and what its source holds for it can come back."""
+    payload = _payload(standing, found)
+    attempts: list[Sent | Resent] = [*found.of(Sent), *found.of(Resent)]
+    last = max(attempts, key=lambda each: each.place.order).bridge
+    ends = (networks[envelope.source], networks[envelope.destination])
+    bridges = [AXELAR] * all(each.axelar is not None for each in ends)
+    bridges += [CCIP] * all(each.ccip is not None for each in ends)
+    bridge = next((each for each in bridges if each != last), last)
+    data = _call("resend(bytes,bytes32,address)", payload, bridge, refund)
+    return Recovery(RecoveryKind.RESEND, envelope.source, networks[envelope.source].router, data, refundable=True)
 
 
 def _payload(standing: Standing, found: ByKind) -> bytes:

@@ -160,7 +160,9 @@ async def _propose(writer: Reader, parts: Recoveries, message: bytes, form: Retr
     signer, value = _address("signer", form.signer), _wei("value", form.value)
     recovery = recovery_of(*found, parts.networks, signer, await _manual(writer, parts, *found, form))
     if recovery.refundable != (value > 0):
-        raise invalid("value is wei above 0 where gas is added to an Axelar call, and 0 otherwise.")
+        raise invalid(
+            "value is wei above 0 where gas is added to an Axelar call or a message is sent again, and 0 otherwise."
+        )
     gas_cap = max(GAS_CAP, recovery.gas_floor) if form.gas_cap is None else form.gas_cap
     if gas_cap < recovery.gas_floor:
         raise invalid(f"gas_cap is at least {recovery.gas_floor} for this execution.")

@@ -32,6 +32,7 @@ NOTHING = -(10.0**9)
 """Seconds that evidence is kept: all that may go goes at once, in every third course."""
 _TIMELINE = {
     "MessageSent": "Sent",
+    "MessageResent": "Resent",
     "MessageReceived": "Received",
     "MessageFailed": "Stored",
     "MessageRefused": "Refused",

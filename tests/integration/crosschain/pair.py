@@ -79,6 +79,12 @@ class Pair:
             return True
         return False
 
+    def resend(self, side: int, payload: bytes, way: str) -> None:
+        """The router of its source hands a message to a bridge once more."""
+        self._choose(side, way)
+        call = call_data("resend(bytes,bytes32,address)", payload, _bridge(way), OWNER)
+        self.nodes[side].send(Sent(OWNER, self.links[side].router, call, _FEE))
+
     def mine(self, side: int, count: int = 1) -> None:
         self.nodes[side].call("anvil_mine", hex(count))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -44,6 +45,11 @@ LEAST_GAS = 10**18
 SLOW = LaneTerms(10**6, 10**6, 10**6, 10**6, 10**6, 10**6, 10**6, LEAST_GAS)
 
 
+PAID = replace(SLOW, least_gas=0)
+STUCK = 10**6
+"""Unix seconds, as every block of these scenes is of second 0."""
+
+
 class Scene:
     """A lock at home whose credit is on its way abroad."""
 
@@ -68,9 +74,9 @@ class Scene:
                 node.call("anvil_mine", "0x8")
             self.bridge.step()
 
-    def standing(self) -> tuple[Standing, MessageTracker]:
+    def standing(self, lane: LaneTerms = SLOW, now: int = 0) -> tuple[Standing, MessageTracker]:
         """By all that both chains show now."""
-        tracker = MessageTracker(Rules(self.networks, Terms(SLOW, orphan_grace=10**6)))
+        tracker = MessageTracker(Rules(self.networks, Terms(lane, orphan_grace=10**6)))
         reader = LogReader(self.networks)
         for each in self.networks:
             for block, logs in blocks(self.nodes[each.chain], each).items():
@@ -78,12 +84,12 @@ class Scene:
                 assert not reading.unreadable
                 tracker.apply(each.chain, block, reading.evidence)
             tracker.finality(each.chain, 10**6)
-        tracker.settle(0)
+        tracker.settle(now)
         [standing] = tracker.standings()
         return standing, tracker
 
-    def recover(self) -> RecoveryKind:
-        standing, tracker = self.standing()
+    def recover(self, lane: LaneTerms = SLOW, now: int = 0) -> RecoveryKind:
+        standing, tracker = self.standing(lane, now)
         found = recovery_of(standing, tracker.evidence_of(standing.id), self.networks, DESK, Manual((), 0, 0))
         self.nodes[found.chain].send(Sent(DESK, found.to, found.data, LEAST_GAS if found.refundable else 0))
         return found.kind
@@ -168,3 +174,17 @@ def test_a_call_that_paid_too_little_is_topped_up(scene: Scene) -> None:
     assert (before.state, before.flags) == (State.SOURCE_FINAL, (Flag.GAS_LOW,))
     assert scene.recover() is RecoveryKind.GAS
     assert scene.standing()[0].flags == ()
+
+
+def test_what_axelar_lost_goes_over_ccip_and_counts_once_when_axelar_finds_it_again(scene: Scene) -> None:
+    scene.faults.drop = 1.0
+    scene.lock(AXELAR)
+    with pytest.raises(NotRecoverable, match="once it is stuck"):
+        scene.recover(PAID)
+    assert scene.recover(PAID, STUCK) is RecoveryKind.RESEND
+    assert scene.standing(PAID)[0].flags == (Flag.RESENT,)
+    scene.faults.drop = 0.0
+    scene.carry()
+    after = scene.standing(PAID)[0]
+    assert (after.state, scene.credit()) == (State.EXECUTED_FINAL, CREDIT)
+    assert after.flags == (Flag.REPLAY_REFUSED, Flag.RESENT)

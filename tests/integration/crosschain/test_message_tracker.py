@@ -212,8 +212,8 @@ async def test_finality_of_a_branch_is_not_told_of_the_one_before_it(
 ) -> None:
     """The tracker was down while the branch with the message was replaced and its height became final:
 
-        n <- lock(a) <- . <- .
-        n <- . <- . <- . <- ... <- final ...       what is stored when the tracker folds `a`
+    n <- lock(a) <- . <- .
+    n <- . <- . <- . <- ... <- final ...       what is stored when the tracker folds `a`
     """
     monkeypatch.setattr(message_folding, "PORTION", 1)
     async with tracking(aio, store, pair) as tracked:

@@ -283,3 +283,46 @@ def test_a_state_names_its_evidence() -> None:
     assert judged(SOURCE).because == (CALL,)
     assert judged((*SOURCE, APPROVAL)).because == (APPROVAL.place,)
     assert judged((*SOURCE, APPROVAL, *RUN), final=ALL_FINAL).because[-1] == RUN[1].place
+
+
+# Sent again
+
+AGAIN = at(A, 30, 6, timestamp=NOW + 1_000)
+RESEND = (M.resent(AGAIN), M.ccip(at(A, 30, 5, timestamp=NOW + 1_000)))
+
+
+def test_a_resend_gives_the_bridges_their_time_again() -> None:
+    """source ── acceptance 200 ──▶ STUCK ── resend ── 200 ──▶ STUCK"""
+    assert judged(SOURCE, NOW + 199, {A: 10}).state is State.SOURCE_FINAL
+    assert judged(SOURCE, NOW + 200, {A: 10}).state is State.STUCK
+    resent = judged((*SOURCE, *RESEND), NOW + 1_199, {A: 10})
+    assert (resent.state, resent.flags, resent.due) == (State.SOURCE_FINAL, (Flag.RESENT,), NOW + 1_200)
+    assert judged((*SOURCE, *RESEND), NOW + 1_200, {A: 10}).state is State.STUCK
+
+
+def test_a_resend_after_an_approval_that_nobody_takes_starts_its_time_again_too() -> None:
+    assert judged((*SOURCE, APPROVAL), NOW + 300, {A: 10}).state is State.STUCK
+    assert judged((*SOURCE, APPROVAL, *RESEND), NOW + 1_299, {A: 10}).state is State.APPROVED
+    assert judged((*SOURCE, APPROVAL, *RESEND), NOW + 1_300, {A: 10}).state is State.STUCK
+
+
+def test_a_resend_changes_nothing_where_no_bridge_has_to_act() -> None:
+    stored = (*SOURCE, APPROVAL, M.stored(at(B, 21)), *RESEND)
+    assert judged(stored, NOW + 500, {A: 10}).state is State.STUCK
+
+
+def test_whichever_bridge_accepts_first_says_how_it_is_accepted() -> None:
+    assert judged((*SOURCE, *RESEND, COMMIT), NOW + 1_000, {A: 40}).state is State.COMMITTED
+    assert judged((*SOURCE, *RESEND, APPROVAL), NOW + 1_000, {A: 40}).state is State.APPROVED
+
+
+def test_both_attempts_are_one_message_that_is_executed_once_and_its_replay_no_duplicate() -> None:
+    replay = (COMMIT, M.executed(at(B, 23, 2)), M.refused(at(B, 23, 1)))
+    evidence: tuple[Evidence, ...] = (*SOURCE, *RESEND, APPROVAL, *RUN, *replay)
+    for order in itertools.islice(itertools.permutations(evidence), 200):
+        standing = judged(order, final=ALL_FINAL)
+        assert (standing.state, standing.flags) == (State.EXECUTED_FINAL, (Flag.REPLAY_REFUSED, Flag.RESENT))
+
+
+def test_a_resend_on_another_chain_than_the_source_is_forged() -> None:
+    assert judged((*SOURCE, M.resent(at(C, 30)))).flags == (Flag.FORGED,)

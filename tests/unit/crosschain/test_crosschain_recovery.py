@@ -8,12 +8,13 @@ import pytest
 from eth_abi.abi import decode
 from eth_utils.crypto import keccak
 
-from fusion_daemon.crosschain import Evidence
+from fusion_daemon.crosschain import Evidence, State
 from fusion_daemon.crosschain.ccip_manual import Manual
 from fusion_daemon.crosschain.evidence import CcipState
 from fusion_daemon.crosschain.recovery import NotRecoverable, Recovery, RecoveryKind, recovery_of
 from fusion_daemon.domain.identifiers import Address
 from tests.unit.crosschain.world import (
+    AXELAR,
     CCIP,
     NETWORKS,
     NOW,
@@ -91,6 +92,26 @@ def test_a_call_that_paid_too_little_gets_gas_on_its_source(fee: int) -> None:
     assert (found.kind, found.chain, found.to, found.refundable) == (RecoveryKind.GAS, A, address(A, 2), True)
     named, index, refund = arguments(found, "addNativeGas(bytes32,uint256,address)")
     assert (named, index, refund) == (CALL.tx_hash, CALL.receipt_index, "0x" + REFUND.hex())
+
+
+@pytest.mark.parametrize(
+    ("resends", "bridge"), [([], CCIP), ([MESSAGE.resent(at(A, 20))], AXELAR)], ids=["first", "second"]
+)
+def test_what_its_bridge_does_not_accept_in_time_goes_over_the_other_one(
+    resends: list[Evidence], bridge: bytes
+) -> None:
+    found = recovery([*SENT, PAID, *resends], LATE)
+    assert (found.kind, found.chain, found.to, found.refundable) == (RecoveryKind.RESEND, A, address(A, 8), True)
+    expected = (MESSAGE.payload, bridge, "0x" + REFUND.hex())
+    assert arguments(found, "resend(bytes,bytes32,address)") == expected
+
+
+def test_a_grant_that_expired_on_its_way_is_resent_so_that_its_lock_can_come_back() -> None:
+    late = MESSAGE.but(deadline=NOW)
+    evidence: list[Evidence] = [late.sent(at(A, 10, 4)), late.called(CALL), late.paid(at(A, 10, 2, tx="call"))]
+    standing = judged(evidence, NOW + 1, {A: 50}, late)
+    assert standing.state is State.EXPIRED
+    assert recovery_of(standing, evidence, NETWORKS, REFUND, Manual((), NOW + 1, 0)).kind is RecoveryKind.RESEND
 
 
 @pytest.mark.parametrize(
