@@ -136,12 +136,13 @@ abstract contract CreditGrants is CreditLanes {
         uint256 left = grant.amount -= amount;
         uint256 line = vault.creditLineOf(grant.account);
         uint256 granted = _granted(home);
-        if (grant.status == GrantStatus.LIVE) {
+        bool live = grant.status == GrantStatus.LIVE;
+        if (kind == CreditKinds.SEIZE) grant.status = GrantStatus.LATE;
+        if (live) {
             granted = _leave(home, offLine);
             line = Math.saturatingSub(line, offLine);
             vault.setCreditLine(grant.account, line);
         }
-        if (kind == CreditKinds.SEIZE) grant.status = GrantStatus.LATE;
         bytes32 id = _send(Outbound(bridge, home, kind, grant.account, address(0), amount, 0, ref));
         if (kind == CreditKinds.SEIZE) {
             emit CreditSeized(grant.account, ref, id, amount, left, line, granted, _nextSeq());
