@@ -32,11 +32,12 @@ class Desk:
     ada: DaemonChild
     bob: DaemonChild
 
-    def state(self, message: str) -> str:
+    def states(self, message: str) -> list[str]:
+        """All that it was in, the first one first."""
         status, found = self.ada.get(f"/v1/messages/{message}")
         assert status == 200
         assert isinstance(found, dict)
-        return str(found["state"])
+        return [str(change["after"]) for change in found["changes"]]
 
     def message(self, player: Player, state: str) -> str:
         """The id of the player's message, once it is in this state."""
@@ -90,7 +91,7 @@ class Desk:
         def look() -> bool:
             found = self.detail(transaction)["transaction"]
             assert isinstance(found, dict)
-            return found["state"] == state
+            return str(found["state"]) == state
 
         until(look, f"{transaction} is {state}", patience=60.0)
 
@@ -99,7 +100,7 @@ def open_desk(stage: Stage) -> Desk:
     """Before the daemon starts."""
     secrets = stage.directory / "secrets"
     keystore = Account.encrypt(KEY, PASSPHRASE, kdf="pbkdf2", iterations=1_000)
-    tokens = {name: f"{name}-token-that-nobody-guesses" for name in ("ada", "bob")}
+    tokens = {name: f"{name}-token-that-nobody-could-guess" for name in ("ada", "bob")}
     for name, text in {"keystore": json.dumps(keystore), "passphrase": PASSPHRASE, **tokens}.items():
         path = secrets / name
         path.touch(mode=0o600)

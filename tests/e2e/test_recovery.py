@@ -87,8 +87,10 @@ def test_what_failed_is_brought_on_once(stage: Stage) -> None:
     recover(desk, stored, first)
     recover(desk, starved, second)
 
-    until(lambda: desk.state(first) == "recovered", "the stored one is recovered")
-    until(lambda: desk.state(second) == "executed_final", "the approval is taken")
+    until(lambda: desk.states(first)[-1] == "executed_final", "the stored one is applied for good")
+    until(lambda: desk.states(second)[-1] == "executed_final", "the approved one is applied for good")
+    assert "app_failed" in desk.states(first)
+    assert "recovered" in desk.states(first)
     assert all(credit(stage, player) > 0 for player in cast)
     assert stage.daemon.stop() == 0
     log = (stage.directory / "daemon.log").read_text()

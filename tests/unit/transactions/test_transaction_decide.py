@@ -142,12 +142,17 @@ def test_a_simulation_that_reverts_or_needs_too_much_gas_is_its_end() -> None:
         assert decision.state is State.FAILED
 
 
-def test_it_is_signed_within_its_caps_and_the_days_budget() -> None:
+def test_a_call_gets_its_whole_cap_for_it_may_catch_what_runs_out_of_gas_within() -> None:
     assert prepare(APPROVED, Trial(100_000), MARKET, 7, 10**18, POLICY) == Sign(
-        Kind.INTENT, 7, 120_000, Fees(21 * GWEI, GWEI)
-    )
-    assert prepare(APPROVED, Trial(190_000), MARKET, 7, 10**18, POLICY) == Sign(
         Kind.INTENT, 7, 200_000, Fees(21 * GWEI, GWEI)
     )
-    assert isinstance(prepare(APPROVED, Trial(100_000), MARKET, 7, 120_000 * 21 * GWEI - 1, POLICY), Wait)
+
+
+def test_it_is_signed_within_its_caps_and_the_days_budget() -> None:
+    payment = replace(APPROVED, intent=replace(APPROVED.intent, data=b""))
+    for estimate, gas in ((100_000, 120_000), (190_000, 200_000)):
+        assert prepare(payment, Trial(estimate), MARKET, 7, 10**18, POLICY) == Sign(
+            Kind.INTENT, 7, gas, Fees(21 * GWEI, GWEI)
+        )
+    assert isinstance(prepare(payment, Trial(100_000), MARKET, 7, 120_000 * 21 * GWEI - 1, POLICY), Wait)
     assert isinstance(prepare(APPROVED, Trial(100_000), Market(100 * GWEI, GWEI), 7, 10**18, POLICY), Wait)
