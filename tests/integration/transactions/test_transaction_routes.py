@@ -95,9 +95,9 @@ async def test_the_queue_is_listed_newest_first_in_pages_and_by_state(office: Of
     first = await office.listed(limit="2")
     assert [each.id for each in first.transactions] == ["pay:3", "pay:2"]
     assert first.next_cursor is not None
-    assert [each.id for each in (await office.listed(limit="2", after=first.next_cursor)).transactions] == ["pay:1"]
+    assert [each.id for each in (await office.listed(limit="2", cursor=first.next_cursor)).transactions] == ["pay:1"]
     assert [each.id for each in (await office.listed(state="refused")).transactions] == ["pay:2"]
-    for query in ({"state": "lost"}, {"after": "x"}):
+    for query in ({"state": "lost"}, {"cursor": "x"}):
         with pytest.raises(Problem):
             await office.listed(**query)
 
