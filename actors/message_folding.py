@@ -7,14 +7,14 @@ told, unless the clock does: what is stuck would be told to move again, and then
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
+from actors.message_census import CensusFigures, MessageCensus
 from actors.message_commits import MessageCommits, said
 from actors.quarantine_keeper import Ward
 from actors.stream_input import Input
@@ -33,6 +33,8 @@ from fusion_daemon.store import Fenced, Store, StoreRefused, StoreUnavailable, W
 OWNER = "message_tracker"
 PORTION = 256
 """Journal entries folded between two commits at most, but for a reorg, which is folded whole."""
+PRUNED_BLOCKS = 200
+"""Blocks that a look asks whether their evidence is still needed."""
 LOOK_SECONDS = 1.0
 """How often finality and time are looked at when nothing happens."""
 RECEIPT_PAUSE = 2.0
@@ -66,8 +68,16 @@ class TrackerStatistics:
 
     evidence: int
     unreadable: int
-    lanes: Mapping[tuple[int, int, str], int]
-    """Messages by (source, destination, state)."""
+    census: CensusFigures
+    pruned: int
+    """Pieces of evidence of messages that ended for good."""
+    strangers: int
+    """Pieces of strangers' evidence that were dropped, by age or number."""
+    crowded: int
+    """Those of them that were young: there were too many."""
+
+
+NOTHING_YET = TrackerStatistics(0, 0, MessageCensus().figures(), 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +101,11 @@ class MessageFolding:
         receipts: Receipts,
         ward: Ward,
         told_at: int,
+        keep: Callable[[], float],
     ) -> None:
-        """`told_at`: the tracker's own time at the last change that it told, in unix seconds."""
+        """`told_at`: the tracker's own time at the last change that it told, in unix seconds. `keep`: for how many
+        seconds evidence is kept at the least; asked at every look."""
+        self._keep = keep
         self._trouble: dict[ChainId, str] = {}
         """What keeps a chain's journal from being folded; the others go on."""
         self._settings = settings
@@ -111,12 +124,20 @@ class MessageFolding:
         self._told_at = told_at
         self._evidence = 0
         self._unreadable = 0
-        self._lanes: Counter[tuple[int, int, str]] = Counter()
+        self._pruned = self._strangers = self._crowded = 0
+        self._census = MessageCensus()
         for standing in tracker.standings():
-            self._count(standing, 1)
+            self._census.count(standing)
 
     def statistics(self) -> TrackerStatistics:
-        return TrackerStatistics(self._evidence, self._unreadable, dict(self._lanes))
+        return TrackerStatistics(
+            self._evidence,
+            self._unreadable,
+            self._census.figures(),
+            self._pruned - self._strangers,
+            self._strangers,
+            self._crowded,
+        )
 
     def troubles(self) -> Sequence[str]:
         return tuple(self._trouble.values())
@@ -137,6 +158,7 @@ class MessageFolding:
         await self._finality()
         now = context.clock.now()
         await self._settle(now)
+        self._prune(now)
         if not folded and not self._trouble:
             context.fresh(now)
         return folded
@@ -163,11 +185,20 @@ class MessageFolding:
         if transitions:
             self._told_at = at
         for transition in transitions:
-            self._count(transition.before, -1)
-            self._count(transition.after, 1)
+            self._census.changed(transition)
         if transitions or self._commits.behind:
             ordered = () if word is None else said(word.message, word.abandon, word.by)
             await self._commits.settle(transitions, now, at, ordered)
+
+    def _prune(self, now: float) -> None:
+        """By the blocks' own times: a chain that stands still, or a clock that runs ahead, makes nothing older."""
+        seen = [self._seen.get(chain, 0) for chain in self._inputs]
+        pruned = self._tracker.prune(int(min([now, *seen]) - self._keep()), PRUNED_BLOCKS)
+        if pruned.evidence:
+            self._commits.pruned(pruned)
+        self._pruned += len(pruned.evidence)
+        self._strangers += pruned.strangers
+        self._crowded += pruned.crowded
 
     async def _time(self, now: float) -> float:
         behind = [self._seen.get(chain, 0) for chain, journal in self._inputs.items() if await journal.look()]
@@ -259,10 +290,3 @@ class MessageFolding:
     def _blame(self, stream: str, entry: JournalEntry, resting: int) -> AbstractContextManager[None]:
         suspect = Suspect(OWNER, stream, entry.seq, resting, Phase.FOLD.value, type(entry).__name__)
         return self._ward.strikes.blame(suspect, INNOCENT)
-
-    def _count(self, standing: Standing | None, step: int) -> None:
-        if standing is None:
-            return
-        envelope = standing.envelope
-        lane = (0, 0) if envelope is None else (envelope.source, envelope.destination)
-        self._lanes[(*lane, standing.state.value)] += step

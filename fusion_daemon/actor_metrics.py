@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener, ListenerStatistics
+from actors.message_census import CensusFigures
 from actors.message_tracker import MessageTrackerActor
 from actors.oracle_poller import OraclePoller
 from actors.quarantine_keeper import QuarantineKeeper
@@ -180,6 +181,12 @@ def retention_families(house: House) -> Iterable[AnyFamily]:
         ("table",),
     )
     yield counter(
+        "fusion_retention_dropped_rows_total",
+        "Rows dropped of tables that are not parted, because the configuration keeps them no longer.",
+        [Sample(count, (table,)) for table, count in sorted(seen.rows.items())],
+        ("table",),
+    )
+    yield counter(
         "fusion_retention_put_off_total", "Drops left for later: the table was in use.", [Sample(seen.put_off)]
     )
     yield gauge(
@@ -242,6 +249,30 @@ def hint_families(house: House) -> Iterable[AnyFamily]:
     )
 
 
+def _census_families(seen: CensusFigures) -> Iterable[AnyFamily]:
+    lane = ("source", "destination")
+    yield gauge(
+        "fusion_messages_stuck",
+        "Messages that wait too long, by what for.",
+        [Sample(count, (str(s), str(d), stage)) for (s, d, stage), count in sorted(seen.stuck.items())],
+        (*lane, "stage"),
+    )
+    yield gauge(
+        "fusion_messages_value_usd",
+        "Credit that left its source and did not arrive, USD.",
+        [Sample(amount / 10**8, (str(s), str(d))) for (s, d), amount in sorted(seen.credit.items())],
+        lane,
+    )
+    yield gauge(
+        "fusion_messages_waiting_since_seconds",
+        "Unix second since when the message that waits longest stands where it does; nothing where none waits.",
+        [Sample(since, (str(s), str(d))) for (s, d), since in sorted(seen.waiting_since.items())],
+        lane,
+    )
+    flagged = [Sample(count, (flag,)) for flag, count in sorted(seen.flagged.items())]
+    yield counter("fusion_messages_flagged_total", "Messages that got a flag.", flagged, ("flag",))
+
+
 def message_families(house: House) -> Iterable[AnyFamily]:
     tracker = house.fixtures.alive.get("message_tracker")
     if not isinstance(tracker, MessageTrackerActor):
@@ -250,11 +281,19 @@ def message_families(house: House) -> Iterable[AnyFamily]:
     yield gauge(
         "fusion_messages",
         "Cross-chain messages by state; the chains are 0 where no log showed an envelope of ours.",
-        [Sample(count, (str(s), str(d), state)) for (s, d, state), count in sorted(seen.lanes.items())],
+        [Sample(count, (str(s), str(d), state)) for (s, d, state), count in sorted(seen.census.lanes.items())],
         ("source", "destination", "state"),
     )
+    yield from _census_families(seen.census)
     yield counter(
         "fusion_message_evidence_total", "Facts about messages that were read of logs.", [Sample(seen.evidence)]
+    )
+    dropped = (("ended", seen.pruned), ("strangers", seen.strangers), ("crowded", seen.crowded))
+    yield counter(
+        "fusion_message_evidence_pruned_total",
+        "Evidence that is kept no longer: of ended messages, strangers', and those of strangers that were too many.",
+        [Sample(count, (of,)) for of, count in dropped],
+        ("of",),
     )
     yield counter(
         "fusion_message_unreadable_logs_total",

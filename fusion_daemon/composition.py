@@ -250,6 +250,7 @@ class House:
                 _alarming(alerting, fixed.clock),
                 fixed.ward,
                 fixed.words,
+                lambda: self.retention.messages,
             )
 
         def listener(settings: ChainSettings) -> Actor:
@@ -293,8 +294,8 @@ class House:
 
     def _recoveries(self, config: Config) -> Recoveries:
         fixed = self.fixtures
-        networks = message_settings(config).networks
-        return Recoveries(fixed.aio, fixed.clock, networks, propose_next, fixed.to_send.ring)
+        messages = message_settings(config)
+        return Recoveries(fixed.aio, fixed.clock, messages.networks, messages.terms, propose_next, fixed.to_send.ring)
 
     def _routes(self, config: Config, chains: Sequence[ChainSettings]) -> Routes:
         fixed = self.fixtures

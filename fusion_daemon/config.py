@@ -260,6 +260,12 @@ class Retention(Section):
     """The last price of every asset is always kept."""
     deliveries_days: Days = 400
     """Ended deliveries and their attempts. Alerts and margin events are kept for ever."""
+    messages_days: Days = 400
+    """Evidence of messages that ended for good, and what strangers wrote. Messages and their changes are kept for
+    ever."""
+    transactions_days: Days = 400
+    """The steps of ended transactions but the first and the last. Transactions and who approved them are kept for
+    ever."""
 
 
 class Secrets(Section):

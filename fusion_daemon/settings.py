@@ -13,7 +13,7 @@ from fusion_daemon.chain.settings import ChainSettings, PollSettings
 from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, ConfigurationInvalid, Principal
 from fusion_daemon.config_bridges import Bridges, StageTerms
 from fusion_daemon.config_transactions import Signer
-from fusion_daemon.crosschain import AxelarContracts, CcipContracts, LaneTerms, Network, Networks, Terms
+from fusion_daemon.crosschain import AxelarContracts, CcipContracts, LaneTerms, Network, Networks, Rules, Terms
 from fusion_daemon.crosschain.hints import Source
 from fusion_daemon.crosschain.settings import ExplorerSettings, MessageSettings
 from fusion_daemon.domain.account import Channel
@@ -156,6 +156,12 @@ def explorer_settings(config: Config) -> ExplorerSettings:
     return ExplorerSettings({source: url for source, url in urls.items() if url is not None}, section.timeout_seconds)
 
 
+def message_rules(config: Config) -> Rules:
+    """By which messages are judged. Raises NetworksContradict."""
+    settings = message_settings(config)
+    return Rules(settings.networks, settings.terms)
+
+
 def _network(chain: ChainId, bridges: Bridges) -> Network:
     axelar, ccip = bridges.axelar, bridges.ccip
     return Network(
@@ -192,6 +198,7 @@ def _lane_terms(section: StageTerms) -> LaneTerms:
         recovery=section.recovery_seconds,
         destination_finality=section.destination_finality_seconds,
         least_gas=section.least_gas_wei,
+        manual=section.manual_execution_seconds,
     )
 
 
@@ -201,6 +208,8 @@ def retention_settings(config: Config) -> RetentionSettings:
         journal=section.journal_days * SECONDS_A_DAY,
         prices=section.prices_days * SECONDS_A_DAY,
         deliveries=section.deliveries_days * SECONDS_A_DAY,
+        messages=section.messages_days * SECONDS_A_DAY,
+        transactions=section.transactions_days * SECONDS_A_DAY,
         assets=tuple(AssetId(asset.asset) for asset in config.oracle.assets),
     )
 

@@ -37,6 +37,11 @@ class Place(msgspec.Struct, frozen=True, gc=False):
         """Comparable within one chain."""
         return (self.block_number, self.log_index)
 
+    @property
+    def at(self) -> tuple[int, bytes, int]:
+        """The log itself, whatever else is known of it."""
+        return (self.chain, self.block_hash, self.log_index)
+
 
 class RawLog(msgspec.Struct, frozen=True, gc=False):
     """A log as its chain gave it, before anybody knows whose it is."""

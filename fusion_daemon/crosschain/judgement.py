@@ -17,6 +17,7 @@ import msgspec
 from fusion_daemon.crosschain.axelar_trace import trace_axelar
 from fusion_daemon.crosschain.by_kind import ByKind
 from fusion_daemon.crosschain.ccip_trace import trace_ccip
+from fusion_daemon.crosschain.closing import Closed
 from fusion_daemon.crosschain.envelope import Envelope
 from fusion_daemon.crosschain.evidence import (
     Evidence,
@@ -50,6 +51,8 @@ class Subject(msgspec.Struct, frozen=True):
     successor: MessageId | None = None
     abandoned: bool = False
     """The operator's word."""
+    closed: Closed | None = None
+    """What is remembered of evidence that is kept no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ _NOTHING = _Step(None, None, 0, ())
 
 def judge(subject: Subject, rules: Rules, finalized: Mapping[ChainId, int], now: int) -> Standing | None:
     """`finalized`: the highest final block of each chain. None: nothing is left of it, and it never had a source."""
-    if not subject.evidence and subject.lost is None:
+    if not subject.evidence and subject.lost is None and subject.closed is None:
         return None
     envelope, found = subject.envelope, ByKind(subject.evidence)
     lane = rules.terms.default if envelope is None else rules.terms.of(envelope.source, envelope.destination)
@@ -99,6 +102,8 @@ def judge(subject: Subject, rules: Rules, finalized: Mapping[ChainId, int], now:
             for each in found.of(ExecutionReverted)
             if each.place.chain == envelope.destination
         ]
+    if subject.closed is not None:
+        _recall(trace, arrival, subject.closed)
     step = _step(trace, arrival, finalized)
     if step.progress is None and not trace.forged and subject.lost is None:
         return None  # a payment for nothing that was sent
@@ -123,6 +128,17 @@ def _arrival(trace: Trace, found: ByKind, envelope: Envelope | None) -> _Arrival
         meant = envelope is None or route == (envelope.source, envelope.destination)
         (arrival.refused if meant else trace.forged).append(refused.place)
     return arrival
+
+
+def _recall(trace: Trace, arrival: _Arrival, closed: Closed) -> None:
+    """A log that is read again is the one that is remembered."""
+    trace.flags.update(closed.flags)
+    if closed.source is not None and closed.source not in trace.sources:
+        trace.sources.append(closed.source)
+    if closed.forged is not None and closed.forged not in trace.forged:
+        trace.forged.append(closed.forged)
+    if closed.applied is not None and closed.applied not in (*arrival.applied, *arrival.recovered):
+        arrival.applied.append(closed.applied)
 
 
 def _step(trace: Trace, arrival: _Arrival, finalized: Mapping[ChainId, int]) -> _Step:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fusion_daemon.domain.identifiers import Hash32
-from fusion_daemon.domain.transaction import Intent
 from fusion_daemon.transactions.fees import Fees, Market, better_offer, first_offer
 from fusion_daemon.transactions.nonces import Counts, used_by_another
 from fusion_daemon.transactions.records import Answer, Kind, Receipt, Signed, State, Transaction
@@ -124,23 +123,16 @@ def prepare(
     intent = transaction.intent
     if isinstance(trial, Reverted):
         return End(State.FAILED, f"Its simulation reverts: {trial.reason}")
-    if trial.gas > intent.gas_cap:
-        return End(State.FAILED, f"It needs {trial.gas} gas and may use {intent.gas_cap}.")
+    needed = max(trial.gas, intent.gas_floor)
+    if needed > intent.gas_cap:
+        return End(State.FAILED, f"It needs {needed} gas and may use {intent.gas_cap}.")
     fees = first_offer(market, intent.fee_cap)
     if fees is None:
         return Wait(f"The base fee is {market.base_fee} wei, and it may pay {intent.fee_cap}.", True)
-    gas = _gas_limit(intent, trial.gas, policy)
+    gas = min(intent.gas_cap, max(intent.gas_floor, trial.gas + trial.gas * policy.gas_margin_percent // 100))
     if gas * fees.most > gas_budget:
         return Wait(f"It may cost {gas * fees.most} wei of gas; {gas_budget} are left of the day's budget.", True)
     return Sign(Kind.INTENT, nonce, gas, fees)
-
-
-def _gas_limit(intent: Intent, estimate: int, policy: SendingPolicy) -> int:
-    """A call gets its whole cap. An estimate is the least gas with which the outermost call succeeds: a contract that
-    catches what it calls (our router does, and stores the message again) succeeds with too little for its effect."""
-    if intent.data:
-        return intent.gas_cap
-    return min(intent.gas_cap, estimate + estimate * policy.gas_margin_percent // 100)
 
 
 def decide(transaction: Transaction, sight: Sight, now: float, policy: SendingPolicy) -> Decision:

@@ -210,6 +210,7 @@ def _intent(row: Row) -> Intent:
         amount=row.integer("amount"),
         proposer=row.text("proposer"),
         deadline=row.number("deadline_seconds") if row.optional_moment("deadline") else None,
+        gas_floor=row.integer("gas_floor"),
     )
 
 

@@ -104,7 +104,7 @@ async def test_locked_collateral_counts_once(aio: Aio, registered: Store) -> Non
             "state": "source_final",
             "source": A,
             "destination": B,
-            "kind": 1,
+            "kind": "grant",
             "credit_usd_e8": "5000",
         }
     ]

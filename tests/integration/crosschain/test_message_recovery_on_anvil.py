@@ -23,11 +23,12 @@ from fusion_daemon.crosschain import (
     State,
     Terms,
 )
+from fusion_daemon.crosschain.ccip_manual import Manual
 from fusion_daemon.crosschain.recovery import NotRecoverable, RecoveryKind, recovery_of
 from fusion_daemon.demo.anvil import anvil
 from fusion_daemon.demo.bridge import DevBridge, Faults
 from fusion_daemon.demo.deploy import DESK, Opening, deploy, deposit
-from fusion_daemon.demo.links import AXELAR, CCIP, Link, join
+from fusion_daemon.demo.links import AXELAR, Link, join
 from fusion_daemon.demo.node import Node, Sent, call_data
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of
 from fusion_daemon.domain.journal import BlockRef
@@ -83,7 +84,7 @@ class Scene:
 
     def recover(self) -> RecoveryKind:
         standing, tracker = self.standing()
-        found = recovery_of(standing, tracker.evidence_of(standing.id), self.networks, DESK)
+        found = recovery_of(standing, tracker.evidence_of(standing.id), self.networks, DESK, Manual((), 0, 0))
         self.nodes[found.chain].send(Sent(DESK, found.to, found.data, LEAST_GAS if found.refundable else 0))
         return found.kind
 
@@ -167,11 +168,3 @@ def test_a_call_that_paid_too_little_is_topped_up(scene: Scene) -> None:
     assert (before.state, before.flags) == (State.SOURCE_FINAL, (Flag.GAS_LOW,))
     assert scene.recover() is RecoveryKind.GAS
     assert scene.standing()[0].flags == ()
-
-
-def test_a_failed_delivery_of_ccip_is_told_and_not_guessed(scene: Scene) -> None:
-    scene.faults.starve = 1.0
-    scene.lock(CCIP)
-    assert scene.standing()[0].state is State.FAILED
-    with pytest.raises(NotRecoverable, match="manual execution"):
-        scene.recover()

@@ -22,7 +22,7 @@ from fusion_daemon.runtime import ManualClock
 from fusion_daemon.store import Commit, Execute, Reader, Row, Store
 from fusion_daemon.transactions.repository import propose_next, read_transaction
 from fusion_daemon.transactions.views import TransactionDetail
-from tests.unit.crosschain.world import NETWORKS, NOW, RULES, A, B, Message, address, at
+from tests.unit.crosschain.world import NETWORKS, NOW, RULES, TERMS, A, B, Message, address, at
 
 NONE: Mapping[str, object] = MappingProxyType({})
 SIGNER = "0x" + "70" * 20
@@ -52,7 +52,7 @@ class Desk:
         await self.store.commit(Commit((*save_evidence(evidence), saved), proof=Execute("SELECT true")))
 
     async def retry(self, body: Mapping[str, object] = NONE, message: str = hex_of(MESSAGE.id)) -> str:
-        parts = Recoveries(self.aio, ManualClock(NOW), NETWORKS, propose_next, self._ring)
+        parts = Recoveries(self.aio, ManualClock(NOW), NETWORKS, TERMS, propose_next, self._ring)
         [route] = recovery_routes(self.store, parts)
         assert (route.method, route.path, route.role) == ("POST", "/v1/messages/{id}/retry", Role.OPERATOR)
         octets = json.dumps({"signer": SIGNER} | dict(body)).encode()

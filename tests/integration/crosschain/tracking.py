@@ -64,6 +64,8 @@ class Tracking:
     """Chains whose nodes tell no receipts."""
     told: ActorContext | None = None
     """Of the tracker's last life."""
+    keep: float = 400 * 86_400.0
+    """Seconds for which evidence is kept."""
     _scopes: dict[int, tuple[trio.CancelScope, trio.Event]] = field(default_factory=dict)
     _topics: dict[ChainId, Topic[JournalEntry]] = field(default_factory=dict)
 
@@ -132,6 +134,7 @@ class Tracking:
             lambda alarm: accept(alarm, None, (), self.clock.now()),
             Ward(SystemClock()),
             Mailbox("message_words", 1, Overflow.FAIL, DeadLetters(self.clock)),
+            lambda: self.keep,
         )
 
     # Waiting and looking

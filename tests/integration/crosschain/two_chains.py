@@ -127,11 +127,11 @@ class Watch:
 def watch(chains: TwoChains, later: int = 0) -> Watch:
     """As of the newest block's time, and `later` seconds after it."""
     links = (chains.here, chains.there)
-    networks = Networks([_network(link) for link in links])
+    networks = networks_of(chains)
     reader, tracker = LogReader(networks), MessageTracker(Rules(networks, Terms()))
     for link in links:
         chain, node = ChainId(link.deployment.chain_id), link.deployment.node
-        reading = reader.read(_logs(node, chain))
+        reading = reader.read(logs_of(node, chain))
         assert reading.unreadable == ()
         for each in reading.evidence:
             block = BlockRef(each.place.block_number, each.place.block_hash, each.place.timestamp)
@@ -147,18 +147,28 @@ def head(node: Node, tag: str = "latest") -> BlockRef:
     return BlockRef(_number(block["number"]), Hash32(_octets(block["hash"])), _number(block["timestamp"]))
 
 
-def _network(link: Link) -> Network:
+def networks_of(chains: TwoChains) -> Networks:
+    return Networks([_network(chains.here, chains.there), _network(chains.there, chains.here)])
+
+
+def _network(link: Link, far: Link) -> Network:
     bridge = link.bridge
     ramps = tuple(bridge.on_ramps.values()), tuple(bridge.off_ramps.values())
     return Network(
         ChainId(link.deployment.chain_id),
         link.router,
         AxelarContracts(bridge.name, link.gateway, bridge.gas_service, link.axelar),
-        CcipContracts(bridge.selector, *ramps, link.ccip, (bridge.commit_store,)),
+        CcipContracts(
+            bridge.selector,
+            *ramps,
+            link.ccip,
+            (bridge.commit_store,),
+            {bridge.off_ramps["1.5"]: ChainId(far.deployment.chain_id)},
+        ),
     )
 
 
-def _logs(node: Node, chain: ChainId) -> list[RawLog]:
+def logs_of(node: Node, chain: ChainId) -> list[RawLog]:
     """Each with its position in the receipt: its index in the block less that of the receipt's first."""
     logs = node.call("eth_getLogs", {"fromBlock": "0x0", "toBlock": "latest"})
     assert isinstance(logs, list)

@@ -83,7 +83,7 @@ async def lowest(store: Store) -> dict[str, int]:
 
 
 def keeper(store: Store) -> tuple[RetentionKeeper, ActorContext]:
-    settings = RetentionSettings(KEEP, KEEP, KEEP, (ETH,))
+    settings = RetentionSettings(KEEP, KEEP, KEEP, KEEP, KEEP, (ETH,))
     return RetentionKeeper(lambda: settings, store), ActorContext("retention_keeper", ManualClock(float(NOW)))
 
 

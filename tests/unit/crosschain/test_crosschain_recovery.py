@@ -9,6 +9,7 @@ from eth_abi.abi import decode
 from eth_utils.crypto import keccak
 
 from fusion_daemon.crosschain import Evidence
+from fusion_daemon.crosschain.ccip_manual import Manual
 from fusion_daemon.crosschain.evidence import CcipState
 from fusion_daemon.crosschain.recovery import NotRecoverable, Recovery, RecoveryKind, recovery_of
 from fusion_daemon.domain.identifiers import Address
@@ -37,7 +38,7 @@ LATE = NOW + 100_000
 
 def recovery(evidence: Sequence[Evidence], now: int = NOW, abandoned: bool = False) -> Recovery:
     standing = judged(evidence, now, {A: 50}, abandoned=abandoned)
-    return recovery_of(standing, evidence, NETWORKS, REFUND)
+    return recovery_of(standing, evidence, NETWORKS, REFUND, Manual((), now, 0))
 
 
 def arguments(found: Recovery, signature: str) -> tuple[object, ...]:
@@ -108,7 +109,7 @@ def test_a_call_that_paid_too_little_gets_gas_on_its_source(fee: int) -> None:
                 MESSAGE.committed(at(B, 20)),
                 MESSAGE.executed(at(B, 21), CcipState.FAILURE),
             ],
-            "0x" + MESSAGE.ccip_id.hex(),
+            "not stored any more",
         ),
         (
             [
@@ -116,7 +117,7 @@ def test_a_call_that_paid_too_little_gets_gas_on_its_source(fee: int) -> None:
                 MESSAGE.ccip(at(A, 10, 1)),
                 MESSAGE.committed(at(B, 20)),
             ],
-            "manual execution",
+            "not stored any more",
         ),
     ],
 )

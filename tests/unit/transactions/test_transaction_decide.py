@@ -142,17 +142,23 @@ def test_a_simulation_that_reverts_or_needs_too_much_gas_is_its_end() -> None:
         assert decision.state is State.FAILED
 
 
-def test_a_call_gets_its_whole_cap_for_it_may_catch_what_runs_out_of_gas_within() -> None:
-    assert prepare(APPROVED, Trial(100_000), MARKET, 7, 10**18, POLICY) == Sign(
-        Kind.INTENT, 7, 200_000, Fees(21 * GWEI, GWEI)
-    )
+def test_a_floor_is_given_whatever_the_simulation_needed() -> None:
+    floored = replace(APPROVED, intent=replace(INTENT, gas_floor=150_000))
+    for needs, gas in ((50_000, 150_000), (130_000, 156_000), (200_000, 200_000)):
+        order = prepare(floored, Trial(needs), MARKET, 7, 10**18, POLICY)
+        assert isinstance(order, Sign)
+        assert order.gas == gas
+    assert isinstance(prepare(floored, Trial(50_000), MARKET, 7, 150_000 * 21 * GWEI - 1, POLICY), Wait)
+    beyond = replace(APPROVED, intent=replace(INTENT, gas_floor=200_001))
+    assert isinstance(prepare(beyond, Trial(50_000), MARKET, 7, 10**18, POLICY), End)
 
 
 def test_it_is_signed_within_its_caps_and_the_days_budget() -> None:
-    payment = replace(APPROVED, intent=replace(APPROVED.intent, data=b""))
-    for estimate, gas in ((100_000, 120_000), (190_000, 200_000)):
-        assert prepare(payment, Trial(estimate), MARKET, 7, 10**18, POLICY) == Sign(
-            Kind.INTENT, 7, gas, Fees(21 * GWEI, GWEI)
-        )
-    assert isinstance(prepare(payment, Trial(100_000), MARKET, 7, 120_000 * 21 * GWEI - 1, POLICY), Wait)
+    assert prepare(APPROVED, Trial(100_000), MARKET, 7, 10**18, POLICY) == Sign(
+        Kind.INTENT, 7, 120_000, Fees(21 * GWEI, GWEI)
+    )
+    assert prepare(APPROVED, Trial(190_000), MARKET, 7, 10**18, POLICY) == Sign(
+        Kind.INTENT, 7, 200_000, Fees(21 * GWEI, GWEI)
+    )
+    assert isinstance(prepare(APPROVED, Trial(100_000), MARKET, 7, 120_000 * 21 * GWEI - 1, POLICY), Wait)
     assert isinstance(prepare(APPROVED, Trial(100_000), Market(100 * GWEI, GWEI), 7, 10**18, POLICY), Wait)
