@@ -268,7 +268,7 @@ def principal_settings(principal: Principal, secret: SecretOf) -> PrincipalSetti
 
 def _allowed(call: config_transactions.AllowedCall) -> AllowedCall:
     selector = b"" if call.selector is None else bytes.fromhex(call.selector[2:])
-    return AllowedCall(ChainId(call.chain), parse_address(call.to), selector, frozenset(call.purposes))
+    return AllowedCall(ChainId(call.chain), parse_address(call.to), selector, frozenset(call.purposes), call.approval)
 
 
 def _feed(asset: Asset) -> oracle.FeedSettings:

@@ -95,6 +95,10 @@ class VerificationForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """0x and hex digits."""
 
 
+CATCHING = frozenset({RecoveryKind.RETRY, RecoveryKind.EXECUTE})
+"""Our router catches what runs out of gas, and stores the message again: a simulation takes that for enough."""
+
+
 class RetryForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Body of POST /v1/messages/{id}/retry. Wei are decimal strings."""
 
@@ -181,7 +185,7 @@ async def _propose(writer: Reader, parts: Recoveries, message: bytes, form: Retr
             asset=NATIVE_ASSET,
             amount=value,
             proposer=by.principal,
-            gas_floor=recovery.gas_floor,
+            gas_floor=gas_cap if recovery.kind in CATCHING else recovery.gas_floor,
         )
 
     series = f"message:{message.hex()[:16]}:{recovery.kind.value}"

@@ -128,7 +128,7 @@ def prepare(
         return End(State.FAILED, f"It needs {needed} gas and may use {intent.gas_cap}.")
     fees = first_offer(market, intent.fee_cap)
     if fees is None:
-        return Wait(f"The base fee is {market.base_fee} wei, and it may pay {intent.fee_cap}.")
+        return Wait(f"The base fee is {market.base_fee} wei, and it may pay {intent.fee_cap}.", True)
     gas = min(intent.gas_cap, max(intent.gas_floor, trial.gas + trial.gas * policy.gas_margin_percent // 100))
     if gas * fees.most > gas_budget:
         return Wait(f"It may cost {gas * fees.most} wei of gas; {gas_budget} are left of the day's budget.", True)
