@@ -31,8 +31,11 @@ FAILED: Mapping[RecoveryKind, list[Evidence]] = {
     RecoveryKind.RETRY: [*SENT, PAID, MESSAGE.stored(at(B, 20))],
     RecoveryKind.EXECUTE: [*SENT, PAID, MESSAGE.approved(at(B, 20), CALL)],
     RecoveryKind.GAS: SENT,
+    RecoveryKind.RESEND: [*SENT, PAID],
 }
-"""A message that needs each kind but CCIP's manual execution, which is a call of the off-ramp."""
+"""A message that needs each kind but CCIP's manual execution, whose proof takes other messages; it is below."""
+MANUAL_1_6 = bytes.fromhex("5e7bb008")
+LATE = NOW + 30 * 86_400
 
 
 def contracts(network: Network) -> list[Address]:
@@ -42,7 +45,7 @@ def contracts(network: Network) -> list[Address]:
 
 def intent_of(kind: RecoveryKind) -> Intent:
     """As the retry's route makes it, with the example's contracts in the place of the world's."""
-    standing = judged(FAILED[kind], NOW, {A: 50})
+    standing = judged(FAILED[kind], LATE if kind is RecoveryKind.RESEND else NOW, {A: 50})
     [signer] = transaction_settings(EXAMPLE).signers
     found = recovery_of(standing, FAILED[kind], NETWORKS, signer, Manual((), NOW, 0))
     assert found.kind is kind
@@ -73,3 +76,14 @@ def test_what_recovery_proposes_is_allowed_after_anothers_word(kind: RecoveryKin
     own, others = (replace(waiting, approvals=frozenset({name})) for name in (intent.proposer, "bob"))
     for transaction, approved in ((waiting, False), (own, False), (others, True)):
         assert isinstance(judge(transaction, signer, settings.limits, {}, 1.0), Approve) is approved
+
+
+def test_ccips_manual_execution_is_allowed_on_every_off_ramp() -> None:
+    network = message_settings(EXAMPLE).networks[ChainId(1)]
+    assert network.ccip is not None
+    allowed = {
+        call.to
+        for call in transaction_settings(EXAMPLE).limits.calls
+        if call.selector == MANUAL_1_6 and RETRY_PURPOSE in call.purposes and call.approval
+    }
+    assert allowed == set(network.ccip.off_ramps) != set()
