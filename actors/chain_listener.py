@@ -8,7 +8,7 @@ up from far behind and following the head are the same code: spans of blocks, on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar, TypeVarTuple
 
 import trio
@@ -19,12 +19,12 @@ from fusion_daemon.chain.blocks import Head, Span
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.journal import ChainView, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.polling import Polling, Stillness
-from fusion_daemon.chain.ranges import BlockTooDense
+from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.reorg import FinalityViolated, parting
 from fusion_daemon.chain.repository import latch, load_logs, load_view, propose_start_block
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
-from fusion_daemon.chain.rpc_errors import RateLimited, RpcFailure, WrongChain
+from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span
 from fusion_daemon.domain.failure import Failure
@@ -54,8 +54,10 @@ class ListenerStatistics:
     """Logs of a known event whose arguments are not as its ABI says; they are stored raw."""
     repaired: int = 0
     """Blocks whose logs a node had left out of a range answer."""
-    splits: int = 0
-    """Ranges that a provider refused."""
+    splits: dict[tuple[Reason, str], int] = field(default_factory=dict)
+    """Ranges that an endpoint refused or did not answer, by reason and rule."""
+    dense: int = 0
+    """Steps that ended at a single block whose logs no way gave."""
     reorgs: int = 0
     deepest_reorg: int = 0
     rate_limits: int = 0
@@ -102,7 +104,7 @@ class ChainListener(Actor):
 
     def statistics(self) -> ListenerStatistics:
         """A copy."""
-        return replace(self._statistics)
+        return replace(self._statistics, splits=dict(self._statistics.splits))
 
     async def run(self, context: ActorContext) -> None:
         self._context = context
@@ -169,6 +171,7 @@ class ChainListener(Actor):
             await self._latch(context, violated)
             return self._settings.poll.longest
         except (WrongChain, BlockTooDense) as failure:
+            self._statistics.dense += isinstance(failure, BlockTooDense)
             if not self._latched:
                 context.unhealthy(str(failure))
             return self._settings.poll.longest
@@ -345,8 +348,9 @@ class ChainListener(Actor):
             await self._store.commit(latch(self._settings.chain, self._epoch, str(violated)))
             self._latched = True
 
-    def _note_split(self) -> None:
-        self._statistics.splits += 1
+    def _note_split(self, reason: Reason, rule: str) -> None:
+        splits = self._statistics.splits
+        splits[reason, rule] = splits.get((reason, rule), 0) + 1
 
     async def _rest(self, context: ActorContext, seconds: float) -> None:
         """Sleep in slices that beat: an idle chain is not a stuck one."""

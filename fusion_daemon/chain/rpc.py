@@ -13,11 +13,14 @@ from dataclasses import replace
 import aiohttp
 
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
-from fusion_daemon.chain.ranges import classify
+from fusion_daemon.chain.range_rules import Said, classify
 from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, EndpointStatistics, raise_error
 from fusion_daemon.chain.rpc_errors import (
+    EndpointFault,
     RangeRefused,
     RpcFailure,
+    Unanswered,
+    block_too_dense,
     block_unknown,
     endpoint_fault,
     quote_node,
@@ -173,12 +176,15 @@ class ChainRpc:
         calls: list[Call] = [("eth_getBlockReceipts", [hex_of(header.hash)]) for header in headers]
         found: list[Log] = []
         for header, answer in zip(headers, await self._endpoints.ask(endpoint, calls, RECEIPTS), strict=True):
-            if answer.error is not None:  # mostly a node without that method
+            # Mostly a node without that method; or nothing would show whether its answer is whole.
+            if answer.error is not None or header.bloom is None:
                 answers = await self._receipts_one_by_one(endpoint, header)
             else:
                 answers = [answer]
             logs = self._logs_of_receipts(endpoint, answers)
-            if any(log.block_hash != header.hash for log in logs) or not complete(header, logs):
+            absent = any(answer.result is None for answer in answers)
+            foreign = any(log.block_hash != header.hash for log in logs)
+            if absent or foreign or (header.bloom is not None and not complete(header, logs)):
                 raise block_unknown(endpoint.url, f"all receipts of block {header.number}")
             found += [log for log in logs if log.address in self._settings.contracts]
         return found
@@ -187,12 +193,19 @@ class ChainRpc:
         block: Call = ("eth_getBlockByHash", [hex_of(header.hash), False])
         [answer] = await self._endpoints.ask(endpoint, [block], TRANSACTIONS)
         raise_error(endpoint.url, answer.error)
-        hashes = [] if answer.result is None else answer.result.transactions
+        if answer.result is None:
+            raise block_unknown(endpoint.url, f"block {header.number}")
+        hashes = answer.result.transactions
         receipts: list[ReceiptsAnswer] = []
-        for start in range(0, len(hashes), _TRANSACTIONS_PER_BATCH):
-            part = hashes[start : start + _TRANSACTIONS_PER_BATCH]
+        most = _TRANSACTIONS_PER_BATCH
+        while len(receipts) < len(hashes):
+            part = hashes[len(receipts) : len(receipts) + most]
             calls: list[Call] = [("eth_getTransactionReceipt", [transaction]) for transaction in part]
-            receipts += await self._endpoints.ask(endpoint, calls, RECEIPTS)
+            answers = await self._endpoints.ask(endpoint, calls, RECEIPTS)
+            if len(part) > 1 and any(_said(answer) is not None for answer in answers):
+                most = len(part) // 2  # together they are too large
+            else:
+                receipts += answers
         return receipts
 
     def _logs_of_receipts(self, endpoint: Endpoint, answers: Sequence[ReceiptsAnswer]) -> list[Log]:
@@ -237,17 +250,47 @@ class ChainRpc:
                 ("eth_getLogs", [{"address": self._filter, "blockHash": hex_of(header.hash)}]) for header in part
             ]
             answers = await self._endpoints.ask(endpoint, calls, LOGS)
-            logs += self._logs(endpoint, answers, part[0].number, part[-1].number)
+            if any(_said(answer) is not None for answer in answers):
+                logs += await self._logs_of_dense(endpoint, part, answers)
+            else:
+                logs += self._logs(endpoint, answers, part[0].number, part[-1].number)
         return logs
+
+    async def _logs_of_dense(
+        self, endpoint: Endpoint, headers: Sequence[Header], answers: Sequence[LogsAnswer]
+    ) -> list[Log]:
+        """Of a batch in which some blocks were refused. No range is smaller than a block: each is asked for alone, then
+        for its receipts. A batch that was refused as a whole is a range too large."""
+        if len(headers) > 1 and all(_said(answer) is not None for answer in answers):
+            return self._logs(endpoint, answers, headers[0].number, headers[-1].number)
+        logs: list[Log] = []
+        for header, answer in zip(headers, answers, strict=True):
+            if _said(answer) is None:
+                logs += self._logs(endpoint, [answer], header.number, header.number)
+            elif len(headers) > 1:
+                logs += await self._logs_by_hash(endpoint, [header])
+            else:
+                logs += await self._escape(endpoint, header)
+        return logs
+
+    async def _escape(self, endpoint: Endpoint, header: Header) -> list[Log]:
+        """The logs of a block that the endpoint refuses to give as logs."""
+        endpoint.statistics.escapes += 1
+        try:
+            return await self._logs_by_receipts(endpoint, [header])
+        except Unanswered:
+            raise
+        except EndpointFault as fault:
+            raise block_too_dense(endpoint.url, header.number, fault.happened) from fault
 
     def _logs(self, endpoint: Endpoint, answers: Sequence[LogsAnswer], first: int, last: int) -> list[Log]:
         read = log_reader()
         logs: list[Log] = []
         for answer in answers:
             if answer.error is not None:
-                refusal = classify(answer.error.code, answer.error.message)
-                if refusal is not None:
-                    raise range_refused(endpoint.url, first, last, answer.error.message, refusal)
+                said = _said(answer)
+                if said is not None:
+                    raise range_refused(endpoint.url, first, last, answer.error.message, said)
                 raise_error(endpoint.url, answer.error)
             if answer.result is None:
                 raise block_unknown(endpoint.url, f"the logs of blocks {first} to {last}")
@@ -256,6 +299,7 @@ class ChainRpc:
             except ValueError as error:
                 raise self._endpoints.fault(endpoint, f"answered with a malformed log ({error})") from error
         return logs
+
 
 async def open_rpc(settings: ChainSettings) -> ChainRpc:
     """Asyncio side. Opens no connection yet; `close()` ends those that were opened."""
@@ -287,6 +331,10 @@ def _viewed(url: str, answer: TextAnswer) -> bytes | RpcFailure:
         return bytes.fromhex((answer.result or "").removeprefix("0x"))
     except ValueError:
         return endpoint_fault(url, "answered a call with something that is not hexadecimal")
+
+
+def _said(answer: LogsAnswer | ReceiptsAnswer) -> Said | None:
+    return None if answer.error is None else classify(answer.error.code, answer.error.message)
 
 
 def _is_unknown_tag(error: WireError) -> bool:
