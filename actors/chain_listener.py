@@ -330,6 +330,7 @@ class ChainListener(Actor):
         # From here on it has happened: no checkpoint may come between the commit and its publication.
         self._view = plan.view
         self._topic.publish(plan.entries[0].seq, plan.entries)
+        self._polling = self._polling.progressed()
         context.beat()
         tip = plan.view.tip
         assert tip is not None

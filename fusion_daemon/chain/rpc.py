@@ -101,10 +101,15 @@ class ChainRpc:
 
     async def fetch_headers(self, endpoint: int, first: int, last: int) -> tuple[Header, ...]:
         """Headers first..last (inclusive), all of them, as that endpoint has them."""
-        return tuple(await self._headers(self._endpoints.at(endpoint), first, last))
+        headers = await self._headers(self._endpoints.at(endpoint), first, last)
+        if len(headers) <= last - first:
+            raise block_unknown(self._endpoints.at(endpoint).url, f"block {first + len(headers)}")
+        return tuple(headers)
 
     async def fetch_span(self, endpoint: int, first: int, last: int, by_hash: bool) -> Span:
-        """Blocks first..last (inclusive) with the watched contracts' logs, all from one endpoint.
+        """Blocks first..last (inclusive) with the watched contracts' logs, all from one endpoint; fewer, but at least
+        the first, when it does not have them all: some backends lack a block now and then, and a long span would never
+        be whole.
 
         `by_hash` asks every block's logs by its hash, as behoves blocks that are not final: a node that does
         not have such a block has to say so, and a block whose bloom filter is not explained by what came is
@@ -222,7 +227,7 @@ class ChainRpc:
         return logs
 
     async def _headers(self, endpoint: Endpoint, first: int, last: int) -> list[Header]:
-        """All of them, in order. Raises BlockUnknown when the node's chain ends before `last`."""
+        """In order, up to the first one that the node does not have. Raises BlockUnknown when it has none."""
         found: list[Header] = []
         for start in range(first, last + 1, _HEADERS_PER_BATCH):
             numbers = range(start, min(last + 1, start + _HEADERS_PER_BATCH))
@@ -230,7 +235,9 @@ class ChainRpc:
             for answer in await self._endpoints.ask(endpoint, calls, HEADERS):
                 raise_error(endpoint.url, answer.error)
                 if answer.result is None:
-                    raise block_unknown(endpoint.url, f"block {first + len(found)}")
+                    if not found:
+                        raise block_unknown(endpoint.url, f"block {first}")
+                    return found
                 try:
                     found.append(header_of(answer.result))
                 except ValueError as error:
