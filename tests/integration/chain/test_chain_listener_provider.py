@@ -1,16 +1,18 @@
 """The listener behind a faulty provider, in front of anvil: under every fault the stored rows are the node's own.
 
-The history: 20 blocks of three deposits, one of forty, 20 of three again, all final, then 70 empty ones that are not.
+A stretch of history: ten blocks of three deposits, one of forty, ten of three again, all final, then 70 empty ones, of
+which the last 64 become final with the next stretch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
 
+from actors.chain_listener import ListenerStatistics
 from fusion_daemon.chain.artifacts import load_artifact
 from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.settings import ChainSettings
@@ -47,8 +49,13 @@ class History:
     url: str
     emitter: Address
 
-    def emit(self, deposits: int) -> None:
-        """A block of so many deposits, which is not final."""
+    def stretch(self) -> None:
+        """A further one of the kind that is drawn above."""
+        for deposits in (*[SPARSE] * 10, DENSEST, *[SPARSE] * 10):
+            self._emit(deposits)
+        self.node.call("anvil_mine", hex(70))
+
+    def _emit(self, deposits: int) -> None:
         data = hex_of(call_data("emitDeposits(uint256)", deposits))
         call = {"from": hex_of(SENDER), "to": hex_of(self.emitter), "data": data, "gas": hex(20_000_000)}
         self.node.call("eth_sendTransaction", call)
@@ -58,6 +65,11 @@ class History:
         count = int(str(self.node.call("eth_blockNumber")), 16) + 1
         blocks = self.node.batch([("eth_getBlockByNumber", [hex(number), False]) for number in range(count)])
         return [bytes.fromhex(str(block["hash"])[2:]) for block in blocks if isinstance(block, dict)]
+
+    def tip(self) -> bytes:
+        block = self.node.call("eth_getBlockByNumber", "latest", False)
+        assert isinstance(block, dict)
+        return bytes.fromhex(block["hash"][2:])
 
     def rows(self) -> list[Row]:
         query = {"address": hex_of(self.emitter), "fromBlock": "0x0", "toBlock": "latest"}
@@ -69,17 +81,29 @@ class History:
         ]
 
 
-@pytest.fixture(scope="module")
-def history() -> Iterator[History]:
+@contextmanager
+def written() -> Iterator[History]:
+    """A node with a first stretch."""
     with anvil(31_337) as running, closing(Node(running.url)) as node:
         node.call("anvil_setBalance", hex_of(SENDER), hex(10**24))
         node.call("anvil_autoImpersonateAccount", True)
         emitter = node.deploy(SENDER, load_artifact("EventEmitter").bytecode)
         made = History(node, running.url, emitter)
         node.call("evm_setAutomine", False)
-        for deposits in (*[SPARSE] * 20, DENSEST, *[SPARSE] * 20):
-            made.emit(deposits)
-        node.call("anvil_mine", hex(70))
+        made.stretch()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def history() -> Iterator[History]:
+    with written() as made:
+        yield made
+
+
+@pytest.fixture
+def growing() -> Iterator[History]:
+    """For a test that adds stretches, which those of others would have to read too."""
+    with written() as made:
         yield made
 
 
@@ -114,48 +138,49 @@ async def follow(
 ) -> Life:
     """A life from nothing to the node's head, after which the rows are the node's."""
     async with listening.live(proxy.url, settings=settings or watching(history)) as life:
-        await life.until_tip(history.hashes()[-1])
+        await life.until_tip(history.tip())
     await check(listening, history)
     return life
 
 
-def named(error: ProviderError) -> str:
-    return f"{error.rule}-{texts_of(error.rule).index(error)}"
+async def listen_through(
+    listening: Listening, growing: History, error: ProviderError, limits: RpcFaults
+) -> ListenerStatistics:
+    """A life that reads a further stretch of history from a provider that says this error; what it counted."""
+    growing.stretch()
+    with proxied(growing.url) as proxy:
+        proxy.faults = replace(limits, rule=error.rule, variant=texts_of(error.rule).index(error))
+        async with listening.live(proxy.url, settings=watching(growing)) as life:
+            await life.until_tip(growing.tip())
+    return life.listener.statistics()
 
 
-def refusing(error: ProviderError, limits: RpcFaults) -> RpcFaults:
-    return replace(limits, rule=error.rule, variant=texts_of(error.rule).index(error))
+async def test_caps_on_blocks(listening: Listening, growing: History) -> None:
+    """An honest provider of seven blocks a range; one that names them refuses once and is then obeyed."""
+    for error in (*CAPS, *UNNAMED_CAPS):
+        told = await listen_through(listening, growing, error, RpcFaults(most_blocks=7))
+        assert list(told.splits) == [(Reason.CAP, error.rule)], error
+        refused = told.splits[Reason.CAP, error.rule]
+        assert refused == 1 if error in CAPS else refused <= 8, error
+        assert told.faults == 0, error
+    await check(listening, growing)
 
 
-@pytest.mark.parametrize("error", [*CAPS, *UNNAMED_CAPS], ids=named)
-async def test_a_cap_on_blocks(listening: Listening, history: History, proxy: RpcProxy, error: ProviderError) -> None:
-    """An honest provider of seven blocks a range; one that names them is refused by once, and then obeyed."""
-    proxy.faults = refusing(error, RpcFaults(most_blocks=7))
-    life = await follow(listening, history, proxy)
-    splits = life.listener.statistics().splits
-    assert list(splits) == [(Reason.CAP, error.rule)]
-    assert splits[Reason.CAP, error.rule] == 1 if error in CAPS else 7
-    assert life.listener.statistics().faults == 0
-
-
-@pytest.mark.parametrize("error", [*SUGGESTIONS, *INVERTED, *DENSE], ids=named)
-async def test_a_limit_on_logs(listening: Listening, history: History, proxy: RpcProxy, error: ProviderError) -> None:
+async def test_limits_on_logs(listening: Listening, growing: History) -> None:
     """Ten logs an answer by range, and one block that holds forty: that one is asked for by its hash."""
-    proxy.faults = refusing(error, RpcFaults(most_logs=10))
-    life = await follow(listening, history, proxy)
-    reason = Reason.DENSE if error in DENSE else Reason.SUGGESTED
-    assert list(life.listener.statistics().splits) == [(reason, error.rule)]
-    assert life.listener.statistics().faults == 0
+    for error in (*SUGGESTIONS, *INVERTED, *DENSE):
+        told = await listen_through(listening, growing, error, RpcFaults(most_logs=10))
+        reason = Reason.DENSE if error in DENSE else Reason.SUGGESTED
+        assert list(told.splits) == [(reason, error.rule)], error
+        assert told.faults == 0, error
+    await check(listening, growing)
 
 
-@pytest.mark.parametrize("error", NOT_ABOUT_THE_RANGE, ids=named)
-async def test_what_is_not_about_the_range_is_asked_again(
-    listening: Listening, history: History, proxy: RpcProxy, error: ProviderError
-) -> None:
-    proxy.faults = refusing(error, RpcFaults(refusals=2))
-    life = await follow(listening, history, proxy)
-    statistics = life.listener.statistics()
-    assert (statistics.splits, statistics.faults + statistics.rate_limits) == ({}, 2)
+async def test_what_is_not_about_the_range_is_asked_again(listening: Listening, growing: History) -> None:
+    for error in NOT_ABOUT_THE_RANGE:
+        told = await listen_through(listening, growing, error, RpcFaults(refusals=2))
+        assert (told.splits, told.faults + told.rate_limits) == ({}, 2), error
+    await check(listening, growing)
 
 
 @pytest.mark.parametrize("no_block_receipts", [False, True])
@@ -178,12 +203,12 @@ async def test_a_block_that_no_way_gives_is_an_alarm_and_never_a_gap(
     )
     async with listening.live(proxy.url, settings=watching(history)) as life:
         reason = await life.until_health("UNHEALTHY")
-        dense = next(number for number, *_rest in history.rows()[SPARSE * 20 :])
+        dense = history.rows()[SPARSE * 10][0]
         assert f"the single block {dense}" in reason
         assert life.listener.statistics().dense >= 1
         assert fold(await listening.entries()) == history.hashes()[:dense]
         proxy.faults = RpcFaults()
-        await life.until_tip(history.hashes()[-1])
+        await life.until_tip(history.tip())
         await life.until_health("OK")
     await check(listening, history)
 
@@ -237,12 +262,12 @@ async def test_ranges_that_take_too_long_are_made_shorter(
 @pytest.mark.parametrize("share", [0.5, 1.0])
 async def test_a_backend_that_lags(listening: Listening, history: History, proxy: RpcProxy, share: float) -> None:
     """It answers [] to logs beyond its own head; behind one address with a sound one, or alone and then caught up."""
-    proxy.faults = RpcFaults(lag=100, lag_share=share)
+    proxy.faults = RpcFaults(lag=80, lag_share=share)
     async with listening.live(proxy.url, settings=watching(history)) as life:
         if share == 1.0:
-            await life.until_tip(history.hashes()[-101])
+            await life.until_tip(history.hashes()[-81])
             proxy.faults = RpcFaults()
-        await life.until_tip(history.hashes()[-1])
+        await life.until_tip(history.tip())
     await check(listening, history)
 
 
