@@ -168,7 +168,10 @@ def _signer_key(signer: Signer, secret: SecretFiles) -> str:
 
 def _directory(path: Path) -> str:
     path = path.absolute()
-    nearest = next(each for each in (path, *path.parents) if each.exists())
+    try:
+        nearest = next(each for each in (path, *path.parents) if each.exists())
+    except PermissionError as error:
+        raise ValueError(f"{path} is closed to this user; check as the daemon's, or as root") from error
     if not nearest.is_dir():
         raise ValueError(f"{nearest} is not a directory; choose another state_directory")
     if not os.access(nearest, os.W_OK | os.X_OK):
