@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from fusion_daemon.config import Config
 from fusion_daemon.store import embedded_postgres
-from fusion_daemon.store.cluster import dsn_of_running
+from fusion_daemon.store.cluster import dsn_of_running, require_cluster
 
 
 def external_dsn(config: Config, secret: Callable[[str], str]) -> str | None:
@@ -29,11 +29,14 @@ def database_name(config: Config) -> str:
 
 @asynccontextmanager
 async def reachable_database(config: Config, secret: Callable[[str], str]) -> AsyncIterator[str]:
-    """trio side: as `running_database`, and the embedded server of a daemon that runs serves as well."""
-    dsn = dsn_of_running(config.daemon.state_directory) if config.database.dsn is None else None
-    if dsn is not None:
-        yield dsn
-        return
+    """trio side: as `running_database`, and the embedded server of a daemon that runs serves as well. One that nobody
+    has made yet is not made: raises `ClusterMissing`."""
+    if config.database.dsn is None:
+        dsn = dsn_of_running(config.daemon.state_directory)
+        if dsn is not None:
+            yield dsn
+            return
+        require_cluster(config.daemon.state_directory)
     async with running_database(config, secret) as dsn:
         yield dsn
 

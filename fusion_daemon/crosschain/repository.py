@@ -242,6 +242,7 @@ def _raw_log(chain: ChainId, row: Row, times: Mapping[Hash32, int]) -> RawLog:
     )
 
 
+_KNOWN = "SELECT id FROM accounts WHERE id = $1"
 _ADDRESSES = "SELECT chain_id, address FROM account_addresses WHERE account = $1 ORDER BY chain_id, address"
 _CHAINS = """
 SELECT chain_id, tip_number, head, finalized, updated_at,
@@ -277,9 +278,9 @@ async def read_collateral(
     INVARIANT: locked collateral counts once, at its home, from the lock to the release or seizure there: a message that
     is on its way never adds to it.
     """
-    owned = await reader.fetch(_ADDRESSES, account)
-    if not owned:
+    if await reader.fetch_one(_KNOWN, account) is None:
         return None
+    owned = await reader.fetch(_ADDRESSES, account)
     chains = [row.integer("chain_id") for row in owned]
     addresses = [row.octets("address") for row in owned]
     held = await reader.fetch(_HELD, chains, addresses)

@@ -136,6 +136,11 @@ async def test_only_what_was_sent_and_has_not_arrived_is_on_its_way(aio: Aio, re
     assert await messages(aio, registered, account=hex_of(STRANGER)) == []
 
 
+async def test_an_account_without_addresses_holds_nothing(aio: Aio, store: Store) -> None:
+    await write(store, Execute("INSERT INTO accounts (id, customer, name) VALUES ('acct-1', 'ACME', 'Treasury')"))
+    assert await collateral(aio, store) == Collateral([], [])
+
+
 async def test_an_unknown_account_and_an_unknown_state_are_refused(aio: Aio, store: Store) -> None:
     with pytest.raises(Problem) as unknown:
         await collateral(aio, store)
