@@ -27,8 +27,8 @@ from fusion_daemon.domain.journal import BlockRef, journal_stream
 from fusion_daemon.domain.message import MessageChange
 from fusion_daemon.store import Reader, Row
 
-_STANDING = msgspec.msgpack.Decoder(Standing)
-_CLOSED = msgspec.msgpack.Decoder(Closed)
+_STANDING = msgspec.msgpack.Decoder(Standing, strict=False)
+_CLOSED = msgspec.msgpack.Decoder(Closed, strict=False)
 
 
 async def load_state(reader: Reader) -> TrackerState:
