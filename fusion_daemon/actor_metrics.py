@@ -292,7 +292,7 @@ def message_families(house: House) -> Iterable[AnyFamily]:
     seen = tracker.statistics()
     yield gauge(
         "fusion_messages",
-        "Cross-chain messages by state; the chains are 0 where no log showed an envelope of ours.",
+        "Cross-chain messages by state; the chains are 0 where no envelope of ours is known, or forgers alone show it.",
         [Sample(count, (str(s), str(d), state)) for (s, d, state), count in sorted(seen.census.lanes.items())],
         ("source", "destination", "state"),
     )

@@ -27,8 +27,8 @@ from fusion_daemon.domain.journal import BlockRef, journal_stream
 from fusion_daemon.domain.message import MessageChange
 from fusion_daemon.store import Reader, Row
 
-_STANDING = msgspec.msgpack.Decoder(Standing)
-_CLOSED = msgspec.msgpack.Decoder(Closed)
+_STANDING = msgspec.msgpack.Decoder(Standing, strict=False)
+_CLOSED = msgspec.msgpack.Decoder(Closed, strict=False)
 
 
 async def load_state(reader: Reader) -> TrackerState:
@@ -262,8 +262,10 @@ WHERE kind = 'credit' ORDER BY r.chain_id, vault, subject, block_number DESC, lo
 """
 _ON_THE_WAY = """
 SELECT id, state, source, destination, kind, amount FROM messages
-WHERE account = ANY($1) AND kind = ANY($2) AND sent_at IS NOT NULL
-  AND (progress IS NULL OR progress <> ALL($3)) AND state <> 'reorged_out'
+WHERE account = ANY($2) AND kind = ANY($3) AND sent_at IS NOT NULL
+  AND (progress IS NULL OR progress <> ALL($4)) AND state <> 'reorged_out'
+  AND EXISTS (SELECT FROM unnest($1::bigint[], $2::bytea[]) AS owned (chain, owner)
+              WHERE owner = account AND chain IN (source, destination))
 ORDER BY changes
 """
 """Without `sent_at` no router of ours sent it: whatever its envelope claims, a forged message carries nothing."""
@@ -285,7 +287,7 @@ async def read_collateral(
     addresses = [row.octets("address") for row in owned]
     held = await reader.fetch(_HELD, chains, addresses)
     credit = await reader.fetch(_CREDIT, chains, addresses)
-    ways = await reader.fetch(_ON_THE_WAY, addresses, list(UNITS), [state.value for state in APPLIED])
+    ways = await reader.fetch(_ON_THE_WAY, chains, addresses, list(UNITS), [state.value for state in APPLIED])
     states = await reader.fetch(_CHAINS, chains)
     return {
         "account": account,

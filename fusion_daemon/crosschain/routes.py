@@ -45,7 +45,8 @@ _ONE = f"SELECT {_COLUMNS}, timeline FROM messages WHERE id = $1"  # noqa: S608 
 _CHANGES = """
 SELECT seq, before, after, flags, cause, evidence, at FROM message_changes WHERE message = $1 ORDER BY seq
 """
-_NEWEST = 2**63 - 1
+_DIGITS = 19
+"""Of a number that any bigint holds there are fewer."""
 RETRY_SECONDS = 10.0
 GAS_CAP = 2_000_000
 RETRY_PURPOSE = "bridge.retry"
@@ -379,6 +380,6 @@ def _octets(text: str) -> bytes:
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal() or int(text[:20]) > _NEWEST:
+    if not (text.isascii() and text.isdecimal() and len(text) < _DIGITS):
         raise bad_cursor()
     return int(text)
