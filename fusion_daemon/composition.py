@@ -19,7 +19,8 @@ from actors.message_folding import OperatorsWord
 from actors.message_tracker import Journals, MessageTrackerActor, OperatorsWords
 from actors.oracle_poller import OraclePoller
 from actors.quarantine_keeper import QuarantineKeeper, Ward
-from actors.retention_keeper import RetentionKeeper, RetentionSettings
+from actors.retention_keeper import RetentionKeeper
+from actors.retention_settings import RetentionSettings
 from actors.risk_calculator import MarginOf, MarginRequests, RiskCalculator
 from actors.risk_inputs import Sources
 from actors.transaction_sender import TransactionSender
