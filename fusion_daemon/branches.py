@@ -14,7 +14,8 @@ from actors.chain_listener import ChainListener
 from actors.message_tracker import Journals, MessageTrackerActor
 from actors.oracle_poller import OraclePoller
 from actors.quarantine_keeper import QuarantineKeeper
-from actors.retention_keeper import RetentionKeeper, RetentionSettings
+from actors.retention_keeper import RetentionKeeper
+from actors.retention_settings import RetentionSettings
 from actors.risk_calculator import RiskCalculator
 from actors.risk_inputs import Sources
 from actors.transaction_sender import TransactionSender

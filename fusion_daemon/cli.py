@@ -90,8 +90,7 @@ def migrate(config: ConfigOption = None) -> None:
     """Bring the database to this version's schema; say what was applied."""
     with _failures() as redactor:
         loaded = _load(config, redactor)
-        from fusion_daemon.daemon import migrate_database
-        from fusion_daemon.database import database_name
+        from fusion_daemon.database import database_name, migrate_database
 
         applied = migrate_database(loaded)
         typer.echo(f"database: {database_name(loaded)}")

@@ -9,7 +9,7 @@ from functools import partial
 
 from actors.message_folding import OperatorsWord
 from actors.message_tracker import OperatorsWords
-from actors.retention_keeper import RetentionSettings
+from actors.retention_settings import RetentionSettings
 from actors.risk_calculator import MarginOf, MarginRequests
 from fusion_daemon.accounts.audit import By
 from fusion_daemon.accounts.routes import routes as account_routes

@@ -6,8 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import quote, urlsplit, urlunsplit
 
+import trio
+
+from fusion_daemon.aio import open_aio
 from fusion_daemon.config import Config
-from fusion_daemon.store import embedded_postgres
+from fusion_daemon.secret_files import SecretFiles
+from fusion_daemon.store import embedded_postgres, migrate
+from fusion_daemon.store.candidacy import MIGRATION_TIMEOUT
 from fusion_daemon.store.cluster import dsn_of_running, require_cluster
 
 
@@ -50,3 +55,13 @@ async def running_database(config: Config, secret: Callable[[str], str]) -> Asyn
         return
     async with embedded_postgres(config.daemon.state_directory) as server:
         yield server.dsn
+
+
+def migrate_database(config: Config) -> list[str]:
+    """Apply what is pending; the names of what was applied. Raises MigrationRefused and the store's Failures."""
+
+    async def bring_up() -> list[str]:
+        async with running_database(config, SecretFiles.of(config)) as dsn, open_aio() as aio:
+            return [one.name for one in await aio.call(migrate, dsn, timeout=MIGRATION_TIMEOUT)]
+
+    return trio.run(bring_up)
