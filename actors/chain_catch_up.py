@@ -14,10 +14,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import trio
 
-from actors.chain_reader import ChainReader
 from fusion_daemon.aio import AioTimeout
 from fusion_daemon.chain.blocks import Head, Span
 from fusion_daemon.chain.journal import Finality
@@ -29,6 +29,14 @@ _LOG_OCTETS = 1_100
 """Of a log's objects, its data apart."""
 
 _Piece = Span | Failure | AioTimeout
+
+
+class SpanReader(Protocol):
+    """Of several spans at once."""
+
+    def last_of(self, head: Head, finality: Finality, first: int, until: int) -> int: ...
+
+    async def span(self, head: Head, finality: Finality, first: int, until: int) -> Span: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +55,7 @@ class _Share:
 class CatchUp:
     """Of one look at the chain's head, from one endpoint. Trio side."""
 
-    def __init__(self, reader: ChainReader, head: Head, finality: Finality, first: int, workers: int) -> None:
+    def __init__(self, reader: SpanReader, head: Head, finality: Finality, first: int, workers: int) -> None:
         self._reader = reader
         self._head = head
         self._finality = finality
