@@ -13,6 +13,7 @@ from typing import TypeVar, TypeVarTuple
 
 import trio
 
+from actors.chain_catch_up import CatchUp
 from actors.chain_finality import FinalityWatch
 from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
 from fusion_daemon.aio import Aio, AioTimeout
@@ -262,7 +263,7 @@ class ChainListener(Actor):
         return True
 
     async def _extend(self, context: ActorContext, head: Head) -> None:
-        """Commit span after span up to the head; the next one is read and planned meanwhile. Raises Unlinked
+        """Commit span after span up to the head; those behind it are read and planned meanwhile. Raises Unlinked
         when the stored tip is not on the node's chain."""
         failure: Failure | AioTimeout | None = None
         send, receive = trio.open_memory_channel[_Ahead](0)
@@ -285,11 +286,13 @@ class ChainListener(Actor):
         is not committed, those behind it are dropped: only a commit moves `self._view`."""
         view = self._view
         finality = finality_of(head, view, self._settings.finality_depth)
-        async with send:
+        catch_up = CatchUp(self._reader, head, finality, view.next_number, self._settings.workers)
+        async with send, trio.open_nursery() as nursery:
+            nursery.start_soon(catch_up.read)
             try:
                 while view.next_number <= head.header.number:
                     self._avoid = head.endpoint  # until its answer came and is checked
-                    span = await self._reader.span(head, finality, view.next_number, head.header.number)
+                    span = await catch_up.take()
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
                     self._avoid = None
                     stored = await self._stored_logs(view, (), span)
@@ -298,6 +301,7 @@ class ChainListener(Actor):
                     view = plan.view
             except (Failure, AioTimeout) as failure:
                 await send.send(failure)
+            nursery.cancel_scope.cancel()  # what is read behind a failure
 
     async def _commit_ahead(self, context: ActorContext, ahead: _Ahead) -> None:
         if not isinstance(ahead, tuple):

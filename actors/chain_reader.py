@@ -68,27 +68,30 @@ class ChainReader:
         """An endpoint's; of another one than `avoid`, if there is one."""
         return await self._ask(self._rpc.fetch_head, avoid)
 
+    def last_of(self, head: Head, finality: Finality, first: int, until: int) -> int:
+        """Where a span from `first` would end as far as is known now; at `until` at most."""
+        return self._size(head.endpoint).last(first, min(until, _bound(finality, first)))
+
     async def span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
-        """The next span from `first`; it ends at `until` at most. Blocks that are not final or still young are asked
-        for their logs by hash, the others by range."""
-        old = min(finality.finalized, finality.head - _YOUNG_BLOCKS)
-        by_hash = first > old
-        bound = min(until, first + _LONGEST_BY_HASH - 1) if by_hash else min(old, until)
+        """The next span from `first`; it ends at `until` at most. Several may be read at once."""
+        by_hash = first > _oldest_by_hash(finality)
+        endpoint = head.endpoint
         while True:
-            size = self._size(head.endpoint)
-            last = size.last(first, bound)
+            last = self.last_of(head, finality, first, until)
             try:
-                span = await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash)
+                span = await self._ask(self._rpc.fetch_span, endpoint, first, last, by_hash)
             except RangeRefused as refused:
                 said = refused.said
-                self._sizes[head.endpoint] = size.after_refusal(refused.first, refused.last, said.refusal)
+                size = self._size(endpoint).after_refusal(refused.first, refused.last, said.refusal)
+                self._sizes[endpoint] = size
                 self._split(said.refusal.reason, said.rule)
+                until = first + size.blocks - 1  # whatever those beside it learn: the next one is smaller
                 continue
             except Unanswered:
-                self._sizes[head.endpoint] = size.after_silence(last - first + 1)
+                self._sizes[endpoint] = self._size(endpoint).after_silence(last - first + 1)
                 self._split(Reason.SILENCE, "")
                 raise
-            self._sizes[head.endpoint] = size.after_answer(len(span.headers), len(span.logs))
+            self._sizes[endpoint] = self._size(endpoint).after_answer(len(span.headers), len(span.logs))
             return span
 
     def _size(self, endpoint: int) -> RangeSize:
@@ -147,3 +150,14 @@ class ChainReader:
                 "If it lasts, check the provider's status page and the network.",
             ) from late
         raise listener_drains(self._settings.chain)
+
+
+def _oldest_by_hash(finality: Finality) -> int:
+    """Blocks above it, which are not final or still young, are asked for their logs by hash; the others by range."""
+    return min(finality.finalized, finality.head - _YOUNG_BLOCKS)
+
+
+def _bound(finality: Finality, first: int) -> int:
+    """The last block that can be asked for together with `first`."""
+    old = _oldest_by_hash(finality)
+    return first + _LONGEST_BY_HASH - 1 if first > old else old

@@ -142,6 +142,8 @@ class Chain(Section):
     poll_max_seconds: Seconds = 15.0
     max_span: int = Field(default=2000, ge=1, le=100_000)
     """The most blocks asked for in one eth_getLogs."""
+    workers: int = Field(default=4, ge=1, le=32)
+    """Ranges that are read at once while the listener is behind. What is stored does not depend on it."""
     request_timeout_seconds: Seconds = 10.0
 
     @model_validator(mode="after")

@@ -49,6 +49,7 @@ def chain_settings(chain: Chain, secret: SecretOf) -> ChainSettings:
         start_block=chain.start_block,
         finality_depth=chain.finality_depth,
         longest_span=chain.max_span,
+        workers=chain.workers,
         request_timeout=chain.request_timeout_seconds,
         poll=PollSettings(chain.poll_min_seconds, chain.poll_max_seconds),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -101,8 +101,12 @@ class Life:
             await self.returned.wait()
 
     async def until_tip(self, block_hash: bytes) -> None:
+        await self.until_head(lambda: block_hash)
+
+    async def until_head(self, block_hash: Callable[[], bytes]) -> None:
+        """Of a chain that moves meanwhile."""
         with trio.fail_after(PATIENCE):
-            while not self._at(block_hash):
+            while not self._at(block_hash()):
                 await self.topic.moved.wait()
 
     async def until_health(self, level: str) -> str:
