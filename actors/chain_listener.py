@@ -23,7 +23,7 @@ from fusion_daemon.chain.journal import ChainView, Plan, StoredLogs, finality_of
 from fusion_daemon.chain.polling import Polling, Stillness
 from fusion_daemon.chain.ranges import BlockTooDense
 from fusion_daemon.chain.reorg import parting
-from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block
+from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block, register_contracts
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.chain.rpc_errors import RateLimited, RpcFailure, WrongChain
@@ -142,7 +142,7 @@ class ChainListener(Actor):
         while True:
             view = await self._store.read(load_view, chain, seq)
             if view is not None:
-                return view
+                return await self._configured(view)
             context.degraded(
                 f"Chain {chain} has no start block. Nothing is read. Set `start_block` in the configuration,"
                 f" or POST /v1/chains/{chain}/start-block."
@@ -151,6 +151,14 @@ class ChainListener(Actor):
             await context.rest(self._settings.poll.longest)
             if context.draining.is_set():
                 raise listener_drains(chain)
+
+    async def _configured(self, view: ChainView) -> ChainView:
+        """With the contracts that the configuration names by now. Those of a chain that has no block yet are stored
+        with its first."""
+        coverage = view.coverage.configured(self._settings.contracts, view.start)
+        if view.blocks and coverage != view.coverage:
+            await self._store.commit(register_contracts(view.chain, self._epoch, view.coverage, coverage))
+        return replace(view, coverage=coverage)
 
     async def _step(self, context: ActorContext) -> float:
         """One look at the head and what follows from it; seconds to rest afterwards. Only faults of the
@@ -286,7 +294,8 @@ class ChainListener(Actor):
             try:
                 while view.next_number <= head.header.number:
                     self._avoid = head.endpoint  # until its answer came and is checked
-                    span = await self._reader.span(head, finality, view.next_number, head.header.number)
+                    contracts = view.coverage.addresses
+                    span = await self._reader.span(head, finality, view.next_number, head.header.number, contracts)
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
                     self._avoid = None
                     stored = await self._stored_logs(view, (), span)
@@ -316,7 +325,7 @@ class ChainListener(Actor):
             self._avoid = None
             return  # the node came back to our chain while it was asked: the next step sees
         finality = finality_of(head, view, self._settings.finality_depth)
-        branch = await self._reader.branch(head, finality, first, until)
+        branch = await self._reader.branch(head, finality, first, until, view.coverage.addresses)
         try:
             check_span(branch, first, None if ancestor is None else ancestor.hash)
         except Unlinked as moved:

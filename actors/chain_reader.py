@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar, TypeVarTuple
 
 from fusion_daemon.aio import Aio, AioTimeout
@@ -16,7 +16,7 @@ from fusion_daemon.chain.rpc_errors import EndpointFault, RangeRefused, RpcFailu
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import check_headers
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import ChainId, Hash32
+from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef
 from fusion_daemon.runtime import ActorContext
 
@@ -61,16 +61,16 @@ class ChainReader:
         """An endpoint's; of another one than `avoid`, if there is one."""
         return await self._ask(self._rpc.fetch_head, avoid)
 
-    async def span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
-        """The next span from `first`; it ends at `until` at most. Blocks that are not final or still young are asked
-        for their logs by hash, the others by range."""
+    async def span(self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]) -> Span:
+        """The next span from `first`, with the logs of `contracts`; it ends at `until` at most. Blocks that are not
+        final or still young are asked for their logs by hash, the others by range."""
         old = min(finality.finalized, finality.head - _YOUNG_BLOCKS)
         by_hash = first > old
         while True:
             most = min(self._size.blocks, _LONGEST_BY_HASH) if by_hash else self._size.blocks
             last = min(first + most - 1, until if by_hash else min(old, until))
             try:
-                span = await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash)
+                span = await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash, contracts)
             except RangeRefused as refused:
                 self._size = self._size.after_refusal(refused.first, refused.last, refused.refusal)
                 self._refused()
@@ -78,12 +78,14 @@ class ChainReader:
             self._size = self._size.after_answer(len(span.headers), len(span.logs))
             return span
 
-    async def branch(self, head: Head, finality: Finality, first: int, until: int) -> Span:
+    async def branch(
+        self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
+    ) -> Span:
         headers: list[Header] = []
         logs: list[Log] = []
         repaired = 0
         while first <= until:
-            span = await self.span(head, finality, first, until)
+            span = await self.span(head, finality, first, until, contracts)
             headers += span.headers
             logs += span.logs
             repaired += span.repaired

@@ -3,6 +3,7 @@
 INVARIANTS
 * Folding the journal (APPLY adds, RETRACT takes away) always yields the canonical chain, without a gap.
 * positions = the sum of the journal's balance changes; chain_registers = those of the canonical blocks.
+* The coverage says which blocks' logs were read, never more: it goes with the blocks, in the same commit.
 * A log row is written once and never changed: a block that was stored before (A -> B -> A) is applied again
   with the changes of its *stored* logs, and of those that another contract, read only since, emitted in it. A
   row says since which entry it counts, so what was published equals what is read back.
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from itertools import chain as chained
 
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
+from fusion_daemon.chain.coverage import NOTHING_READ, Coverage
+from fusion_daemon.chain.coverage_rows import coverage_writes
 from fusion_daemon.chain.events import Event, EventTable
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import (
@@ -102,6 +105,8 @@ class ChainView:
     """The chain has named its final block itself: it is never counted any more."""
     seq: int
     """Head of the chain's journal."""
+    coverage: Coverage = NOTHING_READ
+    """Whose logs are read, and of which blocks they were. Of a chain that has no block yet, nothing of it is stored."""
 
     @property
     def tip(self) -> BlockRef | None:
@@ -191,6 +196,7 @@ def _plan(
         *_log_writes(view.chain, logs, events, entries),
         *_position_writes(view.chain, entries),
         *_register_writes(view.chain, lost, entries),
+        *coverage_writes(view.chain, view.coverage if view.blocks else NOTHING_READ, after.coverage),
         _state_write(after, finality),
     ]
     commit = Commit(tuple(writes), (_append(view, epoch, entries),))
@@ -250,6 +256,7 @@ def _after(
         finalized,
         finality.named,
         view.seq + len(entries),
+        view.coverage.read(gained[0].number, gained[-1].number),
     )
 
 

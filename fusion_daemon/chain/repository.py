@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from fusion_daemon.chain.coverage import Contract, Coverage, Range, Ranges
+from fusion_daemon.chain.coverage_rows import coverage_writes
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.journal import ChainView, StoredLogs
 from fusion_daemon.domain.failure import Failure
@@ -68,6 +70,36 @@ async def load_view(reader: Reader, chain: ChainId, seq: int) -> ChainView | Non
         final,
         state.boolean("finality_named"),
         seq,
+        await load_coverage(reader, chain),
+    )
+
+
+async def load_coverage(reader: Reader, chain: ChainId) -> Coverage:
+    contracts = await reader.fetch(
+        "SELECT address, filter_version, since_block, origin FROM chain_contracts WHERE chain_id = $1"
+        " ORDER BY filter_version, number",
+        chain,
+    )
+    read = await reader.fetch(
+        "SELECT filter_version, first, last FROM chain_coverage WHERE chain_id = $1 ORDER BY filter_version, first",
+        chain,
+    )
+    versions = {row.integer("filter_version") for row in (*contracts, *read)}
+    ranges: dict[int, Ranges] = dict.fromkeys(sorted(versions), ())
+    for row in read:
+        version = row.integer("filter_version")
+        ranges[version] = (*ranges[version], Range(row.integer("first"), row.integer("last")))
+    return Coverage(
+        tuple(
+            Contract(
+                Address(row.octets("address")),
+                row.integer("filter_version"),
+                row.integer("since_block"),
+                None if (origin := row.optional_octets("origin")) is None else Address(origin),
+            )
+            for row in contracts
+        ),
+        ranges,
     )
 
 
@@ -159,6 +191,20 @@ async def propose_start_block(writer: Reader, chain: ChainId, block: int) -> Non
     await writer.fetch(
         "INSERT INTO chain_state (chain_id, start_block) VALUES ($1, $2) ON CONFLICT DO NOTHING", chain, block
     )
+
+
+def register_contracts(chain: ChainId, epoch: int, before: Coverage, after: Coverage) -> Commit:
+    """What is read from now on, though nothing of it was read yet. Fenced by the journal's epoch."""
+    stream = (chain, journal_stream(chain), epoch)
+    fence = Execute(
+        "UPDATE chain_state SET updated_at = now() WHERE chain_id = $1 AND EXISTS"
+        " (SELECT 1 FROM streams WHERE name = $2 AND epoch = $3)",
+        stream,
+        expect=1,
+    )
+    last = after.contracts[-1].address
+    proof = Execute("SELECT EXISTS (SELECT 1 FROM chain_contracts WHERE chain_id = $1 AND address = $2)", (chain, last))
+    return Commit((fence, *coverage_writes(chain, before, after)), proof=proof)
 
 
 def latch(chain: ChainId, epoch: int, reason: str | None) -> Commit:

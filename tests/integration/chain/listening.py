@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -10,8 +10,9 @@ import trio
 
 from actors.chain_listener import ChainListener
 from fusion_daemon.aio import Aio
+from fusion_daemon.chain.coverage import Ranges
 from fusion_daemon.chain.events import load_event_table
-from fusion_daemon.chain.repository import journal_fill, set_start_block
+from fusion_daemon.chain.repository import journal_fill, load_coverage, set_start_block
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import ChainId
@@ -168,6 +169,10 @@ class Listening:
             return await reader.fetch(sql)
 
         return await self.store.read(query)
+
+    async def covered(self) -> Mapping[int, Ranges]:
+        """Of each filter version, which blocks' logs were read."""
+        return (await self.store.read(load_coverage, CHAIN)).ranges
 
     async def positions(self) -> dict[tuple[bytes, bytes, bytes, str], int]:
         rows = await self.rows("SELECT * FROM positions WHERE amount <> 0")
