@@ -78,6 +78,23 @@ class Coverage:
         """Whose logs are read at the head."""
         return tuple(contract.address for contract in self.contracts)
 
+    def gaps(self, version: int, tip: int) -> Ranges:
+        """What was not read up to `tip` of the contracts of a version."""
+        since = min((each.since for each in self.contracts if each.filter_version == version), default=tip + 1)
+        return missing(self.ranges[version], Range(since, tip)) if since <= tip else ()
+
+    def missing(self, tip: int) -> int:
+        """Blocks up to `tip`, each counted once for every version that lacks it."""
+        gaps = (gap for version in self.ranges for gap in self.gaps(version, tip))
+        return sum(gap.last - gap.first + 1 for gap in gaps)
+
+    def of_version(self, version: int) -> tuple[Address, ...]:
+        return tuple(each.address for each in self.contracts if each.filter_version == version)
+
+    def read_late(self, version: int, first: int, last: int) -> Coverage:
+        """The logs of that version's contracts were read in these canonical blocks."""
+        return replace(self, ranges={**self.ranges, version: joined(self.ranges[version], Range(first, last))})
+
     def read(self, first: int, last: int) -> Coverage:
         """The logs of all contracts were read in these blocks, which are the canonical chain's up to its tip."""
         fresh = Range(first, last)

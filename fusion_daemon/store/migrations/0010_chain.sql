@@ -64,6 +64,7 @@ CREATE TABLE chain_journal (
     settles        boolean NOT NULL,    -- false inside a reorg: fold, but do not evaluate yet
     PRIMARY KEY (chain_id, seq)
 ) PARTITION BY RANGE (chain_id, seq);
+CREATE INDEX chain_journal_late ON chain_journal (chain_id, seq) WHERE filter_version > 1;
 
 CREATE FUNCTION make_journal_partitions() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

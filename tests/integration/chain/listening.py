@@ -106,6 +106,12 @@ class Life:
             while not self._at(block_hash):
                 await self.topic.moved.wait()
 
+    async def until_whole(self) -> None:
+        """Wait until a late history is whole."""
+        with trio.fail_after(PATIENCE):
+            while not any(entry.late and entry.settles for entry in self.topic.published):
+                await self.topic.moved.wait()
+
     async def until_health(self, level: str) -> str:
         """Wait for a health level; its reason."""
         with trio.fail_after(PATIENCE):
@@ -188,7 +194,9 @@ def fold(entries: Sequence[JournalEntry]) -> list[bytes]:
     numbers: list[int] = []
     for place, entry in enumerate(entries, 1):
         assert entry.seq == place
-        if entry.op is Op.APPLY:
+        if entry.late:
+            assert entry.block.hash in chain
+        elif entry.op is Op.APPLY:
             assert not numbers or entry.block.number == numbers[-1] + 1
             chain.append(entry.block.hash)
             numbers.append(entry.block.number)
