@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from actors.alert_dispatcher import AlertDispatcher
-from actors.chain_listener import ChainListener, ListenerStatistics
+from actors.chain_listener import ChainListener
+from actors.listener_statistics import ListenerStatistics
 from actors.message_census import CensusFigures
 from actors.message_tracker import MessageTrackerActor
 from actors.oracle_poller import OraclePoller
