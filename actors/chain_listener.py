@@ -8,7 +8,7 @@ up from far behind and following the head are the same code: spans of blocks, on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar, TypeVarTuple
 
 import trio
@@ -21,12 +21,12 @@ from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.finality import FinalityViolated
 from fusion_daemon.chain.journal import ChainView, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.polling import Polling, Stillness
-from fusion_daemon.chain.ranges import BlockTooDense
+from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.reorg import parting
 from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
-from fusion_daemon.chain.rpc_errors import RateLimited, RpcFailure, WrongChain
+from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span
 from fusion_daemon.domain.failure import Failure
@@ -56,8 +56,10 @@ class ListenerStatistics:
     """Logs of a known event whose arguments are not as its ABI says; they are stored raw."""
     repaired: int = 0
     """Blocks whose logs a node had left out of a range answer."""
-    splits: int = 0
-    """Ranges that a provider refused."""
+    splits: dict[tuple[Reason, str], int] = field(default_factory=dict)
+    """Ranges that an endpoint refused or did not answer, by reason and rule."""
+    dense: int = 0
+    """Steps that ended at a single block whose logs no way gave."""
     reorgs: int = 0
     deepest_reorg: int = 0
     rate_limits: int = 0
@@ -104,7 +106,7 @@ class ChainListener(Actor):
 
     def statistics(self) -> ListenerStatistics:
         """A copy."""
-        return replace(self._statistics)
+        return replace(self._statistics, splits=dict(self._statistics.splits))
 
     async def run(self, context: ActorContext) -> None:
         self._context = context
@@ -169,6 +171,7 @@ class ChainListener(Actor):
             self._statistics.rate_limits += 1
             return self._failed(context, limited, limited.retry_after)
         except (WrongChain, BlockTooDense) as failure:
+            self._statistics.dense += isinstance(failure, BlockTooDense)
             if self._finality.latched is None:
                 context.unhealthy(str(failure))
             return self._settings.poll.longest
@@ -352,6 +355,7 @@ class ChainListener(Actor):
         # From here on it has happened: no checkpoint may come between the commit and its publication.
         self._view = plan.view
         self._topic.publish(plan.entries[0].seq, plan.entries)
+        self._polling = self._polling.progressed()
         context.beat()
         tip = plan.view.tip
         assert tip is not None
@@ -363,8 +367,9 @@ class ChainListener(Actor):
         self._statistics.logs += len(span.logs)
         self._statistics.repaired += span.repaired
 
-    def _note_split(self) -> None:
-        self._statistics.splits += 1
+    def _note_split(self, reason: Reason, rule: str) -> None:
+        splits = self._statistics.splits
+        splits[reason, rule] = splits.get((reason, rule), 0) + 1
 
     async def _rest(self, context: ActorContext, seconds: float) -> None:
         """Sleep in slices that beat: an idle chain is not a stuck one."""

@@ -9,10 +9,11 @@ from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.finality import finality_violated
 from fusion_daemon.chain.journal import ChainView, Finality
+from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.ranges import RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, probes
 from fusion_daemon.chain.rpc import ChainRpc
-from fusion_daemon.chain.rpc_errors import EndpointFault, RangeRefused, RpcFailure
+from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import check_headers
 from fusion_daemon.domain.failure import Failure
@@ -47,15 +48,21 @@ class ChainReader:
     """Trio side. Its answers are checked only as far as they are used here; the rest is the listener's to check."""
 
     def __init__(
-        self, settings: ChainSettings, aio: Aio, rpc: ChainRpc, context: ActorContext, refused: Callable[[], None]
+        self,
+        settings: ChainSettings,
+        aio: Aio,
+        rpc: ChainRpc,
+        context: ActorContext,
+        split: Callable[[Reason, str], None],
     ) -> None:
-        """`refused` hears of every range that a provider refused."""
-        self._refused = refused
+        """`split` hears of every range that an endpoint refused, and by which rule."""
+        self._split = split
         self._settings = settings
         self._aio = aio
         self._rpc = rpc
         self._context = context
-        self._size: RangeSize = first_size(settings.longest_span, settings.logs_per_answer)
+        self._sizes: dict[int, RangeSize] = {}
+        """By endpoint: what one of them refuses says nothing about another."""
 
     async def head(self, avoid: int | None) -> Head:
         """An endpoint's; of another one than `avoid`, if there is one."""
@@ -66,17 +73,27 @@ class ChainReader:
         for their logs by hash, the others by range."""
         old = min(finality.finalized, finality.head - _YOUNG_BLOCKS)
         by_hash = first > old
+        bound = min(until, first + _LONGEST_BY_HASH - 1) if by_hash else min(old, until)
         while True:
-            most = min(self._size.blocks, _LONGEST_BY_HASH) if by_hash else self._size.blocks
-            last = min(first + most - 1, until if by_hash else min(old, until))
+            size = self._size(head.endpoint)
+            last = size.last(first, bound)
             try:
                 span = await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash)
             except RangeRefused as refused:
-                self._size = self._size.after_refusal(refused.first, refused.last, refused.refusal)
-                self._refused()
+                said = refused.said
+                self._sizes[head.endpoint] = size.after_refusal(refused.first, refused.last, said.refusal)
+                self._split(said.refusal.reason, said.rule)
                 continue
-            self._size = self._size.after_answer(len(span.headers), len(span.logs))
+            except Unanswered:
+                self._sizes[head.endpoint] = size.after_silence(last - first + 1)
+                self._split(Reason.SILENCE, "")
+                raise
+            self._sizes[head.endpoint] = size.after_answer(len(span.headers), len(span.logs))
             return span
+
+    def _size(self, endpoint: int) -> RangeSize:
+        known = self._sizes.get(endpoint)
+        return known or first_size(self._settings.longest_span, self._settings.logs_per_answer)
 
     async def branch(self, head: Head, finality: Finality, first: int, until: int) -> Span:
         headers: list[Header] = []
@@ -124,7 +141,7 @@ class ChainReader:
                 self._context.beat()
                 return answer
         except AioTimeout as late:
-            raise EndpointFault(
+            raise Unanswered(
                 f"An endpoint of chain {self._settings.chain} did not answer within {late.seconds:g} s.",
                 "Nothing of what was asked is stored; the listener asks again, another endpoint if there is one.",
                 "If it lasts, check the provider's status page and the network.",

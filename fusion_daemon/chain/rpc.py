@@ -13,11 +13,14 @@ from dataclasses import replace
 import aiohttp
 
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
-from fusion_daemon.chain.ranges import classify
+from fusion_daemon.chain.range_rules import Said, classify
 from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, EndpointStatistics, raise_error
 from fusion_daemon.chain.rpc_errors import (
+    EndpointFault,
     RangeRefused,
     RpcFailure,
+    Unanswered,
+    block_too_dense,
     block_unknown,
     endpoint_fault,
     quote_node,
@@ -98,7 +101,10 @@ class ChainRpc:
 
     async def fetch_headers(self, endpoint: int, first: int, last: int) -> tuple[Header, ...]:
         """Headers first..last (inclusive), all of them, as that endpoint has them."""
-        return tuple(await self._headers(self._endpoints.at(endpoint), first, last))
+        headers = await self._headers(self._endpoints.at(endpoint), first, last)
+        if len(headers) <= last - first:
+            raise block_unknown(self._endpoints.at(endpoint).url, f"block {first + len(headers)}")
+        return tuple(headers)
 
     async def fetch_hash(self, endpoint: int, number: int) -> Hash32:
         """Of the block that this endpoint has at a height, also when another one is in use."""
@@ -108,7 +114,9 @@ class ChainRpc:
         return header.hash
 
     async def fetch_span(self, endpoint: int, first: int, last: int, by_hash: bool) -> Span:
-        """Blocks first..last (inclusive) with the watched contracts' logs, all from one endpoint.
+        """Blocks first..last (inclusive) with the watched contracts' logs, all from one endpoint; fewer, but at least
+        the first, when it does not have them all: some backends lack a block now and then, and a long span would never
+        be whole.
 
         `by_hash` asks every block's logs by its hash, as behoves blocks that are not final: a node that does
         not have such a block has to say so, and a block whose bloom filter is not explained by what came is
@@ -180,12 +188,15 @@ class ChainRpc:
         calls: list[Call] = [("eth_getBlockReceipts", [hex_of(header.hash)]) for header in headers]
         found: list[Log] = []
         for header, answer in zip(headers, await self._endpoints.ask(endpoint, calls, RECEIPTS), strict=True):
-            if answer.error is not None:  # mostly a node without that method
+            # Mostly a node without that method; or nothing would show whether its answer is whole.
+            if answer.error is not None or header.bloom is None:
                 answers = await self._receipts_one_by_one(endpoint, header)
             else:
                 answers = [answer]
             logs = self._logs_of_receipts(endpoint, answers)
-            if any(log.block_hash != header.hash for log in logs) or not complete(header, logs):
+            absent = any(answer.result is None for answer in answers)
+            foreign = any(log.block_hash != header.hash for log in logs)
+            if absent or foreign or (header.bloom is not None and not complete(header, logs)):
                 raise block_unknown(endpoint.url, f"all receipts of block {header.number}")
             found += [log for log in logs if log.address in self._settings.contracts]
         return found
@@ -194,12 +205,19 @@ class ChainRpc:
         block: Call = ("eth_getBlockByHash", [hex_of(header.hash), False])
         [answer] = await self._endpoints.ask(endpoint, [block], TRANSACTIONS)
         raise_error(endpoint.url, answer.error)
-        hashes = [] if answer.result is None else answer.result.transactions
+        if answer.result is None:
+            raise block_unknown(endpoint.url, f"block {header.number}")
+        hashes = answer.result.transactions
         receipts: list[ReceiptsAnswer] = []
-        for start in range(0, len(hashes), _TRANSACTIONS_PER_BATCH):
-            part = hashes[start : start + _TRANSACTIONS_PER_BATCH]
+        most = _TRANSACTIONS_PER_BATCH
+        while len(receipts) < len(hashes):
+            part = hashes[len(receipts) : len(receipts) + most]
             calls: list[Call] = [("eth_getTransactionReceipt", [transaction]) for transaction in part]
-            receipts += await self._endpoints.ask(endpoint, calls, RECEIPTS)
+            answers = await self._endpoints.ask(endpoint, calls, RECEIPTS)
+            if len(part) > 1 and any(_said(answer) is not None for answer in answers):
+                most = len(part) // 2  # together they are too large
+            else:
+                receipts += answers
         return receipts
 
     def _logs_of_receipts(self, endpoint: Endpoint, answers: Sequence[ReceiptsAnswer]) -> list[Log]:
@@ -216,7 +234,7 @@ class ChainRpc:
         return logs
 
     async def _headers(self, endpoint: Endpoint, first: int, last: int) -> list[Header]:
-        """All of them, in order. Raises BlockUnknown when the node's chain ends before `last`."""
+        """In order, up to the first one that the node does not have. Raises BlockUnknown when it has none."""
         found: list[Header] = []
         for start in range(first, last + 1, _HEADERS_PER_BATCH):
             numbers = range(start, min(last + 1, start + _HEADERS_PER_BATCH))
@@ -224,7 +242,9 @@ class ChainRpc:
             for answer in await self._endpoints.ask(endpoint, calls, HEADERS):
                 raise_error(endpoint.url, answer.error)
                 if answer.result is None:
-                    raise block_unknown(endpoint.url, f"block {first + len(found)}")
+                    if not found:
+                        raise block_unknown(endpoint.url, f"block {first}")
+                    return found
                 try:
                     found.append(header_of(answer.result))
                 except ValueError as error:
@@ -244,17 +264,47 @@ class ChainRpc:
                 ("eth_getLogs", [{"address": self._filter, "blockHash": hex_of(header.hash)}]) for header in part
             ]
             answers = await self._endpoints.ask(endpoint, calls, LOGS)
-            logs += self._logs(endpoint, answers, part[0].number, part[-1].number)
+            if any(_said(answer) is not None for answer in answers):
+                logs += await self._logs_of_dense(endpoint, part, answers)
+            else:
+                logs += self._logs(endpoint, answers, part[0].number, part[-1].number)
         return logs
+
+    async def _logs_of_dense(
+        self, endpoint: Endpoint, headers: Sequence[Header], answers: Sequence[LogsAnswer]
+    ) -> list[Log]:
+        """Of a batch in which some blocks were refused. No range is smaller than a block: each is asked for alone, then
+        for its receipts. A batch that was refused as a whole is a range too large."""
+        if len(headers) > 1 and all(_said(answer) is not None for answer in answers):
+            return self._logs(endpoint, answers, headers[0].number, headers[-1].number)
+        logs: list[Log] = []
+        for header, answer in zip(headers, answers, strict=True):
+            if _said(answer) is None:
+                logs += self._logs(endpoint, [answer], header.number, header.number)
+            elif len(headers) > 1:
+                logs += await self._logs_by_hash(endpoint, [header])
+            else:
+                logs += await self._escape(endpoint, header)
+        return logs
+
+    async def _escape(self, endpoint: Endpoint, header: Header) -> list[Log]:
+        """The logs of a block that the endpoint refuses to give as logs."""
+        endpoint.statistics.escapes += 1
+        try:
+            return await self._logs_by_receipts(endpoint, [header])
+        except Unanswered:
+            raise
+        except EndpointFault as fault:
+            raise block_too_dense(endpoint.url, header.number, fault.happened) from fault
 
     def _logs(self, endpoint: Endpoint, answers: Sequence[LogsAnswer], first: int, last: int) -> list[Log]:
         read = log_reader()
         logs: list[Log] = []
         for answer in answers:
             if answer.error is not None:
-                refusal = classify(answer.error.code, answer.error.message)
-                if refusal is not None:
-                    raise range_refused(endpoint.url, first, last, answer.error.message, refusal)
+                said = _said(answer)
+                if said is not None:
+                    raise range_refused(endpoint.url, first, last, answer.error.message, said)
                 raise_error(endpoint.url, answer.error)
             if answer.result is None:
                 raise block_unknown(endpoint.url, f"the logs of blocks {first} to {last}")
@@ -295,6 +345,10 @@ def _viewed(url: str, answer: TextAnswer) -> bytes | RpcFailure:
         return bytes.fromhex((answer.result or "").removeprefix("0x"))
     except ValueError:
         return endpoint_fault(url, "answered a call with something that is not hexadecimal")
+
+
+def _said(answer: LogsAnswer | ReceiptsAnswer) -> Said | None:
+    return None if answer.error is None else classify(answer.error.code, answer.error.message)
 
 
 def _is_unknown_tag(error: WireError) -> bool:
