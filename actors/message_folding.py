@@ -55,9 +55,7 @@ def receipts_unavailable(chain: ChainId, what: str) -> ReceiptsUnavailable:
 
 
 class Receipts(Protocol):
-    async def __call__(
-        self, chain: ChainId, transactions: Sequence[Hash32], /
-    ) -> Mapping[tuple[Hash32, int], int]:
+    async def __call__(self, chain: ChainId, transactions: Sequence[Hash32], /) -> Mapping[tuple[Hash32, int], int]:
         """Of all logs of these transactions, as far as the node has them: from the block and the index in it to the
         place in the receipt. Raises ReceiptsUnavailable."""
 
@@ -242,9 +240,7 @@ class MessageFolding:
         blocks = [entry.block for entry in applied]
         emitters: list[Address] = list(self._settings.emitters[chain])
         found = await self._store.read(load_raw_logs, chain, blocks, emitters)
-        wanted = {
-            log.place.tx_hash: None for logs in found.values() for log in logs if self._wants_receipt(chain, log)
-        }
+        wanted = {log.place.tx_hash: None for logs in found.values() for log in logs if self._wants_receipt(chain, log)}
         if not wanted:
             return found
         places = await self._receipts(chain, list(wanted))

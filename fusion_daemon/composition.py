@@ -235,9 +235,7 @@ class House:
 
         def calculator() -> Actor:
             accept = _acceptance(alerting, fixed.clock)
-            return RiskCalculator(
-                store, risk, sources, fixed.margin, fixed.bell, fixed.requests, accept, fixed.ward
-            )
+            return RiskCalculator(store, risk, sources, fixed.margin, fixed.bell, fixed.requests, accept, fixed.ward)
 
         def tracker() -> Actor:
             return MessageTrackerActor(
@@ -278,9 +276,7 @@ class House:
             ChildSpec("messages", _branch(alive, "message_tracker", tracker, DATA_LIMITS["messages"])),
             *(_chain_branch(alive, each, listener) for each in chains),
             ChildSpec("oracle", _branch(alive, "oracle_poller", poller, DATA_LIMITS["oracle"])),
-            ChildSpec(
-                "transactions", _branch(alive, "transaction_sender", sender, DATA_LIMITS["transactions"])
-            ),
+            ChildSpec("transactions", _branch(alive, "transaction_sender", sender, DATA_LIMITS["transactions"])),
             ChildSpec(
                 "retention",
                 _branch(alive, "retention_keeper", keeper, DATA_LIMITS["retention"], required=False),
@@ -317,6 +313,7 @@ class House:
                 fixed.ward.settled,
             ),
         ]
+
 
 def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, store: Store) -> House:
     """Raises as `House.design`."""
@@ -371,9 +368,7 @@ def _chain_branch(
     alive: dict[str, Actor], settings: ChainSettings, build: Callable[[ChainSettings], Actor]
 ) -> ChildSpec:
     name = f"chain_listener:{settings.chain}"
-    return ChildSpec(
-        f"chain:{settings.chain}", _branch(alive, name, lambda: build(settings), DATA_LIMITS["chain"])
-    )
+    return ChildSpec(f"chain:{settings.chain}", _branch(alive, name, lambda: build(settings), DATA_LIMITS["chain"]))
 
 
 def _sources(

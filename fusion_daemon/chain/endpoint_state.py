@@ -221,6 +221,8 @@ class Pool:
         """`jitter` from 0 to 1 shortens the next wait."""
         old = self.conditions[number]
         new = self._condition(number, event, now, jitter)
+        if new is old:
+            return self
         pool = self._with(number, new)
         left = new.step is _Step.COMPLAINT and old.step is not _Step.COMPLAINT and number == self.current
         return replace(pool, current=(number + 1) % len(self.conditions)) if left else pool
@@ -229,7 +231,7 @@ class Pool:
         old = self.conditions[number]
         match event:
             case Answered():
-                return old if old.step is _Step.COMPLAINT else replace(old, step=_Step.ANSWER)
+                return replace(old, step=_Step.ANSWER) if old.step is _Step.NOTHING else old
             case Headed(head):
                 return old.headed(head, self._best_but(number), now, jitter)
             case Faulted(what):
