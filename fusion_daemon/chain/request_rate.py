@@ -2,8 +2,9 @@
 is given.
 
 LAWS
-* The rate stays within its bounds; a limit cuts it below what was in fact asked, and it climbs back, faster and faster
-  the longer nobody limits us: one refusal in an idle moment does not slow a chain down for hours.
+* The rate stays within its bounds; a limit cuts it below what was in fact asked at the busiest of late (not in the
+  moment of the refusal, before which we may have waited as we were told), and it climbs back, faster and faster the
+  longer nobody limits us: one refusal in an idle moment does not slow a chain down for hours.
 * It never freezes: any number of calls is admitted, at the latest when what was admitted before has been paid for.
 * What was under way when the rate was cut does not cut it again.
 """
@@ -25,6 +26,8 @@ _CALM = 10.0
 _LONGEST_CALM = 300.0
 _WINDOW = 2.0
 """Seconds over which is measured what is asked."""
+_MEMORY = 30.0
+"""Seconds in which the busiest moment is forgotten."""
 _BURST = 0.5
 """Seconds of calls that may be sent at once after a rest."""
 
@@ -45,6 +48,8 @@ class RequestRate:
     """Up to when it has climbed."""
     asked: float = 0.0
     """Of late."""
+    peak: float = 0.0
+    """Of that."""
     noted: float = 0.0
 
     def admitted(self, calls: int, now: float) -> tuple[RequestRate, float]:
@@ -52,8 +57,9 @@ class RequestRate:
         start = max(self.paid, now - _BURST)
         wait = max(0.0, start - now)
         sent = max(now + wait, self.noted)
-        asked = self._asked(sent) + calls / _WINDOW
-        return replace(self, paid=start + calls / self.rate, asked=asked, noted=sent), wait
+        asked = self._faded(self.asked, _WINDOW, sent) + calls / _WINDOW
+        peak = max(asked, self._faded(self.peak, _MEMORY, sent))
+        return replace(self, paid=start + calls / self.rate, asked=asked, peak=peak, noted=sent), wait
 
     def answered(self, now: float) -> RequestRate:
         if self.cut is None or now <= self.raised:
@@ -67,7 +73,7 @@ class RequestRate:
         """`sent`: when that was sent which is refused now."""
         if self.cut is not None and sent < self.cut:
             return self
-        ceiling = min(self.rate, self._asked(now))
+        ceiling = min(self.rate, self._faded(self.peak, _MEMORY, now))
         rate = max(_CUT * ceiling, self.bounds.lowest)
         return replace(self, rate=rate, cut=now, ceiling=ceiling, raised=now)
 
@@ -75,8 +81,8 @@ class RequestRate:
         """Calls that are paid for within so many seconds; at least one."""
         return max(1, int(self.rate * seconds))
 
-    def _asked(self, now: float) -> float:
-        return self.asked * exp(-max(0.0, now - self.noted) / _WINDOW)
+    def _faded(self, figure: float, memory: float, now: float) -> float:
+        return figure * exp(-max(0.0, now - self.noted) / memory)
 
 
 def first_rate(bounds: RateBounds) -> RequestRate:

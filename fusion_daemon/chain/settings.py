@@ -22,7 +22,7 @@ class RateBounds:
     """Of the calls a second that one endpoint is asked; a batch counts as its calls. The highest is where it starts:
     far above what a listener asks, so that nothing waits before a provider has said what is too much."""
 
-    lowest: float = 1.0
+    lowest: float = 5.0
     highest: float = 100_000.0
 
 

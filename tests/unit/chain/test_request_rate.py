@@ -81,6 +81,19 @@ def test_nothing_waits_before_the_first_refusal() -> None:
         assert wait == 0.0
 
 
+def test_who_waits_as_he_was_told_is_not_slowed_down_for_it() -> None:
+    """Three hundred calls, a refusal, a second of waiting, a refusal of three, and so on: the first says how much is
+    too much, the others little."""
+    rate, now = first_rate(BOUNDS), 10.0
+    rate, _ = rate.admitted(300, now)
+    for _ in range(3):
+        rate = rate.limited(now, now + 0.1)
+        now += 1.1
+        rate, wait = rate.admitted(3, now)
+        now += wait
+    assert 40 < rate.rate < 110
+
+
 def test_what_was_under_way_cuts_once() -> None:
     rate, now = first_rate(BOUNDS), 10.0
     for _ in range(8):
