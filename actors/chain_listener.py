@@ -20,6 +20,7 @@ from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
 from actors.listener_statistics import ListenerStatistics
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Span
+from fusion_daemon.chain.endpoint_state import Behind
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.finality import FinalityViolated
 from fusion_daemon.chain.journal import ChainView, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
@@ -29,7 +30,7 @@ from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.reorg import parting
 from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block, register_contracts
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
-from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain
+from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain, complaint_of
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span
 from fusion_daemon.domain.failure import Failure
@@ -73,7 +74,6 @@ class ChainListener(Actor):
         self._polling = Polling(settings.poll)
         self._stillness = Stillness()
         self._statistics = ListenerStatistics()
-        self._avoid: int | None = None
         # Set by `run` before anything else reads them.
         self._context: ActorContext
         self._epoch: int
@@ -183,11 +183,15 @@ class ChainListener(Actor):
         if self._view.blocks and not await self._finality.recheck(self._view.blocks[0]):
             context.unhealthy(str(self._finality.latched))
             return None
-        head = await self._reader.head(self._avoid)
+        head = await self._reader.head()
         try:
             return head, await self._follow(context, head)
+        except (RpcFailure, Inconsistent) as failure:
+            complaint = complaint_of(failure)
+            if complaint is not None:
+                self._reader.complain(head.endpoint, complaint)
+            raise
         except FinalityViolated as violated:
-            self._avoid = head.endpoint
             await self._finality.accused(head.endpoint, self._view.blocks[0], violated)
         if self._finality.latched is not None:
             context.unhealthy(self._finality.latched)
@@ -208,7 +212,8 @@ class ChainListener(Actor):
         now = context.clock.monotonic()
         still = self._stillness = self._stillness.looked(self._view.blocks, now, self._settings.poll.stillness)
         if still.looks:
-            self._avoid = head.endpoint
+            what = f"It has shown no new block for {now - still.since:.0f} s."
+            self._reader.complain(head.endpoint, Behind(what, self._view.next_number))
         if self._view.tip is not None:
             context.fresh(self._view.tip.timestamp)
         if still.looks >= len(self._settings.rpc_urls):
@@ -243,17 +248,20 @@ class ChainListener(Actor):
             return True
         known = view.block_at(head.header.number)
         if known is None:  # below what can still change: an endpoint that is far behind, or starts later
-            self._avoid = head.endpoint
-            context.log.info("endpoint_behind", chain=view.chain, head=head.header.number)
+            self._note_behind(context, head)
             return False
         if known.hash != head.header.hash:
             await self._reorganise(context, head)
         elif known.number < view.next_number - 1:
             # The same block at a lower height is a lagging endpoint (or a rollback, which the next block of
             # another hash will prove): nothing is retracted on a guess.
-            self._avoid = head.endpoint
-            context.log.info("endpoint_behind", chain=view.chain, head=head.header.number)
+            self._note_behind(context, head)
         return True
+
+    def _note_behind(self, context: ActorContext, head: Head) -> None:
+        tip = self._view.next_number - 1
+        context.log.info("endpoint_behind", chain=self._view.chain, head=head.header.number)
+        self._reader.complain(head.endpoint, Behind(f"Its head {head.header.number} is below our block {tip}.", tip))
 
     async def _extend(self, context: ActorContext, head: Head) -> None:
         """Commit span after span up to the head; those behind it are read and planned meanwhile. Raises Unlinked
@@ -285,10 +293,8 @@ class ChainListener(Actor):
             nursery.start_soon(catch_up.read)
             try:
                 while view.next_number <= head.header.number:
-                    self._avoid = head.endpoint  # until its answer came and is checked
                     span = await catch_up.take()
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
-                    self._avoid = None
                     stored = await self._stored_logs(view, (), span)
                     plan = plan_extend(view, self._epoch, self._table, finality, span, stored)
                     await send.send((plan, span))
@@ -309,12 +315,10 @@ class ChainListener(Actor):
         view = self._view
         tip = view.tip
         assert tip is not None
-        self._avoid = head.endpoint  # until its answers came and are checked
         until = min(head.header.number, tip.number)
         ancestor = await self._reader.ancestor(view, head, until)
         first = view.start if ancestor is None else ancestor.number + 1
         if first > until:
-            self._avoid = None
             return  # the node came back to our chain while it was asked: the next step sees
         finality = finality_of(head, view, self._settings.finality_depth)
         branch = await self._reader.branch(head, finality, first, until, view.coverage.addresses)
@@ -322,7 +326,6 @@ class ChainListener(Actor):
             check_span(branch, first, None if ancestor is None else ancestor.hash)
         except Unlinked as moved:
             raise Inconsistent(moved.happened, "The chain moved while it was read.", "Nothing.") from moved
-        self._avoid = None
         ancestor, branch = parting(view.blocks, ancestor, branch)
         if not branch.headers:
             return  # the node came back to our chain while it was asked: the next step sees

@@ -105,9 +105,7 @@ async def queue_of(reader: Reader, chain: ChainId, now: float) -> Queue:
     )
 
 
-async def proposed(
-    reader: Reader, now: float
-) -> tuple[tuple[Transaction, ...], dict[tuple[str, AssetId], int]]:
+async def proposed(reader: Reader, now: float) -> tuple[tuple[Transaction, ...], dict[tuple[str, AssetId], int]]:
     """What waits for its approval, the oldest first, and what counts against the day's limits."""
     rows = await reader.fetch(
         f"{_SELECT} WHERE t.state = $1 ORDER BY t.number LIMIT $2", State.PROPOSED.value, MOST_OPEN
