@@ -10,13 +10,15 @@ from dataclasses import replace
 
 import pytest
 
-from fusion_daemon.crosschain import Evidence, Flag, Networks, Rules, Stage, Standing, State
+from fusion_daemon.crosschain import Evidence, Flag, MessageTracker, Networks, Rules, Stage, Standing, State
 from fusion_daemon.crosschain.evidence import AxelarGasAdded, CcipRootRemoved, CcipSkipped, CcipState, CcipVersion
 from fusion_daemon.crosschain.judgement import Subject, judge
 from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.domain.journal import BlockRef
 from tests.unit.crosschain.world import (
     CCIP,
     NOW,
+    RULES,
     SELECTORS,
     STRANGER,
     TERMS,
@@ -357,3 +359,29 @@ def test_of_several_forgeries_it_does_not_matter_which_came_first() -> None:
     for abandoned in (False, True):
         found = {judged(each, abandoned=abandoned).because for each in itertools.permutations(forged)}
         assert len(found) == 1
+
+
+def test_numbers_of_2_0_are_no_key() -> None:
+    """Two messages under one number, as faster-than-finality lanes give them: each is executed by its own id."""
+    first, second = (Message(version=CcipVersion.V2_0, seq=7).but(nonce=nonce) for nonce in (1, 2))
+    ran = second.executed(at(B, 20))
+    evidence: list[Evidence] = [second.sent(at(A, 10), CCIP), second.ccip(at(A, 10, 1)), ran]
+    evidence += [first.sent(at(A, 9), CCIP), first.ccip(at(A, 9, 1)), second.received(at(B, 20, 1), CCIP)]
+    tracker = MessageTracker(RULES)
+    for each in evidence:
+        place = each.place
+        tracker.apply(place.chain, BlockRef(place.block_number, place.block_hash, place.timestamp), [each])
+    tracker.settle(NOW)
+    found = {each.id: each.state for each in tracker.standings()}
+    assert found == {first.id: State.OBSERVED, second.id: State.EXECUTED}
+
+
+def test_a_late_first_delivery_after_a_resend_counts_once_in_either_order() -> None:
+    """Sent, resent over the other bridge; the second attempt is applied, the first comes late and is refused."""
+    base: list[Evidence] = [*SOURCE, M.resent(at(A, 30)), M.ccip(at(A, 30, 1)), M.received(at(B, 40), CCIP)]
+    late: list[Evidence] = [APPROVAL, M.ran(at(B, 50), CALL), M.refused(at(B, 50, 1))]
+    for evidence in ([*base, *late], [*late, *reversed(base)]):
+        standing = judged(evidence, final=ALL_FINAL)
+        assert (standing.state, standing.flags) == (State.EXECUTED_FINAL, (Flag.REPLAY_REFUSED, Flag.RESENT))
+    undone = [each for each in [*base, *late] if each.place.block_number != 30]
+    assert judged(undone, final=ALL_FINAL).state is State.EXECUTED_FINAL, "a reorg of the resend alone"
