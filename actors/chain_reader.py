@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar, TypeVarTuple
 
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.finality import finality_violated
 from fusion_daemon.chain.journal import ChainView, Finality
+from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.ranges import RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, probes
 from fusion_daemon.chain.rpc import ChainRpc
-from fusion_daemon.chain.rpc_errors import EndpointFault, RangeRefused, RpcFailure
+from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import check_headers
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import ChainId, Hash32
+from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef
 from fusion_daemon.runtime import ActorContext
 
@@ -47,43 +48,67 @@ class ChainReader:
     """Trio side. Its answers are checked only as far as they are used here; the rest is the listener's to check."""
 
     def __init__(
-        self, settings: ChainSettings, aio: Aio, rpc: ChainRpc, context: ActorContext, refused: Callable[[], None]
+        self,
+        settings: ChainSettings,
+        aio: Aio,
+        rpc: ChainRpc,
+        context: ActorContext,
+        split: Callable[[Reason, str], None],
     ) -> None:
-        """`refused` hears of every range that a provider refused."""
-        self._refused = refused
+        """`split` hears of every range that an endpoint refused, and by which rule."""
+        self._split = split
         self._settings = settings
         self._aio = aio
         self._rpc = rpc
         self._context = context
-        self._size: RangeSize = first_size(settings.longest_span, settings.logs_per_answer)
+        self._sizes: dict[int, RangeSize] = {}
+        """By endpoint: what one of them refuses says nothing about another."""
 
     async def head(self, avoid: int | None) -> Head:
         """An endpoint's; of another one than `avoid`, if there is one."""
         return await self._ask(self._rpc.fetch_head, avoid)
 
-    async def span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
-        """The next span from `first`; it ends at `until` at most. Blocks that are not final or still young are asked
-        for their logs by hash, the others by range."""
-        old = min(finality.finalized, finality.head - _YOUNG_BLOCKS)
-        by_hash = first > old
+    def last_of(self, head: Head, finality: Finality, first: int, until: int) -> int:
+        """Where a span from `first` would end as far as is known now; at `until` at most."""
+        return self._size(head.endpoint).last(first, min(until, _bound(finality, first)))
+
+    async def span(
+        self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
+    ) -> Span:
+        """The next span from `first`, with the logs of `contracts`; it ends at `until` at most. Several may be read at
+        once."""
+        by_hash = first > _oldest_by_hash(finality)
+        endpoint = head.endpoint
         while True:
-            most = min(self._size.blocks, _LONGEST_BY_HASH) if by_hash else self._size.blocks
-            last = min(first + most - 1, until if by_hash else min(old, until))
+            last = self.last_of(head, finality, first, until)
             try:
-                span = await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash)
+                span = await self._ask(self._rpc.fetch_span, endpoint, first, last, by_hash, contracts)
             except RangeRefused as refused:
-                self._size = self._size.after_refusal(refused.first, refused.last, refused.refusal)
-                self._refused()
+                said = refused.said
+                size = self._size(endpoint).after_refusal(refused.first, refused.last, said.refusal)
+                self._sizes[endpoint] = size
+                self._split(said.refusal.reason, said.rule)
+                until = first + size.blocks - 1  # whatever those beside it learn: the next one is smaller
                 continue
-            self._size = self._size.after_answer(len(span.headers), len(span.logs))
+            except Unanswered:
+                self._sizes[endpoint] = self._size(endpoint).after_silence(last - first + 1)
+                self._split(Reason.SILENCE, "")
+                raise
+            self._sizes[endpoint] = self._size(endpoint).after_answer(len(span.headers), len(span.logs))
             return span
 
-    async def branch(self, head: Head, finality: Finality, first: int, until: int) -> Span:
+    def _size(self, endpoint: int) -> RangeSize:
+        known = self._sizes.get(endpoint)
+        return known or first_size(self._settings.longest_span, self._settings.logs_per_answer)
+
+    async def branch(
+        self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
+    ) -> Span:
         headers: list[Header] = []
         logs: list[Log] = []
         repaired = 0
         while first <= until:
-            span = await self.span(head, finality, first, until)
+            span = await self.span(head, finality, first, until, contracts)
             headers += span.headers
             logs += span.logs
             repaired += span.repaired
@@ -124,9 +149,20 @@ class ChainReader:
                 self._context.beat()
                 return answer
         except AioTimeout as late:
-            raise EndpointFault(
+            raise Unanswered(
                 f"An endpoint of chain {self._settings.chain} did not answer within {late.seconds:g} s.",
                 "Nothing of what was asked is stored; the listener asks again, another endpoint if there is one.",
                 "If it lasts, check the provider's status page and the network.",
             ) from late
         raise listener_drains(self._settings.chain)
+
+
+def _oldest_by_hash(finality: Finality) -> int:
+    """Blocks above it, which are not final or still young, are asked for their logs by hash; the others by range."""
+    return min(finality.finalized, finality.head - _YOUNG_BLOCKS)
+
+
+def _bound(finality: Finality, first: int) -> int:
+    """The last block that can be asked for together with `first`."""
+    old = _oldest_by_hash(finality)
+    return first + _LONGEST_BY_HASH - 1 if first > old else old

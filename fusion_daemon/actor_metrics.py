@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from actors.alert_dispatcher import AlertDispatcher
-from actors.chain_listener import ChainListener, ListenerStatistics
+from actors.chain_listener import ChainListener
+from actors.listener_statistics import ListenerStatistics
 from actors.message_census import CensusFigures
 from actors.message_tracker import MessageTrackerActor
 from actors.oracle_poller import OraclePoller
@@ -29,7 +30,7 @@ _LISTENER_COUNTERS: Sequence[tuple[str, str, Callable[[ListenerStatistics], floa
         lambda s: s.undecodable,
     ),
     ("fusion_chain_repaired_blocks_total", "Blocks whose logs a node had left out.", lambda s: s.repaired),
-    ("fusion_chain_range_splits_total", "Ranges that a provider refused.", lambda s: s.splits),
+    ("fusion_chain_dense_blocks_total", "Steps that ended at a block whose logs no way gave.", lambda s: s.dense),
     ("fusion_chain_reorgs_total", "Reorganisations followed.", lambda s: s.reorgs),
     ("fusion_chain_rate_limits_total", "Requests that a provider limited.", lambda s: s.rate_limits),
     ("fusion_chain_faults_total", "Steps that failed on an endpoint.", lambda s: s.faults),
@@ -63,6 +64,12 @@ def chain_families(house: House) -> Iterable[AnyFamily]:
     for name, text, figure in _LISTENER_GAUGES:
         told = [(chain, figure(s)) for chain, s in seen]
         yield gauge(name, text, [Sample(value, (chain,)) for chain, value in told if value is not None], ("chain",))
+    yield counter(
+        "fusion_chain_range_splits_total",
+        "Ranges that an endpoint refused or did not answer, by reason and by the rule that knew the error.",
+        [Sample(n, (chain, reason, rule)) for chain, s in seen for (reason, rule), n in s.splits.items()],
+        ("chain", "reason", "rule"),
+    )
     endpoints = [(chain, str(place), e) for chain, s in seen for place, e in enumerate(s.endpoints)]
     label = ("chain", "endpoint")
     yield counter(
@@ -75,6 +82,12 @@ def chain_families(house: House) -> Iterable[AnyFamily]:
         "fusion_rpc_faults_total",
         "Requests that failed.",
         [Sample(e.faults, (c, p)) for c, p, e in endpoints],
+        label,
+    )
+    yield counter(
+        "fusion_rpc_receipt_escapes_total",
+        "Single blocks whose logs were refused, so that their receipts were read.",
+        [Sample(e.escapes, (c, p)) for c, p, e in endpoints],
         label,
     )
     yield counter(

@@ -47,6 +47,10 @@ class Polling:
             return self
         return replace(self, faults=0, slowdown=max(1.0, self.slowdown / 2))
 
+    def progressed(self) -> Polling:
+        """Something was committed: the faults before it were not in a row with those that come."""
+        return self if self.faults == 0 else replace(self, faults=0)
+
     def limited(self) -> Polling:
         """The provider said: too many requests."""
         return replace(self.failed(), slowdown=min(self.slowdown * 2, 64.0))

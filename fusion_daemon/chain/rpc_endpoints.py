@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import aiohttp
 import msgspec
 
-from fusion_daemon.chain.ranges import classify
+from fusion_daemon.chain.range_rules import classify
 from fusion_daemon.chain.rpc_errors import (
     RpcFailure,
     block_unknown,
@@ -23,6 +23,7 @@ from fusion_daemon.chain.rpc_errors import (
     endpoint_name,
     quote_node,
     rate_limited,
+    unanswered,
     wrong_chain,
 )
 from fusion_daemon.chain.rpc_wire import TEXTS, A, Call, WireError, encode_batch, in_order, number_of, retry_after_of
@@ -30,6 +31,8 @@ from fusion_daemon.chain.settings import ChainSettings
 
 _TOO_MANY = frozenset({-32005, 429, 42903})
 _TOO_MANY_WORDS = ("rate limit", "too many requests", "request limit", "compute units", "capacity exceeded")
+_TOO_LATE_OR_LARGE = frozenset({408, 413, 504, 524})
+"""HTTP: timed out somewhere on the way, or larger than somebody on the way passes on."""
 _UNKNOWN_WORDS = ("unknown block", "header not found", "not available", "does not have the requested block")
 
 
@@ -39,6 +42,8 @@ class EndpointStatistics:
     requests: int = 0
     faults: int = 0
     limits: int = 0
+    escapes: int = 0
+    """Single blocks whose logs it refused, so that their receipts were read."""
     octets: int = 0
     """Received."""
 
@@ -122,15 +127,15 @@ class Endpoints:
             if status == 429:
                 raise self._limited(endpoint, retry_after) from error
             what = f"answered with HTTP {status}" if status != 200 else f"did not answer JSON-RPC ({error})"
+            if status in _TOO_LATE_OR_LARGE:
+                raise self._silence(endpoint, what) from error
             raise self.fault(endpoint, what) from error
         if any(answer.error is not None and _is_limit(answer.error) for answer in ordered):
             raise self._limited(endpoint, retry_after)
         return ordered
 
     def fault(self, endpoint: Endpoint, what: str) -> RpcFailure:
-        endpoint.statistics.faults += 1
-        endpoint.proved = False
-        self._leave(endpoint)
+        self._doubt(endpoint)
         return endpoint_fault(endpoint.url, what)
 
     async def _post(self, endpoint: Endpoint, body: bytes) -> tuple[int, float | None, bytes]:
@@ -140,9 +145,18 @@ class Endpoints:
                 answer = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # The text of the error may hold the URL with its key: the type says enough.
-            raise self.fault(endpoint, f"did not answer ({type(error).__name__})") from error
+            raise self._silence(endpoint, f"did not answer ({type(error).__name__})") from error
         endpoint.statistics.octets += len(answer)
         return response.status, retry_after_of(response.headers.get("Retry-After"), time.time()), answer
+
+    def _silence(self, endpoint: Endpoint, what: str) -> RpcFailure:
+        self._doubt(endpoint)
+        return unanswered(endpoint.url, what)
+
+    def _doubt(self, endpoint: Endpoint) -> None:
+        endpoint.statistics.faults += 1
+        endpoint.proved = False
+        self._leave(endpoint)
 
     def _limited(self, endpoint: Endpoint, retry_after: float | None) -> RpcFailure:
         endpoint.statistics.limits += 1

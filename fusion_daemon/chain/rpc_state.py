@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import aiohttp
 
 from fusion_daemon.chain.blocks import Creation, Log
-from fusion_daemon.chain.ranges import classify
+from fusion_daemon.chain.range_rules import classify
 from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, raise_error
 from fusion_daemon.chain.rpc_errors import RpcFailure, block_unknown, endpoint_fault, quote_node
 from fusion_daemon.chain.rpc_wire import (

@@ -135,15 +135,25 @@ async def test_only_what_was_sent_and_has_not_arrived_is_on_its_way(aio: Aio, re
     orphans = await messages(aio, registered, state="orphan")
     assert [(each["id"], each["flags"]) for each in orphans] == [(hex_of(forged.id), ["forged"])]
     assert await messages(aio, registered, account=hex_of(STRANGER)) == []
+    assert [each["id"] for each in await messages(aio, registered, flag="forged")] == [hex_of(forged.id)]
+    assert await messages(aio, registered, flag="resent") == []
 
 
-async def test_an_unknown_account_and_an_unknown_state_are_refused(aio: Aio, store: Store) -> None:
+async def test_an_account_without_addresses_holds_nothing(aio: Aio, store: Store) -> None:
+    await write(store, Execute("INSERT INTO accounts (id, customer, name) VALUES ('acct-1', 'ACME', 'Treasury')"))
+    assert await collateral(aio, store) == Collateral([], [])
+
+
+async def test_an_unknown_account_state_or_flag_is_refused(aio: Aio, store: Store) -> None:
     with pytest.raises(Problem) as unknown:
         await collateral(aio, store)
     assert unknown.value.status == 404
     with pytest.raises(Problem) as refused:
         await messages(aio, store, state="lost")
     assert refused.value.status == 422
+    with pytest.raises(Problem) as unheard:
+        await messages(aio, store, flag="sunk")
+    assert unheard.value.status == 422
 
 
 async def test_the_same_octets_on_another_chain_are_somebody_else(aio: Aio, registered: Store) -> None:
