@@ -177,7 +177,7 @@ _EVENTS = st.one_of(
 _DEEDS = st.lists(st.tuples(_EVENTS, st.floats(0.0, 20.0), st.floats(0.0, 1.0), st.integers(0, 3)), max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(1, 4), _DEEDS)
 def test_the_laws_hold_whatever_happens(count: int, deeds: list[tuple[Event, float, float, int]]) -> None:
     pool, now = fresh_pool(count, 0.0), 0.0

@@ -196,7 +196,7 @@ def test_too_many_strangers_cost_no_message_of_ours_its_evidence() -> None:
     assert len(tracker.state().evidence) == own
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(worlds, st.integers(-1, 6), st.integers(-1, 6), st.integers(0, 7))
 def test_whatever_comes_later_a_pruned_tracker_tells_what_a_full_one_does(
     world: World, final_a: int, final_b: int, age: int
