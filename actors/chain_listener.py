@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 import trio
@@ -17,6 +18,7 @@ from actors.chain_finality import FinalityWatch
 from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Span
+from fusion_daemon.chain.endpoint_state import Behind
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.finality import FinalityViolated
 from fusion_daemon.chain.journal import ChainView, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
@@ -26,13 +28,14 @@ from fusion_daemon.chain.reorg import parting
 from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
-from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain
+from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain, complaint_of
+from fusion_daemon.chain.rpc_heads import HeadStatistics, NewHeads, open_heads
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import hex_of
 from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
-from fusion_daemon.runtime import Actor, ActorContext, Topic
+from fusion_daemon.runtime import Actor, ActorContext, Bell, Topic
 from fusion_daemon.store import Store, WriteConflict
 
 T = TypeVar("T")
@@ -69,6 +72,7 @@ class ListenerStatistics:
     head: int | None = None
     finalized: int | None = None
     endpoints: tuple[EndpointStatistics, ...] = ()
+    announced: HeadStatistics = field(default_factory=HeadStatistics)
 
 
 class ChainListener(Actor):
@@ -94,14 +98,15 @@ class ChainListener(Actor):
         self._table = table
         self._polling = Polling(settings.poll)
         self._stillness = Stillness()
+        self._bell = Bell()
         self._statistics = ListenerStatistics()
-        self._avoid: int | None = None
         # Set by `run` before anything else reads them.
         self._context: ActorContext
         self._epoch: int
         self._view: ChainView
         self._reader: ChainReader
         self._rpc: ChainRpc
+        self._heads: NewHeads
         self._finality: FinalityWatch
 
     def statistics(self) -> ListenerStatistics:
@@ -116,9 +121,12 @@ class ChainListener(Actor):
         self._topic.advance(claim.heads[stream])
         with trio.CancelScope(shield=True):  # cancelled in the midst of it, nobody would close what was opened
             self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
+            hint = partial(self._aio.to_trio, self._ring, timeout=_DOOR_SECONDS)
+            self._heads = await self._aio.call(open_heads, self._settings, hint, timeout=_DOOR_SECONDS)
         self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)
         self._finality = FinalityWatch(self._settings, self._store, self._reader, context, self._epoch)
         self._statistics.endpoints = self._rpc.statistics()
+        self._statistics.announced = self._heads.statistics
         try:
             context.started()
             await self._propose_start()
@@ -131,6 +139,7 @@ class ChainListener(Actor):
             context.log.debug("reading_given_up", reason=str(draining))
         finally:
             with trio.CancelScope(shield=True):
+                await self._aio.call(self._heads.close, timeout=_DOOR_SECONDS)
                 await self._aio.call(self._rpc.close, timeout=_DOOR_SECONDS)
 
     async def _propose_start(self) -> None:
@@ -191,11 +200,15 @@ class ChainListener(Actor):
         if self._view.blocks and not await self._finality.recheck(self._view.blocks[0]):
             context.unhealthy(str(self._finality.latched))
             return None
-        head = await self._reader.head(self._avoid)
+        head = await self._reader.head()
         try:
             return head, await self._follow(context, head)
+        except (RpcFailure, Inconsistent) as failure:
+            complaint = complaint_of(failure)
+            if complaint is not None:
+                self._reader.complain(head.endpoint, complaint)
+            raise
         except FinalityViolated as violated:
-            self._avoid = head.endpoint
             await self._finality.accused(head.endpoint, self._view.blocks[0], violated)
         if self._finality.latched is not None:
             context.unhealthy(self._finality.latched)
@@ -216,7 +229,8 @@ class ChainListener(Actor):
         now = context.clock.monotonic()
         still = self._stillness = self._stillness.looked(self._view.blocks, now, self._settings.poll.stillness)
         if still.looks:
-            self._avoid = head.endpoint
+            what = f"It has shown no new block for {now - still.since:.0f} s."
+            self._reader.complain(head.endpoint, Behind(what, self._view.next_number))
         if self._view.tip is not None:
             context.fresh(self._view.tip.timestamp)
         if still.looks >= len(self._settings.rpc_urls):
@@ -249,17 +263,20 @@ class ChainListener(Actor):
             return True
         known = view.block_at(head.header.number)
         if known is None:  # below what can still change: an endpoint that is far behind, or starts later
-            self._avoid = head.endpoint
-            context.log.info("endpoint_behind", chain=view.chain, head=head.header.number)
+            self._note_behind(context, head)
             return False
         if known.hash != head.header.hash:
             await self._reorganise(context, head)
         elif known.number < view.next_number - 1:
             # The same block at a lower height is a lagging endpoint (or a rollback, which the next block of
             # another hash will prove): nothing is retracted on a guess.
-            self._avoid = head.endpoint
-            context.log.info("endpoint_behind", chain=view.chain, head=head.header.number)
+            self._note_behind(context, head)
         return True
+
+    def _note_behind(self, context: ActorContext, head: Head) -> None:
+        tip = self._view.next_number - 1
+        context.log.info("endpoint_behind", chain=self._view.chain, head=head.header.number)
+        self._reader.complain(head.endpoint, Behind(f"Its head {head.header.number} is below our block {tip}.", tip))
 
     async def _extend(self, context: ActorContext, head: Head) -> None:
         """Commit span after span up to the head; the next one is read and planned meanwhile. Raises Unlinked
@@ -288,10 +305,8 @@ class ChainListener(Actor):
         async with send:
             try:
                 while view.next_number <= head.header.number:
-                    self._avoid = head.endpoint  # until its answer came and is checked
                     span = await self._reader.span(head, finality, view.next_number, head.header.number)
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
-                    self._avoid = None
                     stored = await self._stored_logs(view, (), span)
                     plan = plan_extend(view, self._epoch, self._table, finality, span, stored)
                     await send.send((plan, span))
@@ -311,12 +326,10 @@ class ChainListener(Actor):
         view = self._view
         tip = view.tip
         assert tip is not None
-        self._avoid = head.endpoint  # until its answers came and are checked
         until = min(head.header.number, tip.number)
         ancestor = await self._reader.ancestor(view, head, until)
         first = view.start if ancestor is None else ancestor.number + 1
         if first > until:
-            self._avoid = None
             return  # the node came back to our chain while it was asked: the next step sees
         finality = finality_of(head, view, self._settings.finality_depth)
         branch = await self._reader.branch(head, finality, first, until)
@@ -324,7 +337,6 @@ class ChainListener(Actor):
             check_span(branch, first, None if ancestor is None else ancestor.hash)
         except Unlinked as moved:
             raise Inconsistent(moved.happened, "The chain moved while it was read.", "Nothing.") from moved
-        self._avoid = None
         ancestor, branch = parting(view.blocks, ancestor, branch)
         if not branch.headers:
             return  # the node came back to our chain while it was asked: the next step sees
@@ -372,8 +384,15 @@ class ChainListener(Actor):
         splits[reason, rule] = splits.get((reason, rule), 0) + 1
 
     async def _rest(self, context: ActorContext, seconds: float) -> None:
-        """Sleep in slices that beat: an idle chain is not a stuck one."""
+        """Sleep in slices that beat, since an idle chain is not a stuck one, until a new head is announced."""
+        bell = self._bell if self._polling.heeds_hints else Bell()
         while seconds > 0 and not context.draining.is_set():
-            await context.rest(min(seconds, _BEAT_SECONDS))
+            begun = trio.current_time()
+            await context.rest(min(seconds, _BEAT_SECONDS), bell)
             context.beat()
+            if trio.current_time() - begun < min(seconds, _BEAT_SECONDS):
+                return
             seconds -= _BEAT_SECONDS
+
+    async def _ring(self) -> None:
+        self._bell.ring()

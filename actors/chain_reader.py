@@ -7,12 +7,13 @@ from typing import TypeVar, TypeVarTuple
 
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
+from fusion_daemon.chain.endpoint_state import Event
 from fusion_daemon.chain.finality import finality_violated
 from fusion_daemon.chain.journal import ChainView, Finality
 from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.ranges import RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, probes
-from fusion_daemon.chain.rpc import ChainRpc
+from fusion_daemon.chain.rpc import ChainRpc, Complaint
 from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import check_headers
@@ -63,10 +64,16 @@ class ChainReader:
         self._context = context
         self._sizes: dict[int, RangeSize] = {}
         """By endpoint: what one of them refuses says nothing about another."""
+        self._complaints: list[Complaint] = []
 
-    async def head(self, avoid: int | None) -> Head:
-        """An endpoint's; of another one than `avoid`, if there is one."""
-        return await self._ask(self._rpc.fetch_head, avoid)
+    def complain(self, endpoint: int, event: Event) -> None:
+        """What was seen of an endpoint counts from the next head on."""
+        self._complaints.append((endpoint, event))
+
+    async def head(self) -> Head:
+        """Of the endpoint that is best by now."""
+        complaints, self._complaints = self._complaints, []
+        return await self._ask(self._rpc.fetch_head, complaints)
 
     async def span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
         """The next span from `first`; it ends at `until` at most. Blocks that are not final or still young are asked

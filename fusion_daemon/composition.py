@@ -35,6 +35,8 @@ from fusion_daemon.alerting.settings import AlertingSettings
 from fusion_daemon.chain.events import EventTable, load_event_table
 from fusion_daemon.chain.repository import journal_fill, load_entries
 from fusion_daemon.chain.routes import routes as chain_routes
+from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
+from fusion_daemon.chain.rpc_routes import endpoint_routes
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain_transactions import ChainTransactions
 from fusion_daemon.config import Config
@@ -235,9 +237,7 @@ class House:
 
         def calculator() -> Actor:
             accept = _acceptance(alerting, fixed.clock)
-            return RiskCalculator(
-                store, risk, sources, fixed.margin, fixed.bell, fixed.requests, accept, fixed.ward
-            )
+            return RiskCalculator(store, risk, sources, fixed.margin, fixed.bell, fixed.requests, accept, fixed.ward)
 
         def tracker() -> Actor:
             return MessageTrackerActor(
@@ -278,9 +278,7 @@ class House:
             ChildSpec("messages", _branch(alive, "message_tracker", tracker, DATA_LIMITS["messages"])),
             *(_chain_branch(alive, each, listener) for each in chains),
             ChildSpec("oracle", _branch(alive, "oracle_poller", poller, DATA_LIMITS["oracle"])),
-            ChildSpec(
-                "transactions", _branch(alive, "transaction_sender", sender, DATA_LIMITS["transactions"])
-            ),
+            ChildSpec("transactions", _branch(alive, "transaction_sender", sender, DATA_LIMITS["transactions"])),
             ChildSpec(
                 "retention",
                 _branch(alive, "retention_keeper", keeper, DATA_LIMITS["retention"], required=False),
@@ -308,6 +306,7 @@ class House:
             *word_routes(_saying(fixed.aio, fixed.words)),
             *recovery_routes(fixed.store, self._recoveries(config)),
             *chain_routes(fixed.aio, fixed.store, {each.chain: each.name for each in chains}),
+            *endpoint_routes({each.chain: each.name for each in chains}, partial(_endpoints, fixed.alive)),
             *transaction_routes(fixed.store, fixed.aio, fixed.clock, fixed.to_send.ring),
             *dead_letter_routes(
                 fixed.store,
@@ -317,6 +316,12 @@ class House:
                 fixed.ward.settled,
             ),
         ]
+
+
+def _endpoints(alive: Mapping[str, Actor], chain: ChainId) -> Sequence[EndpointStatistics]:
+    listener = alive.get(f"chain_listener:{chain}")
+    return listener.statistics().endpoints if isinstance(listener, ChainListener) else ()
+
 
 def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, store: Store) -> House:
     """Raises as `House.design`."""
@@ -371,9 +376,7 @@ def _chain_branch(
     alive: dict[str, Actor], settings: ChainSettings, build: Callable[[ChainSettings], Actor]
 ) -> ChildSpec:
     name = f"chain_listener:{settings.chain}"
-    return ChildSpec(
-        f"chain:{settings.chain}", _branch(alive, name, lambda: build(settings), DATA_LIMITS["chain"])
-    )
+    return ChildSpec(f"chain:{settings.chain}", _branch(alive, name, lambda: build(settings), DATA_LIMITS["chain"]))
 
 
 def _sources(

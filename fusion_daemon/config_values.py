@@ -106,6 +106,9 @@ Name = Annotated[
     ),
 ]
 Url = Annotated[str, _shaped(r"https?://\S+", "not a URL: it begins with http:// or https:// and has no spaces")]
+SocketUrl = Annotated[
+    str, _shaped(r"wss?://\S+", "not a URL of a WebSocket: it begins with ws:// or wss:// and has no spaces")
+]
 ExplorerUrl = Annotated[str, AfterValidator(_explorer)]
 Amount = Annotated[str, _shaped(r"\d+(\.\d{1,8})?", 'not an amount: a decimal number in quotes, such as "1.00"')]
 Wholes = Annotated[str, _shaped(r"\d{1,78}", 'not a whole number in quotes, such as "1000000"')]
