@@ -8,34 +8,36 @@ up from far behind and following the head are the same code: spans of blocks, on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import replace
 from typing import TypeVar, TypeVarTuple
 
 import trio
 
+from actors.chain_catch_up import CatchUp
 from actors.chain_finality import FinalityWatch
+from actors.chain_hints import announced
+from actors.chain_history import LateHistory
 from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
+from actors.listener_statistics import ListenerStatistics
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Span
 from fusion_daemon.chain.endpoint_state import Behind
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.finality import FinalityViolated
 from fusion_daemon.chain.journal import ChainView, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
+from fusion_daemon.chain.late import plan_late, still_fits
 from fusion_daemon.chain.polling import Polling, Stillness
 from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.reorg import parting
-from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block
+from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block, register_contracts
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
-from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
-from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain, complaint_of
-from fusion_daemon.chain.rpc_heads import HeadStatistics, NewHeads, open_heads
+from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import hex_of
 from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
-from fusion_daemon.runtime import Actor, ActorContext, Bell, Topic
+from fusion_daemon.runtime import Actor, ActorContext, Topic
 from fusion_daemon.store import Store, WriteConflict
 
 T = TypeVar("T")
@@ -47,32 +49,6 @@ _BEAT_SECONDS = 5.0
 
 _Ahead = tuple[Plan, Span] | Failure | AioTimeout
 """What is handed from reading to committing."""
-
-
-@dataclass(slots=True)
-class ListenerStatistics:
-    """Counters since this life of the actor began, and where it stands."""
-
-    blocks: int = 0
-    logs: int = 0
-    undecodable: int = 0
-    """Logs of a known event whose arguments are not as its ABI says; they are stored raw."""
-    repaired: int = 0
-    """Blocks whose logs a node had left out of a range answer."""
-    splits: dict[tuple[Reason, str], int] = field(default_factory=dict)
-    """Ranges that an endpoint refused or did not answer, by reason and rule."""
-    dense: int = 0
-    """Steps that ended at a single block whose logs no way gave."""
-    reorgs: int = 0
-    deepest_reorg: int = 0
-    rate_limits: int = 0
-    faults: int = 0
-    tip: int | None = None
-    tip_timestamp: int | None = None
-    head: int | None = None
-    finalized: int | None = None
-    endpoints: tuple[EndpointStatistics, ...] = ()
-    announced: HeadStatistics = field(default_factory=HeadStatistics)
 
 
 class ChainListener(Actor):
@@ -98,7 +74,7 @@ class ChainListener(Actor):
         self._table = table
         self._polling = Polling(settings.poll)
         self._stillness = Stillness()
-        self._bell = Bell()
+        self._announced = False
         self._statistics = ListenerStatistics()
         # Set by `run` before anything else reads them.
         self._context: ActorContext
@@ -106,8 +82,8 @@ class ChainListener(Actor):
         self._view: ChainView
         self._reader: ChainReader
         self._rpc: ChainRpc
-        self._heads: NewHeads
         self._finality: FinalityWatch
+        self._history: LateHistory
 
     def statistics(self) -> ListenerStatistics:
         """A copy."""
@@ -121,25 +97,25 @@ class ChainListener(Actor):
         self._topic.advance(claim.heads[stream])
         with trio.CancelScope(shield=True):  # cancelled in the midst of it, nobody would close what was opened
             self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
-            hint = partial(self._aio.to_trio, self._ring, timeout=_DOOR_SECONDS)
-            self._heads = await self._aio.call(open_heads, self._settings, hint, timeout=_DOOR_SECONDS)
         self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)
         self._finality = FinalityWatch(self._settings, self._store, self._reader, context, self._epoch)
+        reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)  # its own range size
+        self._history = LateHistory(self._settings, self._store, reader, context)
         self._statistics.endpoints = self._rpc.statistics()
-        self._statistics.announced = self._heads.statistics
         try:
             context.started()
             await self._propose_start()
             self._view = await self._stored_view(context, claim.heads[stream])
             await self._finality.restore()
-            while not context.draining.is_set():
-                await context.gate()
-                await self._rest(context, await self._step(context))
+            async with announced(self._aio, self._settings, self._ring) as heads, self._history.beside():
+                self._statistics.announced = heads
+                while not context.draining.is_set():
+                    await context.gate()
+                    await self._rest(context, await self._step(context))
         except ListenerDrains as draining:  # in the midst of a step; without an error, since nobody wants it any more
             context.log.debug("reading_given_up", reason=str(draining))
         finally:
             with trio.CancelScope(shield=True):
-                await self._aio.call(self._heads.close, timeout=_DOOR_SECONDS)
                 await self._aio.call(self._rpc.close, timeout=_DOOR_SECONDS)
 
     async def _propose_start(self) -> None:
@@ -153,7 +129,7 @@ class ChainListener(Actor):
         while True:
             view = await self._store.read(load_view, chain, seq)
             if view is not None:
-                return view
+                return await self._configured(view)
             context.degraded(
                 f"Chain {chain} has no start block. Nothing is read. Set `start_block` in the configuration,"
                 f" or POST /v1/chains/{chain}/start-block."
@@ -162,6 +138,15 @@ class ChainListener(Actor):
             await context.rest(self._settings.poll.longest)
             if context.draining.is_set():
                 raise listener_drains(chain)
+
+    async def _configured(self, view: ChainView) -> ChainView:
+        """With the contracts that the configuration names by now. Those of a chain that has no block yet are stored
+        with its first."""
+        coverage = view.coverage.configured(self._settings.contracts, view.start)
+        if view.blocks and coverage != view.coverage:
+            await self._store.commit(register_contracts(view.chain, self._epoch, view.coverage, coverage))
+        self._statistics.missing = 0 if view.tip is None else coverage.missing(view.tip.number)
+        return replace(view, coverage=coverage)
 
     async def _step(self, context: ActorContext) -> float:
         """One look at the head and what follows from it; seconds to rest afterwards. Only faults of the
@@ -192,6 +177,7 @@ class ChainListener(Actor):
         if looked is None:
             return self._settings.poll.longest
         self._judge(context, *looked)
+        self._history.look(self._view, looked[0])
         return self._polling.interval(self._view.blocks)
 
     async def _look(self, context: ActorContext) -> tuple[Head, bool] | None:
@@ -204,9 +190,7 @@ class ChainListener(Actor):
         try:
             return head, await self._follow(context, head)
         except (RpcFailure, Inconsistent) as failure:
-            complaint = complaint_of(failure)
-            if complaint is not None:
-                self._reader.complain(head.endpoint, complaint)
+            self._reader.blame(head.endpoint, failure)
             raise
         except FinalityViolated as violated:
             await self._finality.accused(head.endpoint, self._view.blocks[0], violated)
@@ -240,6 +224,8 @@ class ChainListener(Actor):
             )
         elif self._finality.disproved:
             self._degrade_for_forked(context)
+        elif self._history.trouble is not None:
+            context.degraded(self._history.trouble)
         elif verified:
             context.healthy()
 
@@ -279,7 +265,7 @@ class ChainListener(Actor):
         self._reader.complain(head.endpoint, Behind(f"Its head {head.header.number} is below our block {tip}.", tip))
 
     async def _extend(self, context: ActorContext, head: Head) -> None:
-        """Commit span after span up to the head; the next one is read and planned meanwhile. Raises Unlinked
+        """Commit span after span up to the head; those behind it are read and planned meanwhile. Raises Unlinked
         when the stored tip is not on the node's chain."""
         failure: Failure | AioTimeout | None = None
         send, receive = trio.open_memory_channel[_Ahead](0)
@@ -302,10 +288,13 @@ class ChainListener(Actor):
         is not committed, those behind it are dropped: only a commit moves `self._view`."""
         view = self._view
         finality = finality_of(head, view, self._settings.finality_depth)
-        async with send:
+        contracts, workers = view.coverage.addresses, self._settings.workers
+        catch_up = CatchUp(self._reader, head, finality, view.next_number, contracts, workers)
+        async with send, trio.open_nursery() as nursery:
+            nursery.start_soon(catch_up.read)
             try:
                 while view.next_number <= head.header.number:
-                    span = await self._reader.span(head, finality, view.next_number, head.header.number)
+                    span = await catch_up.take()
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
                     stored = await self._stored_logs(view, (), span)
                     plan = plan_extend(view, self._epoch, self._table, finality, span, stored)
@@ -313,6 +302,7 @@ class ChainListener(Actor):
                     view = plan.view
             except (Failure, AioTimeout) as failure:
                 await send.send(failure)
+            nursery.cancel_scope.cancel()  # what is read behind a failure
 
     async def _commit_ahead(self, context: ActorContext, ahead: _Ahead) -> None:
         if not isinstance(ahead, tuple):
@@ -332,7 +322,7 @@ class ChainListener(Actor):
         if first > until:
             return  # the node came back to our chain while it was asked: the next step sees
         finality = finality_of(head, view, self._settings.finality_depth)
-        branch = await self._reader.branch(head, finality, first, until)
+        branch = await self._reader.branch(head, finality, first, until, view.coverage.addresses)
         try:
             check_span(branch, first, None if ancestor is None else ancestor.hash)
         except Unlinked as moved:
@@ -366,7 +356,8 @@ class ChainListener(Actor):
         await self._store.commit(plan.commit)
         # From here on it has happened: no checkpoint may come between the commit and its publication.
         self._view = plan.view
-        self._topic.publish(plan.entries[0].seq, plan.entries)
+        if plan.entries:
+            self._topic.publish(plan.entries[0].seq, plan.entries)
         self._polling = self._polling.progressed()
         context.beat()
         tip = plan.view.tip
@@ -376,6 +367,7 @@ class ChainListener(Actor):
         self._statistics.finalized = plan.view.finalized
         self._statistics.undecodable += plan.undecodable
         self._statistics.blocks += len(span.headers)
+        self._statistics.missing = plan.view.coverage.missing(tip.number)
         self._statistics.logs += len(span.logs)
         self._statistics.repaired += span.repaired
 
@@ -384,15 +376,24 @@ class ChainListener(Actor):
         splits[reason, rule] = splits.get((reason, rule), 0) + 1
 
     async def _rest(self, context: ActorContext, seconds: float) -> None:
-        """Sleep in slices that beat, since an idle chain is not a stuck one, until a new head is announced."""
-        bell = self._bell if self._polling.heeds_hints else Bell()
-        while seconds > 0 and not context.draining.is_set():
-            begun = trio.current_time()
-            await context.rest(min(seconds, _BEAT_SECONDS), bell)
+        """Sleep in slices that beat, since an idle chain is not a stuck one, until a new head is announced. What comes
+        of late history meanwhile is committed."""
+        until = context.clock.monotonic() + seconds
+        while (left := until - context.clock.monotonic()) > 0 and not context.draining.is_set():
+            if self._announced and self._polling.heeds_hints:
+                break
+            await context.rest(min(left, _BEAT_SECONDS), self._history.ready)
             context.beat()
-            if trio.current_time() - begun < min(seconds, _BEAT_SECONDS):
-                return
-            seconds -= _BEAT_SECONDS
+            await self._commit_late(context)
+        self._announced = False
 
-    async def _ring(self) -> None:
-        self._bell.ring()
+    def _ring(self) -> None:
+        self._announced = True
+        self._history.ready.ring()
+
+    async def _commit_late(self, context: ActorContext) -> None:
+        late = self._history.take()
+        if late is None or self._finality.latched is not None or not still_fits(self._view, late):
+            return
+        await self._commit(context, plan_late(self._view, self._epoch, self._table, late), late.span)
+        self._history.look(self._view)

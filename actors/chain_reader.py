@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar, TypeVarTuple
 
 from fusion_daemon.aio import Aio, AioTimeout
@@ -14,11 +14,11 @@ from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.ranges import RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, probes
 from fusion_daemon.chain.rpc import ChainRpc, Complaint
-from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered
+from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered, complaint_of
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.chain.validate import check_headers
+from fusion_daemon.chain.validate import Inconsistent, check_headers
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import ChainId, Hash32
+from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef
 from fusion_daemon.runtime import ActorContext
 
@@ -70,44 +70,58 @@ class ChainReader:
         """What was seen of an endpoint counts from the next head on."""
         self._complaints.append((endpoint, event))
 
+    def blame(self, endpoint: int, failure: RpcFailure | Inconsistent) -> None:
+        """A step with it ended so."""
+        complaint = complaint_of(failure)
+        if complaint is not None:
+            self.complain(endpoint, complaint)
+
     async def head(self) -> Head:
         """Of the endpoint that is best by now."""
         complaints, self._complaints = self._complaints, []
         return await self._ask(self._rpc.fetch_head, complaints)
 
-    async def span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
-        """The next span from `first`; it ends at `until` at most. Blocks that are not final or still young are asked
-        for their logs by hash, the others by range."""
-        old = min(finality.finalized, finality.head - _YOUNG_BLOCKS)
-        by_hash = first > old
-        bound = min(until, first + _LONGEST_BY_HASH - 1) if by_hash else min(old, until)
+    def last_of(self, head: Head, finality: Finality, first: int, until: int) -> int:
+        """Where a span from `first` would end as far as is known now; at `until` at most."""
+        return self._size(head.endpoint).last(first, min(until, _bound(finality, first)))
+
+    async def span(
+        self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
+    ) -> Span:
+        """The next span from `first`, with the logs of `contracts`; it ends at `until` at most. Several may be read at
+        once."""
+        by_hash = first > _oldest_by_hash(finality)
+        endpoint = head.endpoint
         while True:
-            size = self._size(head.endpoint)
-            last = size.last(first, bound)
+            last = self.last_of(head, finality, first, until)
             try:
-                span = await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash)
+                span = await self._ask(self._rpc.fetch_span, endpoint, first, last, by_hash, contracts)
             except RangeRefused as refused:
                 said = refused.said
-                self._sizes[head.endpoint] = size.after_refusal(refused.first, refused.last, said.refusal)
+                size = self._size(endpoint).after_refusal(refused.first, refused.last, said.refusal)
+                self._sizes[endpoint] = size
                 self._split(said.refusal.reason, said.rule)
+                until = first + size.blocks - 1  # whatever those beside it learn: the next one is smaller
                 continue
             except Unanswered:
-                self._sizes[head.endpoint] = size.after_silence(last - first + 1)
+                self._sizes[endpoint] = self._size(endpoint).after_silence(last - first + 1)
                 self._split(Reason.SILENCE, "")
                 raise
-            self._sizes[head.endpoint] = size.after_answer(len(span.headers), len(span.logs))
+            self._sizes[endpoint] = self._size(endpoint).after_answer(len(span.headers), len(span.logs))
             return span
 
     def _size(self, endpoint: int) -> RangeSize:
         known = self._sizes.get(endpoint)
         return known or first_size(self._settings.longest_span, self._settings.logs_per_answer)
 
-    async def branch(self, head: Head, finality: Finality, first: int, until: int) -> Span:
+    async def branch(
+        self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
+    ) -> Span:
         headers: list[Header] = []
         logs: list[Log] = []
         repaired = 0
         while first <= until:
-            span = await self.span(head, finality, first, until)
+            span = await self.span(head, finality, first, until, contracts)
             headers += span.headers
             logs += span.logs
             repaired += span.repaired
@@ -154,3 +168,14 @@ class ChainReader:
                 "If it lasts, check the provider's status page and the network.",
             ) from late
         raise listener_drains(self._settings.chain)
+
+
+def _oldest_by_hash(finality: Finality) -> int:
+    """Blocks above it, which are not final or still young, are asked for their logs by hash; the others by range."""
+    return min(finality.finalized, finality.head - _YOUNG_BLOCKS)
+
+
+def _bound(finality: Finality, first: int) -> int:
+    """The last block that can be asked for together with `first`."""
+    old = _oldest_by_hash(finality)
+    return first + _LONGEST_BY_HASH - 1 if first > old else old

@@ -41,8 +41,14 @@ _ENTRIES = {
     "receivers": ("receiver", "name"),
     "lanes": ("lane from chain", "source"),
     "signers": ("signer", "name"),
+    "calls": ("call of", "to"),
+    "limits": ("limit for", "purpose"),
 }
 """Arrays of tables: what an entry is, and the key under which its author knows it."""
+
+
+_TEXTS = {"extra_forbidden": "unknown key", "missing": "it is missing", "too_short": "it needs at least one entry"}
+"""What is said instead of pydantic's own words, by the kind of its error."""
 
 
 class ConfigurationInvalid(Failure):
@@ -139,6 +145,8 @@ class Chain(Section):
     poll_max_seconds: Seconds = 15.0
     max_span: int = Field(default=2000, ge=1, le=100_000)
     """The most blocks asked for in one eth_getLogs."""
+    workers: int = Field(default=4, ge=1, le=32)
+    """Ranges that are read at once while the listener is behind. What is stored does not depend on it."""
     request_timeout_seconds: Seconds = 10.0
     calls_per_second_min: float = Field(default=5.0, ge=1)
     calls_per_second_max: float = Field(default=100_000.0, ge=1)
@@ -368,7 +376,7 @@ def _findings(error: ValidationError, parsed: dict[str, object]) -> list[str]:
         if item["type"] == "too_short" and any(each["loc"][: len(place)] == place for each in items if each != item):
             continue  # the entries are there, but each is wrong, as its own finding says
         where = ".".join(str(part) for part in item["loc"]) or "the file"
-        text = "unknown key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
+        text = _TEXTS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
         findings.append(f"  {where}{_entry(place, parsed)}: {text}")
     return findings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from actors.retention_keeper import RetentionSettings
+from actors.retention_settings import RetentionSettings
 from fusion_daemon import config_transactions
 from fusion_daemon.alerting.settings import AlertingSettings, Receiver, SmtpSecurity, SmtpSettings
 from fusion_daemon.alerting.signature import SecretInvalid, parse_secrets
@@ -49,6 +49,7 @@ def chain_settings(chain: Chain, secret: SecretOf) -> ChainSettings:
         start_block=chain.start_block,
         finality_depth=chain.finality_depth,
         longest_span=chain.max_span,
+        workers=chain.workers,
         request_timeout=chain.request_timeout_seconds,
         poll=PollSettings(chain.poll_min_seconds, chain.poll_max_seconds),
         rate=RateBounds(chain.calls_per_second_min, chain.calls_per_second_max),

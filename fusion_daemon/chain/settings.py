@@ -43,6 +43,8 @@ class ChainSettings:
     logs_per_answer: int = 500
     """What the range size aims at: reading and planning so many takes about 3 ms of either thread, and
     nothing else of the daemon runs meanwhile."""
+    workers: int = 4
+    """Spans that are read at once while the chain is behind; what is stored does not depend on it."""
     request_timeout: float = 15.0
     """Seconds for one HTTP request to a node."""
     poll: PollSettings = PollSettings()
