@@ -15,6 +15,7 @@ import trio
 
 from actors.chain_catch_up import CatchUp
 from actors.chain_finality import FinalityWatch
+from actors.chain_hints import announced
 from actors.chain_history import LateHistory
 from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
 from actors.listener_statistics import ListenerStatistics
@@ -30,7 +31,7 @@ from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.reorg import parting
 from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block, register_contracts
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
-from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain, complaint_of
+from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span
 from fusion_daemon.domain.failure import Failure
@@ -73,6 +74,7 @@ class ChainListener(Actor):
         self._table = table
         self._polling = Polling(settings.poll)
         self._stillness = Stillness()
+        self._announced = False
         self._statistics = ListenerStatistics()
         # Set by `run` before anything else reads them.
         self._context: ActorContext
@@ -105,7 +107,8 @@ class ChainListener(Actor):
             await self._propose_start()
             self._view = await self._stored_view(context, claim.heads[stream])
             await self._finality.restore()
-            async with self._history.beside():
+            async with announced(self._aio, self._settings, self._ring) as heads, self._history.beside():
+                self._statistics.announced = heads
                 while not context.draining.is_set():
                     await context.gate()
                     await self._rest(context, await self._step(context))
@@ -187,9 +190,7 @@ class ChainListener(Actor):
         try:
             return head, await self._follow(context, head)
         except (RpcFailure, Inconsistent) as failure:
-            complaint = complaint_of(failure)
-            if complaint is not None:
-                self._reader.complain(head.endpoint, complaint)
+            self._reader.blame(head.endpoint, failure)
             raise
         except FinalityViolated as violated:
             await self._finality.accused(head.endpoint, self._view.blocks[0], violated)
@@ -375,13 +376,20 @@ class ChainListener(Actor):
         splits[reason, rule] = splits.get((reason, rule), 0) + 1
 
     async def _rest(self, context: ActorContext, seconds: float) -> None:
-        """Sleep in slices that beat: an idle chain is not a stuck one. What comes of late history meanwhile is
-        committed."""
+        """Sleep in slices that beat, since an idle chain is not a stuck one, until a new head is announced. What comes
+        of late history meanwhile is committed."""
         until = context.clock.monotonic() + seconds
         while (left := until - context.clock.monotonic()) > 0 and not context.draining.is_set():
+            if self._announced and self._polling.heeds_hints:
+                break
             await context.rest(min(left, _BEAT_SECONDS), self._history.ready)
             context.beat()
             await self._commit_late(context)
+        self._announced = False
+
+    def _ring(self) -> None:
+        self._announced = True
+        self._history.ready.ring()
 
     async def _commit_late(self, context: ActorContext) -> None:
         late = self._history.take()

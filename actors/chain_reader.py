@@ -14,9 +14,9 @@ from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.ranges import RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, probes
 from fusion_daemon.chain.rpc import ChainRpc, Complaint
-from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered
+from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered, complaint_of
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.chain.validate import check_headers
+from fusion_daemon.chain.validate import Inconsistent, check_headers
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef
@@ -69,6 +69,12 @@ class ChainReader:
     def complain(self, endpoint: int, event: Event) -> None:
         """What was seen of an endpoint counts from the next head on."""
         self._complaints.append((endpoint, event))
+
+    def blame(self, endpoint: int, failure: RpcFailure | Inconsistent) -> None:
+        """A step with it ended so."""
+        complaint = complaint_of(failure)
+        if complaint is not None:
+            self.complain(endpoint, complaint)
 
     async def head(self) -> Head:
         """Of the endpoint that is best by now."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
+from fusion_daemon.chain.rpc_heads import HeadStatistics
 
 
 @dataclass(slots=True)
@@ -33,3 +34,4 @@ class ListenerStatistics:
     missing: int = 0
     """Blocks up to the tip of which some contract's logs were not read yet."""
     endpoints: tuple[EndpointStatistics, ...] = ()
+    announced: HeadStatistics = field(default_factory=HeadStatistics)

@@ -24,6 +24,7 @@ from fusion_daemon.alerting.acceptance import accept, accept_margin_events
 from fusion_daemon.alerting.settings import AlertingSettings
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.repository import journal_fill, load_entries
+from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain_transactions import ChainTransactions
 from fusion_daemon.config import Config
@@ -149,6 +150,12 @@ class Lives:
 
     def warder(self) -> Actor:
         return QuarantineKeeper(self._fixed.ward, self._fixed.store)
+
+
+def endpoints_of(alive: Mapping[str, Actor], chain: ChainId) -> Sequence[EndpointStatistics]:
+    """Of the chain's listener, if it lives."""
+    listener = alive.get(f"chain_listener:{chain}")
+    return listener.statistics().endpoints if isinstance(listener, ChainListener) else ()
 
 
 def branches_of(lives: Lives, chains: Sequence[ChainSettings], alive: dict[str, Actor]) -> Sequence[ChildSpec]:

@@ -6,7 +6,7 @@ LAWS
   moment of the refusal, before which we may have waited as we were told), and it climbs back, faster and faster the
   longer nobody limits us: one refusal in an idle moment does not slow a chain down for hours.
 * It never freezes: any number of calls is admitted, at the latest when what was admitted before has been paid for.
-* What was under way when the rate was cut does not cut it again.
+* What was under way when the rate was cut, or follows in the same second, does not cut it again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _LEAST_CLIMB = 1.0
 _CALM = 10.0
 """… and twice as much after each so many seconds without a limit."""
 _LONGEST_CALM = 300.0
+_SETTLE = 1.0
+"""Seconds after a cut: providers count by the second, so what is refused until then is the same excess."""
 _WINDOW = 2.0
 """Seconds over which is measured what is asked."""
 _MEMORY = 30.0
@@ -71,7 +73,7 @@ class RequestRate:
 
     def limited(self, sent: float, now: float) -> RequestRate:
         """`sent`: when that was sent which is refused now."""
-        if self.cut is not None and sent < self.cut:
+        if self.cut is not None and sent < self.cut + _SETTLE:
             return self
         ceiling = min(self.rate, self._faded(self.peak, _MEMORY, now))
         rate = max(_CUT * ceiling, self.bounds.lowest)

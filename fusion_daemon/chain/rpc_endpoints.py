@@ -124,6 +124,8 @@ class Endpoints:
             Endpoint(number, url, False, EndpointStatistics(endpoint_name(url)), first_rate(settings.rate))
             for number, url in enumerate(settings.rpc_urls)
         ]
+        for endpoint in self._all:
+            self._note_rate(endpoint, endpoint.rate)
         self._pool = fresh_pool(len(self._all), time.monotonic())
         self._asides: dict[int, asyncio.Task[None]] = {}
 

@@ -101,7 +101,7 @@ def test_what_was_under_way_cuts_once() -> None:
     cut = rate.limited(now, now + 0.1)
     for late in range(7):
         assert cut.limited(now, now + 0.1 + late / 100) == cut
-    assert cut.limited(now + 0.2, now + 0.3).rate < cut.rate
+    assert cut.limited(now + 1.2, now + 1.3).rate < cut.rate
 
 
 _DEED = st.tuples(st.sampled_from(["ask", "answer", "limit"]), st.integers(1, 300), st.floats(0.0, 30.0))
