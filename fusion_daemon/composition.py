@@ -15,6 +15,7 @@ from typing import Protocol, runtime_checkable
 
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener
+from actors.chain_reader import longest_silence
 from actors.message_folding import OperatorsWord
 from actors.message_tracker import Journals, MessageTrackerActor, OperatorsWords
 from actors.oracle_poller import OraclePoller
@@ -348,7 +349,13 @@ def build_house(config: Config, secret: SecretFiles, clock: Clock, aio: Aio, sto
 
 
 def _branch(
-    alive: dict[str, Actor], name: str, build: Callable[[], Actor], data_limit: float, *, required: bool = True
+    alive: dict[str, Actor],
+    name: str,
+    build: Callable[[], Actor],
+    data_limit: float,
+    *,
+    beat_limit: float = BEAT_LIMIT,
+    required: bool = True,
 ) -> SupervisorSpec:
     def start() -> Actor:
         alive[name] = actor = build()
@@ -360,7 +367,7 @@ def _branch(
         start,
         drain_timeout=drain,
         stop_timeout=stop,
-        beat_limit=BEAT_LIMIT,
+        beat_limit=beat_limit,
         data_limit=data_limit,
         required=required,
     )
@@ -371,9 +378,9 @@ def _chain_branch(
     alive: dict[str, Actor], settings: ChainSettings, build: Callable[[ChainSettings], Actor]
 ) -> ChildSpec:
     name = f"chain_listener:{settings.chain}"
-    return ChildSpec(
-        f"chain:{settings.chain}", _branch(alive, name, lambda: build(settings), DATA_LIMITS["chain"])
-    )
+    limit = BEAT_LIMIT + longest_silence(settings)
+    branch = _branch(alive, name, lambda: build(settings), DATA_LIMITS["chain"], beat_limit=limit)
+    return ChildSpec(f"chain:{settings.chain}", branch)
 
 
 def _sources(
