@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from fusion_daemon.aio import AioTimeout
 from fusion_daemon.chain.blocks import Head, Span
 from fusion_daemon.chain.journal import Finality
 from fusion_daemon.domain.failure import Failure
+from fusion_daemon.domain.identifiers import Address
 
 MOST_OCTETS = 16 * 1024 * 1024
 _HEADER_OCTETS = 700
@@ -36,7 +38,9 @@ class SpanReader(Protocol):
 
     def last_of(self, head: Head, finality: Finality, first: int, until: int) -> int: ...
 
-    async def span(self, head: Head, finality: Finality, first: int, until: int) -> Span: ...
+    async def span(
+        self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
+    ) -> Span: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -55,10 +59,19 @@ class _Share:
 class CatchUp:
     """Of one look at the chain's head, from one endpoint. Trio side."""
 
-    def __init__(self, reader: SpanReader, head: Head, finality: Finality, first: int, workers: int) -> None:
+    def __init__(
+        self,
+        reader: SpanReader,
+        head: Head,
+        finality: Finality,
+        first: int,
+        contracts: Sequence[Address],
+        workers: int,
+    ) -> None:
         self._reader = reader
         self._head = head
         self._finality = finality
+        self._contracts = contracts
         self._next = first
         self._until = head.header.number
         """What lies behind a failure is not read."""
@@ -115,7 +128,7 @@ class CatchUp:
             while self._held >= MOST_OCTETS and share is not self._shares[0]:
                 await self._moved.wait()
             try:
-                span = await self._reader.span(self._head, self._finality, first, share.last)
+                span = await self._reader.span(self._head, self._finality, first, share.last, self._contracts)
             except (Failure, AioTimeout) as failure:
                 self._until = min(self._until, first - 1)
                 share.send.send_nowait(failure)

@@ -8,25 +8,27 @@ up from far behind and following the head are the same code: spans of blocks, on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeVar, TypeVarTuple
 
 import trio
 
 from actors.chain_catch_up import CatchUp
 from actors.chain_finality import FinalityWatch
+from actors.chain_history import LateHistory
 from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
+from actors.listener_statistics import ListenerStatistics
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Span
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.finality import FinalityViolated
 from fusion_daemon.chain.journal import ChainView, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
+from fusion_daemon.chain.late import plan_late, still_fits
 from fusion_daemon.chain.polling import Polling, Stillness
 from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.reorg import parting
-from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block
+from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block, register_contracts
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
-from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span
@@ -45,31 +47,6 @@ _BEAT_SECONDS = 5.0
 
 _Ahead = tuple[Plan, Span] | Failure | AioTimeout
 """What is handed from reading to committing."""
-
-
-@dataclass(slots=True)
-class ListenerStatistics:
-    """Counters since this life of the actor began, and where it stands."""
-
-    blocks: int = 0
-    logs: int = 0
-    undecodable: int = 0
-    """Logs of a known event whose arguments are not as its ABI says; they are stored raw."""
-    repaired: int = 0
-    """Blocks whose logs a node had left out of a range answer."""
-    splits: dict[tuple[Reason, str], int] = field(default_factory=dict)
-    """Ranges that an endpoint refused or did not answer, by reason and rule."""
-    dense: int = 0
-    """Steps that ended at a single block whose logs no way gave."""
-    reorgs: int = 0
-    deepest_reorg: int = 0
-    rate_limits: int = 0
-    faults: int = 0
-    tip: int | None = None
-    tip_timestamp: int | None = None
-    head: int | None = None
-    finalized: int | None = None
-    endpoints: tuple[EndpointStatistics, ...] = ()
 
 
 class ChainListener(Actor):
@@ -104,6 +81,7 @@ class ChainListener(Actor):
         self._reader: ChainReader
         self._rpc: ChainRpc
         self._finality: FinalityWatch
+        self._history: LateHistory
 
     def statistics(self) -> ListenerStatistics:
         """A copy."""
@@ -119,15 +97,18 @@ class ChainListener(Actor):
             self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
         self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)
         self._finality = FinalityWatch(self._settings, self._store, self._reader, context, self._epoch)
+        reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)  # its own range size
+        self._history = LateHistory(self._settings, self._store, reader, context)
         self._statistics.endpoints = self._rpc.statistics()
         try:
             context.started()
             await self._propose_start()
             self._view = await self._stored_view(context, claim.heads[stream])
             await self._finality.restore()
-            while not context.draining.is_set():
-                await context.gate()
-                await self._rest(context, await self._step(context))
+            async with self._history.beside():
+                while not context.draining.is_set():
+                    await context.gate()
+                    await self._rest(context, await self._step(context))
         except ListenerDrains as draining:  # in the midst of a step; without an error, since nobody wants it any more
             context.log.debug("reading_given_up", reason=str(draining))
         finally:
@@ -145,7 +126,7 @@ class ChainListener(Actor):
         while True:
             view = await self._store.read(load_view, chain, seq)
             if view is not None:
-                return view
+                return await self._configured(view)
             context.degraded(
                 f"Chain {chain} has no start block. Nothing is read. Set `start_block` in the configuration,"
                 f" or POST /v1/chains/{chain}/start-block."
@@ -154,6 +135,15 @@ class ChainListener(Actor):
             await context.rest(self._settings.poll.longest)
             if context.draining.is_set():
                 raise listener_drains(chain)
+
+    async def _configured(self, view: ChainView) -> ChainView:
+        """With the contracts that the configuration names by now. Those of a chain that has no block yet are stored
+        with its first."""
+        coverage = view.coverage.configured(self._settings.contracts, view.start)
+        if view.blocks and coverage != view.coverage:
+            await self._store.commit(register_contracts(view.chain, self._epoch, view.coverage, coverage))
+        self._statistics.missing = 0 if view.tip is None else coverage.missing(view.tip.number)
+        return replace(view, coverage=coverage)
 
     async def _step(self, context: ActorContext) -> float:
         """One look at the head and what follows from it; seconds to rest afterwards. Only faults of the
@@ -184,6 +174,7 @@ class ChainListener(Actor):
         if looked is None:
             return self._settings.poll.longest
         self._judge(context, *looked)
+        self._history.look(self._view, looked[0])
         return self._polling.interval(self._view.blocks)
 
     async def _look(self, context: ActorContext) -> tuple[Head, bool] | None:
@@ -227,6 +218,8 @@ class ChainListener(Actor):
             )
         elif self._finality.disproved:
             self._degrade_for_forked(context)
+        elif self._history.trouble is not None:
+            context.degraded(self._history.trouble)
         elif verified:
             context.healthy()
 
@@ -286,7 +279,8 @@ class ChainListener(Actor):
         is not committed, those behind it are dropped: only a commit moves `self._view`."""
         view = self._view
         finality = finality_of(head, view, self._settings.finality_depth)
-        catch_up = CatchUp(self._reader, head, finality, view.next_number, self._settings.workers)
+        contracts, workers = view.coverage.addresses, self._settings.workers
+        catch_up = CatchUp(self._reader, head, finality, view.next_number, contracts, workers)
         async with send, trio.open_nursery() as nursery:
             nursery.start_soon(catch_up.read)
             try:
@@ -323,7 +317,7 @@ class ChainListener(Actor):
             self._avoid = None
             return  # the node came back to our chain while it was asked: the next step sees
         finality = finality_of(head, view, self._settings.finality_depth)
-        branch = await self._reader.branch(head, finality, first, until)
+        branch = await self._reader.branch(head, finality, first, until, view.coverage.addresses)
         try:
             check_span(branch, first, None if ancestor is None else ancestor.hash)
         except Unlinked as moved:
@@ -358,7 +352,8 @@ class ChainListener(Actor):
         await self._store.commit(plan.commit)
         # From here on it has happened: no checkpoint may come between the commit and its publication.
         self._view = plan.view
-        self._topic.publish(plan.entries[0].seq, plan.entries)
+        if plan.entries:
+            self._topic.publish(plan.entries[0].seq, plan.entries)
         self._polling = self._polling.progressed()
         context.beat()
         tip = plan.view.tip
@@ -368,6 +363,7 @@ class ChainListener(Actor):
         self._statistics.finalized = plan.view.finalized
         self._statistics.undecodable += plan.undecodable
         self._statistics.blocks += len(span.headers)
+        self._statistics.missing = plan.view.coverage.missing(tip.number)
         self._statistics.logs += len(span.logs)
         self._statistics.repaired += span.repaired
 
@@ -376,8 +372,17 @@ class ChainListener(Actor):
         splits[reason, rule] = splits.get((reason, rule), 0) + 1
 
     async def _rest(self, context: ActorContext, seconds: float) -> None:
-        """Sleep in slices that beat: an idle chain is not a stuck one."""
-        while seconds > 0 and not context.draining.is_set():
-            await context.rest(min(seconds, _BEAT_SECONDS))
+        """Sleep in slices that beat: an idle chain is not a stuck one. What comes of late history meanwhile is
+        committed."""
+        until = context.clock.monotonic() + seconds
+        while (left := until - context.clock.monotonic()) > 0 and not context.draining.is_set():
+            await context.rest(min(left, _BEAT_SECONDS), self._history.ready)
             context.beat()
-            seconds -= _BEAT_SECONDS
+            await self._commit_late(context)
+
+    async def _commit_late(self, context: ActorContext) -> None:
+        late = self._history.take()
+        if late is None or self._finality.latched is not None or not still_fits(self._view, late):
+            return
+        await self._commit(context, plan_late(self._view, self._epoch, self._table, late), late.span)
+        self._history.look(self._view)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar, TypeVarTuple
 
 from fusion_daemon.aio import Aio, AioTimeout
@@ -17,7 +17,7 @@ from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import check_headers
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import ChainId, Hash32
+from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef
 from fusion_daemon.runtime import ActorContext
 
@@ -77,14 +77,17 @@ class ChainReader:
         """Where a span from `first` would end as far as is known now; at `until` at most."""
         return self._size(head.endpoint).last(first, min(until, _bound(finality, first)))
 
-    async def span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
-        """The next span from `first`; it ends at `until` at most. Several may be read at once."""
+    async def span(
+        self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
+    ) -> Span:
+        """The next span from `first`, with the logs of `contracts`; it ends at `until` at most. Several may be read at
+        once."""
         by_hash = first > _oldest_by_hash(finality)
         endpoint = head.endpoint
         while True:
             last = self.last_of(head, finality, first, until)
             try:
-                span = await self._ask(self._rpc.fetch_span, endpoint, first, last, by_hash)
+                span = await self._ask(self._rpc.fetch_span, endpoint, first, last, by_hash, contracts)
             except RangeRefused as refused:
                 said = refused.said
                 size = self._size(endpoint).after_refusal(refused.first, refused.last, said.refusal)
@@ -103,12 +106,14 @@ class ChainReader:
         known = self._sizes.get(endpoint)
         return known or first_size(self._settings.longest_span, self._settings.logs_per_answer)
 
-    async def branch(self, head: Head, finality: Finality, first: int, until: int) -> Span:
+    async def branch(
+        self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
+    ) -> Span:
         headers: list[Header] = []
         logs: list[Log] = []
         repaired = 0
         while first <= until:
-            span = await self.span(head, finality, first, until)
+            span = await self.span(head, finality, first, until, contracts)
             headers += span.headers
             logs += span.logs
             repaired += span.repaired

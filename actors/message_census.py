@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from fusion_daemon.crosschain import Flag, MessageId, Standing, State, Transition, Unit, in_flight
 
 Lane = tuple[int, int]
-"""Source and destination as the envelope says them; 0 where no log showed an envelope of ours."""
+"""Source and destination as the envelope says them; 0 where no log showed an envelope of ours, or a forger's alone did,
+who names any chains he likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,9 @@ class MessageCensus:
         self._waiting: dict[MessageId, tuple[Lane, int]] = {}
 
     def figures(self) -> CensusFigures:
+        """Any thread."""
         waiting: dict[Lane, int] = {}
-        for lane, since in self._waiting.values():
+        for lane, since in tuple(self._waiting.values()):
             waiting[lane] = min(since, waiting.get(lane, since))
         return CensusFigures(
             dict(self._lanes), dict(self._stuck), dict(self._credit), waiting, dict(self._flagged)
@@ -60,7 +62,8 @@ class MessageCensus:
 
     def _add(self, standing: Standing, step: int) -> None:
         envelope = standing.envelope
-        lane = (0, 0) if envelope is None else (envelope.source, envelope.destination)
+        forged = standing.progress is None and standing.state is not State.REORGED_OUT
+        lane = (0, 0) if envelope is None or forged else (envelope.source, envelope.destination)
         self._lanes[(*lane, standing.state.value)] += step
         if standing.state is State.STUCK and standing.stage is not None:
             self._stuck[(*lane, standing.stage.value)] += step

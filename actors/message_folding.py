@@ -208,7 +208,7 @@ class MessageFolding:
         """A portion that ends where the chain's state was the chain's."""
         resting = journal.next_seq - 1
         entries: list[JournalEntry] = []
-        while (len(entries) < PORTION or not entries[-1].settles) and await journal.look():
+        while (len(entries) < PORTION or not _may_rest(entries[-1])) and await journal.look():
             entries.append(journal.pop())
         try:
             logs = await self._logs(chain, [entry for entry in entries if entry.op is Op.APPLY])
@@ -220,9 +220,10 @@ class MessageFolding:
         for entry in entries:
             with self._blame(journal.stream, entry, resting):
                 if entry.seq not in journal.skipped:
-                    self._fold_entry(entry, logs.get(entry.block.hash, ()))
+                    self._fold_entry(entry, logs.get(entry.seq, ()))
             self._commits.folded(journal.stream, entry.seq)
-            self._seen[chain] = entry.block.timestamp
+            if not entry.late:
+                self._seen[chain] = entry.block.timestamp
         return True
 
     def _fold_entry(self, entry: JournalEntry, logs: Sequence[RawLog]) -> None:
@@ -236,22 +237,19 @@ class MessageFolding:
         self._evidence += len(reading.evidence)
         self._unreadable += len(reading.unreadable)
 
-    async def _logs(self, chain: ChainId, applied: Sequence[JournalEntry]) -> Mapping[Hash32, Sequence[RawLog]]:
-        """The logs of the blocks, those that need it with their place in the receipt. A log whose block is not the
-        chain's any more is left out where no node has it: the journal is about to retract it."""
-        blocks = [entry.block for entry in applied]
+    async def _logs(self, chain: ChainId, applied: Sequence[JournalEntry]) -> Mapping[int, Sequence[RawLog]]:
+        """The logs of the entries, by number, those that need it with their place in the receipt. A log whose block is
+        not the chain's any more is left out where no node has it: the journal is about to retract it."""
         emitters: list[Address] = list(self._settings.emitters[chain])
-        found = await self._store.read(load_raw_logs, chain, blocks, emitters)
+        found = await self._store.read(load_raw_logs, chain, applied, emitters)
         wanted = {
             log.place.tx_hash: None for logs in found.values() for log in logs if self._wants_receipt(chain, log)
         }
         if not wanted:
             return found
         places = await self._receipts(chain, list(wanted))
-        placed = {block: self._placed(chain, logs, places) for block, logs in found.items()}
-        short: Sequence[BlockRef] = [
-            block for block in blocks if len(placed.get(block.hash, ())) < len(found.get(block.hash, ()))
-        ]
+        placed = {seq: self._placed(chain, logs, places) for seq, logs in found.items()}
+        short: Sequence[BlockRef] = [entry.block for entry in applied if len(placed[entry.seq]) < len(found[entry.seq])]
         missing = False if not short else await self._store.read(load_canonical, chain, short)
         if missing:
             raise receipts_unavailable(chain, "does not have a receipt yet of a block that it showed")
@@ -290,3 +288,8 @@ class MessageFolding:
     def _blame(self, stream: str, entry: JournalEntry, resting: int) -> AbstractContextManager[None]:
         suspect = Suspect(OWNER, stream, entry.seq, resting, Phase.FOLD.value, type(entry).__name__)
         return self._ward.strikes.blame(suspect, INNOCENT)
+
+
+def _may_rest(entry: JournalEntry) -> bool:
+    """Late history is taken piece by piece: a message's evidence may come in any order."""
+    return entry.settles or entry.late

@@ -14,10 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from actors.retention_settings import RetentionSettings
 from fusion_daemon.alerting.retention import spent_deliveries
 from fusion_daemon.chain.retention import spent_blocks, spent_journal
 from fusion_daemon.crosschain.retention import drop_message_rows
-from fusion_daemon.domain.identifiers import AssetId
 from fusion_daemon.oracle.retention import spent_prices
 from fusion_daemon.runtime import Actor, ActorContext, Clock
 from fusion_daemon.store import Reader, Store, StoreUnavailable
@@ -36,22 +36,6 @@ DROP_SECONDS = 5.0
 ROW_SECONDS = 30.0
 """The same for the rows of a table that is not parted."""
 _BEAT_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionSettings:
-    """For how many seconds things are kept, at the least."""
-
-    journal: float
-    """With its blocks and logs."""
-    prices: float
-    deliveries: float
-    messages: float
-    """Evidence of messages that ended for good, and strangers'."""
-    transactions: float
-    """What was done about transactions that ended."""
-    assets: tuple[AssetId, ...]
-    """All that are priced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from actors.alert_dispatcher import AlertDispatcher
-from actors.chain_listener import ChainListener, ListenerStatistics
+from actors.chain_listener import ChainListener
+from actors.listener_statistics import ListenerStatistics
 from actors.message_census import CensusFigures
 from actors.message_tracker import MessageTrackerActor
 from actors.oracle_poller import OraclePoller
@@ -292,7 +293,7 @@ def message_families(house: House) -> Iterable[AnyFamily]:
     seen = tracker.statistics()
     yield gauge(
         "fusion_messages",
-        "Cross-chain messages by state; the chains are 0 where no log showed an envelope of ours.",
+        "Cross-chain messages by state; the chains are 0 where no envelope of ours is known, or forgers alone show it.",
         [Sample(count, (str(s), str(d), state)) for (s, d, state), count in sorted(seen.census.lanes.items())],
         ("source", "destination", "state"),
     )

@@ -40,8 +40,14 @@ _ENTRIES = {
     "receivers": ("receiver", "name"),
     "lanes": ("lane from chain", "source"),
     "signers": ("signer", "name"),
+    "calls": ("call of", "to"),
+    "limits": ("limit for", "purpose"),
 }
 """Arrays of tables: what an entry is, and the key under which its author knows it."""
+
+
+_TEXTS = {"extra_forbidden": "unknown key", "missing": "it is missing", "too_short": "it needs at least one entry"}
+"""What is said instead of pydantic's own words, by the kind of its error."""
 
 
 class ConfigurationInvalid(Failure):
@@ -361,7 +367,7 @@ def _findings(error: ValidationError, parsed: dict[str, object]) -> list[str]:
         if item["type"] == "too_short" and any(each["loc"][: len(place)] == place for each in items if each != item):
             continue  # the entries are there, but each is wrong, as its own finding says
         where = ".".join(str(part) for part in item["loc"]) or "the file"
-        text = "unknown key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
+        text = _TEXTS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
         findings.append(f"  {where}{_entry(place, parsed)}: {text}")
     return findings
 

@@ -47,11 +47,10 @@ from fusion_daemon.secret_files import SecretFiles, SecretSnapshot, read_secrets
 from fusion_daemon.settings import admin_http, check_signing_keys, metrics_http
 from fusion_daemon.standby import Announcer, lease_component, lease_routes, stand_by
 from fusion_daemon.stopping import HTTP_STOP_TIMEOUT, end_with_zombies, stop_budget, tell_departures
-from fusion_daemon.store import Candidacy, Candidate, Lease, Store, migrate, open_candidacy, open_store
+from fusion_daemon.store import Candidacy, Candidate, Lease, Store, open_candidacy, open_store
 
 SWITCH_INTERVAL = 0.0005
 """Seconds: with the default of 5 ms an API flood would delay trio's loop."""
-MIGRATION_TIMEOUT = 600.0
 
 
 class LoopDied(Failure):
@@ -86,16 +85,6 @@ def run_daemon(config: Config, path: Path) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     trio.run(_live, start)
     return 0
-
-
-def migrate_database(config: Config) -> list[str]:
-    """Apply what is pending; the names of what was applied. Raises MigrationRefused and the store's Failures."""
-
-    async def bring_up() -> list[str]:
-        async with running_database(config, SecretFiles.of(config)) as dsn, open_aio() as aio:
-            return [one.name for one in await aio.call(migrate, dsn, timeout=MIGRATION_TIMEOUT)]
-
-    return trio.run(bring_up)
 
 
 async def _live(start: Start) -> None:

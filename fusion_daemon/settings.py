@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from actors.retention_keeper import RetentionSettings
+from actors.retention_settings import RetentionSettings
 from fusion_daemon import config_transactions
 from fusion_daemon.alerting.settings import AlertingSettings, Receiver, SmtpSecurity, SmtpSettings
 from fusion_daemon.alerting.signature import SecretInvalid, parse_secrets

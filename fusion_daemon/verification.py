@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from fusion_daemon.chain.events import EventTable, load_event_table
-from fusion_daemon.chain.journal import PositionKey, position_changes
+from fusion_daemon.chain.journal_rows import PositionKey, position_changes
 from fusion_daemon.chain.repository import load_entries
 from fusion_daemon.crosschain import Rules
 from fusion_daemon.crosschain.soundness import unsound_messages

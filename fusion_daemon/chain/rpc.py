@@ -70,7 +70,6 @@ class ChainRpc:
     def __init__(self, settings: ChainSettings, endpoints: Endpoints) -> None:
         self._settings = settings
         self._endpoints = endpoints
-        self._filter: Param = [hex_of(contract) for contract in settings.contracts]
 
     async def close(self) -> None:
         await self._endpoints.close()
@@ -113,10 +112,12 @@ class ChainRpc:
         [header] = await self._headers(node, number, number)
         return header.hash
 
-    async def fetch_span(self, endpoint: int, first: int, last: int, by_hash: bool) -> Span:
-        """Blocks first..last (inclusive) with the watched contracts' logs, all from one endpoint; fewer, but at least
-        the first, when it does not have them all: some backends lack a block now and then, and a long span would never
-        be whole.
+    async def fetch_span(
+        self, endpoint: int, first: int, last: int, by_hash: bool, contracts: Sequence[Address]
+    ) -> Span:
+        """Blocks first..last (inclusive) with these contracts' logs, all from one endpoint; fewer, but at least the
+        first, when it does not have them all: some backends lack a block now and then, and a long span would never be
+        whole.
 
         `by_hash` asks every block's logs by its hash, as behoves blocks that are not final: a node that does
         not have such a block has to say so, and a block whose bloom filter is not explained by what came is
@@ -127,12 +128,12 @@ class ChainRpc:
         node = self._endpoints.at(endpoint)
         await self._endpoints.prove(node)
         headers = await self._headers(node, first, last)
-        asked = [header for header in headers if may_hold(header, self._settings.contracts)]
+        asked = [header for header in headers if may_hold(header, contracts)]
         if not asked:
             return Span(tuple(headers), ())
         if by_hash:
-            return await self._span_by_hash(node, headers, asked)
-        return await self._span_by_range(node, headers, asked)
+            return await self._span_by_hash(node, headers, asked, contracts)
+        return await self._span_by_range(node, headers, asked, contracts)
 
     async def view(self, calls: Sequence[tuple[Address, bytes]]) -> list[bytes | RpcFailure]:
         """`eth_call` of (contract, calldata) pairs at the latest block, in one batch; answers in order. A
@@ -155,36 +156,43 @@ class ChainRpc:
             found += [tuple(self._logs_of_receipts(endpoint, [answer])) for answer in answers]
         return found
 
-    async def _span_by_range(self, endpoint: Endpoint, headers: Sequence[Header], asked: Sequence[Header]) -> Span:
+    async def _span_by_range(
+        self, endpoint: Endpoint, headers: Sequence[Header], asked: Sequence[Header], contracts: Sequence[Address]
+    ) -> Span:
         try:
-            logs = await self._logs_by_range(endpoint, asked[0].number, asked[-1].number)
+            logs = await self._logs_by_range(endpoint, asked[0].number, asked[-1].number, contracts)
         except RangeRefused as refused:
             if refused.first < refused.last:
                 raise
             # One block is the smallest range; some providers still give it by its hash.
-            return Span(tuple(headers), tuple(await self._logs_by_hash(endpoint, asked)))
-        missing = unexplained(asked, logs, self._settings.contracts)
-        found = await self._logs_by_hash(endpoint, missing) if missing else []
+            return Span(tuple(headers), tuple(await self._logs_by_hash(endpoint, asked, contracts)))
+        missing = unexplained(asked, logs, contracts)
+        found = await self._logs_by_hash(endpoint, missing, contracts) if missing else []
         present = {(log.block_number, log.log_index) for log in logs}
         lost = [log for log in found if (log.block_number, log.log_index) not in present]
         if lost:  # the range answer was cut: nothing else in it is believed either
-            logs = await self._logs_by_hash(endpoint, asked)
+            logs = await self._logs_by_hash(endpoint, asked, contracts)
         return Span(tuple(headers), tuple(logs), len({log.block_number for log in lost}))
 
-    async def _span_by_hash(self, endpoint: Endpoint, headers: Sequence[Header], asked: Sequence[Header]) -> Span:
-        logs = await self._logs_by_hash(endpoint, asked)
+    async def _span_by_hash(
+        self, endpoint: Endpoint, headers: Sequence[Header], asked: Sequence[Header], contracts: Sequence[Address]
+    ) -> Span:
+        logs = await self._logs_by_hash(endpoint, asked, contracts)
         # A filter that the node left empty announces nothing.
-        doubtful = [header for header in unexplained(asked, logs, self._settings.contracts) if header.bloom]
+        doubtful = [header for header in unexplained(asked, logs, contracts) if header.bloom]
         found: list[Log] = []
         for start in range(0, len(doubtful), _RECEIPTS_PER_BATCH):
-            found += await self._logs_by_receipts(endpoint, doubtful[start : start + _RECEIPTS_PER_BATCH])
+            part = doubtful[start : start + _RECEIPTS_PER_BATCH]
+            found += await self._logs_by_receipts(endpoint, part, contracts)
         present = {(log.block_number, log.log_index) for log in logs}
         lost = [log for log in found if (log.block_number, log.log_index) not in present]
         logs = sorted([*logs, *lost], key=lambda log: (log.block_number, log.log_index)) if lost else logs
         return Span(tuple(headers), tuple(logs), len({log.block_number for log in lost}))
 
-    async def _logs_by_receipts(self, endpoint: Endpoint, headers: Sequence[Header]) -> list[Log]:
-        """The watched contracts' logs of these blocks. Raises BlockUnknown while the node lacks some receipt."""
+    async def _logs_by_receipts(
+        self, endpoint: Endpoint, headers: Sequence[Header], contracts: Sequence[Address]
+    ) -> list[Log]:
+        """These contracts' logs of these blocks. Raises BlockUnknown while the node lacks some receipt."""
         calls: list[Call] = [("eth_getBlockReceipts", [hex_of(header.hash)]) for header in headers]
         found: list[Log] = []
         for header, answer in zip(headers, await self._endpoints.ask(endpoint, calls, RECEIPTS), strict=True):
@@ -198,7 +206,7 @@ class ChainRpc:
             foreign = any(log.block_hash != header.hash for log in logs)
             if absent or foreign or (header.bloom is not None and not complete(header, logs)):
                 raise block_unknown(endpoint.url, f"all receipts of block {header.number}")
-            found += [log for log in logs if log.address in self._settings.contracts]
+            found += [log for log in logs if log.address in contracts]
         return found
 
     async def _receipts_one_by_one(self, endpoint: Endpoint, header: Header) -> list[ReceiptsAnswer]:
@@ -251,27 +259,36 @@ class ChainRpc:
                     raise self._endpoints.fault(endpoint, f"answered with a malformed header ({error})") from error
         return found
 
-    async def _logs_by_range(self, endpoint: Endpoint, first: int, last: int) -> list[Log]:
-        query: Param = {"address": self._filter, "fromBlock": hex(first), "toBlock": hex(last)}
+    async def _logs_by_range(
+        self, endpoint: Endpoint, first: int, last: int, contracts: Sequence[Address]
+    ) -> list[Log]:
+        query: Param = {"address": [hex_of(each) for each in contracts], "fromBlock": hex(first), "toBlock": hex(last)}
         answers = await self._endpoints.ask(endpoint, [("eth_getLogs", [query])], LOGS)
         return self._logs(endpoint, answers, first, last)
 
-    async def _logs_by_hash(self, endpoint: Endpoint, headers: Sequence[Header]) -> list[Log]:
+    async def _logs_by_hash(
+        self, endpoint: Endpoint, headers: Sequence[Header], contracts: Sequence[Address]
+    ) -> list[Log]:
+        emitters: list[Param] = [hex_of(each) for each in contracts]
         logs: list[Log] = []
         for start in range(0, len(headers), _BLOCKS_PER_BATCH):
             part = headers[start : start + _BLOCKS_PER_BATCH]
             calls: list[Call] = [
-                ("eth_getLogs", [{"address": self._filter, "blockHash": hex_of(header.hash)}]) for header in part
+                ("eth_getLogs", [{"address": emitters, "blockHash": hex_of(header.hash)}]) for header in part
             ]
             answers = await self._endpoints.ask(endpoint, calls, LOGS)
             if any(_said(answer) is not None for answer in answers):
-                logs += await self._logs_of_dense(endpoint, part, answers)
+                logs += await self._logs_of_dense(endpoint, part, answers, contracts)
             else:
                 logs += self._logs(endpoint, answers, part[0].number, part[-1].number)
         return logs
 
     async def _logs_of_dense(
-        self, endpoint: Endpoint, headers: Sequence[Header], answers: Sequence[LogsAnswer]
+        self,
+        endpoint: Endpoint,
+        headers: Sequence[Header],
+        answers: Sequence[LogsAnswer],
+        contracts: Sequence[Address],
     ) -> list[Log]:
         """Of a batch in which some blocks were refused. No range is smaller than a block: each is asked for alone, then
         for its receipts. A batch that was refused as a whole is a range too large."""
@@ -282,16 +299,16 @@ class ChainRpc:
             if _said(answer) is None:
                 logs += self._logs(endpoint, [answer], header.number, header.number)
             elif len(headers) > 1:
-                logs += await self._logs_by_hash(endpoint, [header])
+                logs += await self._logs_by_hash(endpoint, [header], contracts)
             else:
-                logs += await self._escape(endpoint, header)
+                logs += await self._escape(endpoint, header, contracts)
         return logs
 
-    async def _escape(self, endpoint: Endpoint, header: Header) -> list[Log]:
+    async def _escape(self, endpoint: Endpoint, header: Header, contracts: Sequence[Address]) -> list[Log]:
         """The logs of a block that the endpoint refuses to give as logs."""
         endpoint.statistics.escapes += 1
         try:
-            return await self._logs_by_receipts(endpoint, [header])
+            return await self._logs_by_receipts(endpoint, [header], contracts)
         except Unanswered:
             raise
         except EndpointFault as fault:

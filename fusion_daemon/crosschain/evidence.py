@@ -11,6 +11,7 @@ from enum import IntEnum
 
 import msgspec
 
+from fusion_daemon.crosschain.packing import pack
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 
 MessageId = Hash32
@@ -283,13 +284,12 @@ Evidence = (
     | CcipSkipped
 )
 
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER: msgspec.msgpack.Decoder[Evidence] = msgspec.msgpack.Decoder(Evidence)
+_DECODER: msgspec.msgpack.Decoder[Evidence] = msgspec.msgpack.Decoder(Evidence, strict=False)
 
 
 def encode_evidence(evidence: Evidence) -> bytes:
     """For a row's `bytea`; `decode_evidence` gives an equal one back."""
-    return _ENCODER.encode(evidence)
+    return pack(evidence)
 
 
 def decode_evidence(octets: bytes) -> Evidence:

@@ -223,7 +223,7 @@ class Ledger:
         envelope = self._envelopes.get(message)
         if envelope is not None:
             self._kin.add(message, envelope)
-            self._touch(each for each in self._kin.of(message, envelope) if each in self.lost)
+            self._touch(self._kin.among(envelope, self.lost))
 
     def _has_source(self, message: MessageId) -> bool:
         closed = self.closed.get(message)

@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from fusion_daemon.crosschain.evidence import Evidence, Sent, encode_evidence
+from fusion_daemon.crosschain.packing import pack
 from fusion_daemon.crosschain.pruning import Pruned
 from fusion_daemon.crosschain.reading import UnreadableLog
 from fusion_daemon.crosschain.standing import Standing, Transition
@@ -60,8 +61,6 @@ _SAVE_UNREADABLE = """
 INSERT INTO unreadable_message_logs (chain_id, block_hash, log_index, event, why) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING
 """
-_STANDING = msgspec.msgpack.Encoder()
-_CLOSED = msgspec.msgpack.Encoder()
 
 
 class Cause(StrEnum):
@@ -94,7 +93,7 @@ def retract_block(chain: ChainId, block_hash: Hash32) -> Write:
 def drop_pruned(pruned: Pruned) -> Iterable[Write]:
     """In one transaction, so that a message is judged by its evidence or by what is remembered of it."""
     if pruned.closed:
-        yield ExecuteMany(_CLOSE, [(message, _CLOSED.encode(each)) for message, each in pruned.closed.items()])
+        yield ExecuteMany(_CLOSE, [(message, pack(each)) for message, each in pruned.closed.items()])
     if pruned.evidence:
         yield ExecuteMany(_DROP_EVIDENCE, list(pruned.evidence))
 
@@ -138,7 +137,7 @@ def redraw_message(standing: Standing, evidence: Sequence[Evidence]) -> Write:
     """The projection where the evidence changed and nothing else: no change of the stream is about it."""
     sent = _sent_of(evidence)
     bridge = None if sent is None else bridge_name(sent.bridge)
-    row = (standing.id, _STANDING.encode(standing), _timeline_text(evidence), bridge, _sent_at(sent))
+    row = (standing.id, pack(standing), _timeline_text(evidence), bridge, _sent_at(sent))
     return Execute(_REDRAW, row)
 
 
@@ -175,7 +174,7 @@ def _message_row(standing: Standing, evidence: Sequence[Evidence], seq: int, now
         [flag.value for flag in standing.flags],
         None if sent is None else bridge_name(sent.bridge),
         *shown,
-        _STANDING.encode(standing),
+        pack(standing),
         _timeline_text(evidence),
         _sent_at(sent),
         datetime.fromtimestamp(now, UTC),

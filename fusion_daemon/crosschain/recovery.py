@@ -109,6 +109,8 @@ def recovery_of(
     kind, found = recovery_kind(standing), ByKind(evidence)
     envelope = standing.envelope
     assert envelope is not None
+    if envelope.source not in networks or envelope.destination not in networks:
+        raise _hopeless(standing, "One of its chains is configured no longer: configure it again.")
     if kind is RecoveryKind.RETRY:
         data = _call("retry(bytes)", _payload(standing, found))
         return Recovery(kind, envelope.destination, networks[envelope.destination].router, data)

@@ -23,12 +23,12 @@ from fusion_daemon.crosschain.standing import APPLIED, Standing
 from fusion_daemon.crosschain.tracker import TrackerState
 from fusion_daemon.crosschain.value_in_flight import UNITS, kind_name
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of
-from fusion_daemon.domain.journal import BlockRef, journal_stream
+from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
 from fusion_daemon.domain.message import MessageChange
 from fusion_daemon.store import Reader, Row
 
-_STANDING = msgspec.msgpack.Decoder(Standing)
-_CLOSED = msgspec.msgpack.Decoder(Closed)
+_STANDING = msgspec.msgpack.Decoder(Standing, strict=False)
+_CLOSED = msgspec.msgpack.Decoder(Closed, strict=False)
 
 
 async def load_state(reader: Reader) -> TrackerState:
@@ -103,15 +103,15 @@ async def load_finality(reader: Reader, chains: Sequence[ChainId]) -> Mapping[Ch
 
 
 async def load_raw_logs(
-    reader: Reader, chain: ChainId, blocks: Sequence[BlockRef], emitters: Sequence[Address]
-) -> Mapping[Hash32, Sequence[RawLog]]:
-    """The logs of these contracts in these blocks, in the order of each block."""
-    if not blocks:
+    reader: Reader, chain: ChainId, applied: Sequence[JournalEntry], emitters: Sequence[Address]
+) -> Mapping[int, Sequence[RawLog]]:
+    """The logs of these contracts that belong to these entries, by the entry's number, in the order of each block."""
+    if not applied:
         return {}
-    times = {block.hash: block.timestamp for block in blocks}
-    numbers = [block.number for block in blocks]
+    times = {entry.block.hash: entry.block.timestamp for entry in applied}
+    numbers = [entry.block.number for entry in applied]
     rows = await reader.fetch(
-        "SELECT block_hash, block_number, log_index, transaction_hash, address, data,"
+        "SELECT block_hash, block_number, log_index, transaction_hash, address, data, since,"
         " topics[1] AS topic0, topics[2] AS topic1, topics[3] AS topic2, topics[4] AS topic3"
         " FROM chain_logs WHERE chain_id = $1 AND block_hash = ANY($2) AND address = ANY($3)"
         " AND block_number BETWEEN $4 AND $5 ORDER BY block_number, log_index",
@@ -121,11 +121,13 @@ async def load_raw_logs(
         min(numbers),
         max(numbers),
     )
-    found: dict[Hash32, list[RawLog]] = {}
+    found: dict[Hash32, list[tuple[int, RawLog]]] = {}
     for row in rows:
         log = _raw_log(chain, row, times)
-        found.setdefault(log.place.block_hash, []).append(log)
-    return found
+        found.setdefault(log.place.block_hash, []).append((row.integer("since"), log))
+    return {
+        entry.seq: [log for since, log in found.get(entry.block.hash, ()) if entry.holds(since)] for entry in applied
+    }
 
 
 _LOG = "l.*, b.timestamp, topics[1] AS topic0, topics[2] AS topic1, topics[3] AS topic2, topics[4] AS topic3"
@@ -242,6 +244,7 @@ def _raw_log(chain: ChainId, row: Row, times: Mapping[Hash32, int]) -> RawLog:
     )
 
 
+_KNOWN = "SELECT id FROM accounts WHERE id = $1"
 _ADDRESSES = "SELECT chain_id, address FROM account_addresses WHERE account = $1 ORDER BY chain_id, address"
 _CHAINS = """
 SELECT chain_id, tip_number, head, finalized, updated_at,
@@ -261,8 +264,10 @@ WHERE kind = 'credit' ORDER BY r.chain_id, vault, subject, block_number DESC, lo
 """
 _ON_THE_WAY = """
 SELECT id, state, source, destination, kind, amount FROM messages
-WHERE account = ANY($1) AND kind = ANY($2) AND sent_at IS NOT NULL
-  AND (progress IS NULL OR progress <> ALL($3)) AND state <> 'reorged_out'
+WHERE account = ANY($2) AND kind = ANY($3) AND sent_at IS NOT NULL
+  AND (progress IS NULL OR progress <> ALL($4)) AND state <> 'reorged_out'
+  AND EXISTS (SELECT FROM unnest($1::bigint[], $2::bytea[]) AS owned (chain, owner)
+              WHERE owner = account AND chain IN (source, destination))
 ORDER BY changes
 """
 """Without `sent_at` no router of ours sent it: whatever its envelope claims, a forged message carries nothing."""
@@ -277,14 +282,14 @@ async def read_collateral(
     INVARIANT: locked collateral counts once, at its home, from the lock to the release or seizure there: a message that
     is on its way never adds to it.
     """
-    owned = await reader.fetch(_ADDRESSES, account)
-    if not owned:
+    if await reader.fetch_one(_KNOWN, account) is None:
         return None
+    owned = await reader.fetch(_ADDRESSES, account)
     chains = [row.integer("chain_id") for row in owned]
     addresses = [row.octets("address") for row in owned]
     held = await reader.fetch(_HELD, chains, addresses)
     credit = await reader.fetch(_CREDIT, chains, addresses)
-    ways = await reader.fetch(_ON_THE_WAY, addresses, list(UNITS), [state.value for state in APPLIED])
+    ways = await reader.fetch(_ON_THE_WAY, chains, addresses, list(UNITS), [state.value for state in APPLIED])
     states = await reader.fetch(_CHAINS, chains)
     return {
         "account": account,

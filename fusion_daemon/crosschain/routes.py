@@ -18,7 +18,7 @@ from fusion_daemon.crosschain.hints import Opinion, Question, opinion_view, ques
 from fusion_daemon.crosschain.networks import Networks
 from fusion_daemon.crosschain.recovery import NotRecoverable, RecoveryKind, recovery_kind, recovery_of
 from fusion_daemon.crosschain.repository import load_lane_logs, load_message, read_collateral
-from fusion_daemon.crosschain.standing import Standing, State
+from fusion_daemon.crosschain.standing import Flag, Standing, State
 from fusion_daemon.crosschain.terms import Terms
 from fusion_daemon.crosschain.value_in_flight import kind_name
 from fusion_daemon.domain.failure import Failure
@@ -38,13 +38,15 @@ _COLUMNS = (
 _LIST = f"""
 SELECT {_COLUMNS} FROM messages
 WHERE ($1::text IS NULL OR state = $1) AND ($2::bytea IS NULL OR account = $2) AND ($3::bigint IS NULL OR changes < $3)
-ORDER BY changes DESC LIMIT $4
+AND ($4::text IS NULL OR flags @> ARRAY[$4])
+ORDER BY changes DESC LIMIT $5
 """  # noqa: S608 - a constant of this module
 _ONE = f"SELECT {_COLUMNS}, timeline FROM messages WHERE id = $1"  # noqa: S608 - a constant of this module
 _CHANGES = """
 SELECT seq, before, after, flags, cause, evidence, at FROM message_changes WHERE message = $1 ORDER BY seq
 """
-_NEWEST = 2**63 - 1
+_DIGITS = 19
+"""Of a number that any bigint holds there are fewer."""
 RETRY_SECONDS = 10.0
 GAS_CAP = 2_000_000
 RETRY_PURPOSE = "bridge.retry"
@@ -244,7 +246,7 @@ def routes(store: Store, locks: Mapping[ChainId, Address], explaining: Explainin
 
     async def listed(request: Request) -> Reply:
         page = page_of(request)
-        rows = await store.query(_read_messages, _state(request), _account(request), page)
+        rows = await store.query(_read_messages, _state(request), _account(request), _flag(request), page)
         last = str(rows[-1].integer("changes")) if rows else None
         return page_reply(page, "/v1/messages", "messages", [_message(row) for row in rows], last)
 
@@ -268,7 +270,7 @@ def routes(store: Store, locks: Mapping[ChainId, Address], explaining: Explainin
             "/v1/messages",
             listed,
             "Cross-chain messages, the last changed first; of one state with ?state=, of one address with ?account=.",
-            query=("state", "account", *PAGE_QUERY),
+            query=("state", "account", "flag", *PAGE_QUERY),
         ),
         Route(
             "GET",
@@ -285,8 +287,11 @@ def routes(store: Store, locks: Mapping[ChainId, Address], explaining: Explainin
     )
 
 
-async def _read_messages(reader: Reader, state: str | None, account: bytes | None, page: Page) -> Sequence[Row]:
-    return await reader.fetch(_LIST, state, account, None if page.after is None else _number(page.after), page.limit)
+async def _read_messages(
+    reader: Reader, state: str | None, account: bytes | None, flag: str | None, page: Page
+) -> Sequence[Row]:
+    after = None if page.after is None else _number(page.after)
+    return await reader.fetch(_LIST, state, account, after, flag, page.limit)
 
 
 async def _read_message(
@@ -347,6 +352,13 @@ def _state(request: Request) -> str | None:
     return text
 
 
+def _flag(request: Request) -> str | None:
+    text = request.query.get("flag")
+    if text is not None and text not in [flag.value for flag in Flag]:
+        raise invalid(f"flag is one of {', '.join(Flag)}.")
+    return text
+
+
 def _account(request: Request) -> bytes | None:
     text = request.query.get("account")
     if text is None:
@@ -368,6 +380,6 @@ def _octets(text: str) -> bytes:
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal() or int(text[:20]) > _NEWEST:
+    if not (text.isascii() and text.isdecimal() and len(text) < _DIGITS):
         raise bad_cursor()
     return int(text)

@@ -201,6 +201,16 @@ def _in_pool(transaction: Transaction, sight: Sight, now: float, policy: Sending
     return Broadcast(latest)
 
 
+def keep_up(transaction: Transaction, sight: Sight) -> Broadcast | Wait:
+    """Of one that is to be signed anew, and whose key cannot be used: what is signed already is all there is."""
+    latest = transaction.latest
+    if transaction.ending is not None and latest.kind is Kind.INTENT:
+        return Wait("It is to be called off, and no void can be signed.", True)
+    if transaction.state is State.SENT and latest.hash in sight.known:
+        return Wait("A node has it, and nothing better can be signed.", True)
+    return Broadcast(latest)
+
+
 def _replacement(transaction: Transaction, market: Market, policy: SendingPolicy) -> Sign | None:
     if len(transaction.signed) > policy.most_replacements:
         return None

@@ -33,7 +33,7 @@ from fusion_daemon.transactions.views import StepView, TransactionDetail, Transa
 _NAMES = msgspec.json.Decoder(list[str])
 
 MOST_OPEN = 500
-"""Read at one look, the oldest first."""
+"""Read at one look: what holds a nonce, and then the oldest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +87,18 @@ SELECT purpose, asset, sum(amount) AS amount FROM (
 
 async def queue_of(reader: Reader, chain: ChainId, now: float) -> Queue:
     rows = await reader.fetch(
-        f"{_SELECT} WHERE t.chain_id = $1 AND t.state = ANY ($2::text[]) ORDER BY t.number LIMIT $3",
+        f"{_SELECT} WHERE t.chain_id = $1 AND t.state = ANY ($2::text[]) ORDER BY t.state = $3, t.number LIMIT $4",
         int(chain),
         [State.APPROVED.value, *_HOLDING],
+        State.APPROVED.value,
         MOST_OPEN,
     )
     floors = await reader.fetch(_FLOORS, int(chain), _HOLDING)
     gas = await reader.fetch(_GAS, int(chain), _HOLDING, moment(now - SECONDS_A_DAY))
     state = await reader.fetch_one("SELECT latched FROM chain_state WHERE chain_id = $1", int(chain))
+    found = await _transactions(reader, rows)
     return Queue(
-        await _transactions(reader, rows),
+        tuple(sorted(found, key=lambda each: each.number)),
         {Address(row.octets("signer")): row.integer("floor") for row in floors},
         {Address(row.octets("signer")): row.integer("wei") for row in gas},
         None if state is None else state.optional_text("latched"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from actors.chain_listener import ListenerStatistics
+from actors.listener_statistics import ListenerStatistics
 from fusion_daemon.chain.artifacts import load_artifact
 from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.settings import ChainSettings

@@ -22,7 +22,8 @@ from fusion_daemon.demo.links import CCIP, join
 from fusion_daemon.demo.node import Node, Sent
 from fusion_daemon.domain.identifiers import Address, ChainId, hex_of
 from fusion_daemon.domain.price import USD_SCALE
-from tests.integration.crosschain.two_chains import ALICE, THIEF, WETH, TwoChains, Watch, logs_of, networks_of, watch
+from tests.integration.crosschain.seen import logs_of, networks_of
+from tests.integration.crosschain.two_chains import ALICE, THIEF, WETH, TwoChains, Watch, watch
 
 CHAINS = (31_337, 31_338)
 OPTIONS = ("--gas-limit", "1000000000", "--slots-in-an-epoch", "1")
@@ -55,7 +56,7 @@ class Scene:
         return told.tracker.evidence_of(standing_in(told).id)
 
     def recovery(self, manual: Manual | None = None) -> Recovery:
-        networks = networks_of(self.chains)
+        networks = networks_of(self.chains.here, self.chains.there)
         return recovery_of(self.standing(), self.evidence(), networks, NOBODY, manual or self.manual())
 
     def logs(self) -> list[RawLog]:

@@ -30,7 +30,8 @@ from tests.integration.crosschain.ccip_scene import (
     as_joined,
     joined_chains,
 )
-from tests.integration.crosschain.two_chains import TwoChains, networks_of
+from tests.integration.crosschain.seen import networks_of
+from tests.integration.crosschain.two_chains import TwoChains
 
 _WIDTH = 262_144
 _BLOCK = "INSERT INTO chain_blocks VALUES ($1, $2, $3, $4, $5, true) ON CONFLICT DO NOTHING"
@@ -80,7 +81,8 @@ async def stored(store: Store, scene: Scene, logs: list[RawLog]) -> None:
 async def retried(aio: Aio, store: Store, scene: Scene, body: Mapping[str, object], now: int) -> str:
     """The calldata that are proposed, and to whom."""
     terms = Terms(LaneTerms(manual=scene.manual().after))
-    parts = Recoveries(aio, ManualClock(now), networks_of(scene.chains), terms, propose_next, lambda: None)
+    networks = networks_of(scene.chains.here, scene.chains.there)
+    parts = Recoveries(aio, ManualClock(now), networks, terms, propose_next, lambda: None)
     [route] = recovery_routes(store, parts)
     octets = json.dumps({"signer": hex_of(NOBODY)} | dict(body)).encode()
     caller = Principal("treasury-ops", Role.OPERATOR)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import pytest
+import trio
 
 from fusion_daemon.aio import Aio
 from fusion_daemon.crosschain import Evidence, MessageTracker, State
@@ -92,6 +93,20 @@ async def test_it_is_proposed_once_while_it_is_open_and_every_word_is_on_record(
         ("treasury-ops", "message.retry", hex_of(MESSAGE.id))
     ] * 2
     assert desk.rung == 2
+
+
+async def test_two_who_ask_at_once_propose_one(desk: Desk) -> None:
+    await desk.know(STORED)
+    answers: list[str] = []
+
+    async def ask() -> None:
+        answers.append(await desk.retry())
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(6):
+            nursery.start_soon(ask)
+    assert answers == [FIRST] * 6
+    assert len(await desk.rows("SELECT id FROM transactions")) == 1
 
 
 async def test_after_one_that_ended_there_is_a_next(desk: Desk) -> None:

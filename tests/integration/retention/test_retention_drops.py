@@ -8,7 +8,8 @@ import asyncpg
 import pytest
 
 import actors.retention_keeper as keeper_module
-from actors.retention_keeper import RetentionKeeper, RetentionSettings
+from actors.retention_keeper import RetentionKeeper
+from actors.retention_settings import RetentionSettings
 from fusion_daemon.aio import Aio
 from fusion_daemon.domain.identifiers import AssetId
 from fusion_daemon.runtime import ActorContext, ManualClock

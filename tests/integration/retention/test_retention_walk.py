@@ -12,7 +12,8 @@ from random import Random
 
 import pytest
 
-from actors.retention_keeper import RetentionKeeper, RetentionSettings
+from actors.retention_keeper import RetentionKeeper
+from actors.retention_settings import RetentionSettings
 from fusion_daemon.aio import Aio
 from fusion_daemon.chain.events import load_event_table
 from fusion_daemon.chain.repository import journal_fill, load_entries

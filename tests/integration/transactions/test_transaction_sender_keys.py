@@ -11,6 +11,7 @@ import pytest
 from eth_account import Account
 
 from fusion_daemon.config import load_config
+from fusion_daemon.domain.identifiers import hex_of
 from fusion_daemon.runtime import ActorContext
 from fusion_daemon.secret_files import SecretFiles
 from fusion_daemon.transactions.records import State
@@ -97,3 +98,22 @@ async def test_while_a_unit_of_gas_costs_more_than_its_cap_it_is_held_and_told(s
         sending.node.call("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
         sending.mine()
         await sending.until(State.SENT)
+
+
+async def test_what_was_signed_is_sent_again_without_its_key(sending: Sending) -> None:
+    """Its signer is configured no longer, it waits long enough for a better offer, and the node has forgotten it."""
+    await sending.propose(PAYMENT)
+    async with sending.living():
+        await sending.until(State.SENT)
+    [signed] = sending.pool()
+    sending.node.call("anvil_dropTransaction", hex_of(signed))
+    assert sending.pool() == []
+    sending.settings = replace(sending.settings, signers={})
+    sending.sooner(0.0)
+    async with sending.living() as context:
+        await sending.pooled()
+        assert sending.pool() == [signed]
+        await told(context, "has no signer")
+        sending.mine()
+        sending.finalize()
+        await sending.until(State.FINAL)

@@ -3,6 +3,7 @@ is bounded."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -15,7 +16,7 @@ from actors.chain_catch_up import CatchUp, weight
 from fusion_daemon.chain.blocks import Head, Header, Span
 from fusion_daemon.chain.journal import Finality
 from fusion_daemon.chain.rpc_errors import EndpointFault, endpoint_fault
-from fusion_daemon.domain.identifiers import Hash32
+from fusion_daemon.domain.identifiers import Address, Hash32
 
 FIRST, LAST = 5, 400
 FINALITY = Finality(LAST, None, 300, named=True)
@@ -42,7 +43,9 @@ class Library:
     def last_of(self, head: Head, finality: Finality, first: int, until: int) -> int:
         return min(until, first + self.random.randrange(20))
 
-    async def span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
+    async def span(
+        self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
+    ) -> Span:
         self.reading += 1
         self.most_reading = max(self.most_reading, self.reading)
         await trio.sleep(self.random.random())
@@ -56,7 +59,7 @@ class Library:
 
 async def taken(library: Library, workers: int) -> tuple[list[int], EndpointFault | None]:
     """The blocks, and what ended them."""
-    catch_up = CatchUp(library, HEAD, FINALITY, FIRST, workers)
+    catch_up = CatchUp(library, HEAD, FINALITY, FIRST, (), workers)
     blocks: list[int] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(catch_up.read)
@@ -94,7 +97,7 @@ async def test_a_first_answer_is_awaited_before_more_is_asked() -> None:
     """An endpoint that limits how much it is asked at once still gives a span a look."""
     library = Library(Random(1))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(CatchUp(library, HEAD, FINALITY, FIRST, 8).read)
+        nursery.start_soon(CatchUp(library, HEAD, FINALITY, FIRST, (), 8).read)
         await wait_all_tasks_blocked()
         assert library.reading == 1
         nursery.cancel_scope.cancel()
@@ -104,7 +107,7 @@ async def test_what_nobody_takes_is_bounded(autojump_clock: MockClock, monkeypat
     octets = weight(Span((header(1),), ()))
     monkeypatch.setattr(chain_catch_up, "MOST_OCTETS", 30 * octets)
     library = Library(Random(1))
-    catch_up = CatchUp(library, HEAD, FINALITY, FIRST, 4)
+    catch_up = CatchUp(library, HEAD, FINALITY, FIRST, (), 4)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(catch_up.read)
         last = FIRST - 1

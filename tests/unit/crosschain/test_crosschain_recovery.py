@@ -8,11 +8,11 @@ import pytest
 from eth_abi.abi import decode
 from eth_utils.crypto import keccak
 
-from fusion_daemon.crosschain import Evidence, State
+from fusion_daemon.crosschain import Evidence, Networks, State
 from fusion_daemon.crosschain.ccip_manual import Manual
 from fusion_daemon.crosschain.evidence import CcipState
 from fusion_daemon.crosschain.recovery import NotRecoverable, Recovery, RecoveryKind, recovery_of
-from fusion_daemon.domain.identifiers import Address
+from fusion_daemon.domain.identifiers import Address, ChainId
 from tests.unit.crosschain.world import (
     AXELAR,
     CCIP,
@@ -21,12 +21,14 @@ from tests.unit.crosschain.world import (
     STRANGER,
     A,
     B,
+    C,
     Message,
     adapter,
     address,
     at,
     digest,
     judged,
+    network,
 )
 
 REFUND = Address(b"\x77" * 20)
@@ -151,3 +153,19 @@ def test_otherwise_it_is_told_what_to_do(evidence: Sequence[Evidence], remedy: s
 def test_an_abandoned_one_is_left_alone_until_it_is_resumed() -> None:
     with pytest.raises(NotRecoverable, match="resume"):
         recovery([*SENT, PAID, MESSAGE.stored(at(B, 20))], abandoned=True)
+
+
+@pytest.mark.parametrize("left", [A, B])
+@pytest.mark.parametrize(
+    "evidence",
+    [[*SENT, MESSAGE.stored(at(B, 20))], [*SENT, MESSAGE.approved(at(B, 20), CALL)], SENT, [*SENT, PAID]],
+    ids=["stored", "approved", "unpaid", "stuck"],
+)
+def test_a_message_of_a_chain_that_was_taken_out_is_not_ours_to_bring_on(
+    evidence: list[Evidence], left: ChainId
+) -> None:
+    standing = judged(evidence, LATE, {A: 50})
+    fewer = Networks([network(chain) for chain in (left, C)])
+    with pytest.raises(NotRecoverable) as refusal:
+        recovery_of(standing, evidence, fewer, REFUND, Manual((), LATE, 0))
+    assert "configured" in refusal.value.remedy

@@ -9,7 +9,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import actors.retention_keeper as keeper_module
-from actors.retention_keeper import RetentionKeeper, RetentionSettings
+from actors.retention_keeper import RetentionKeeper
+from actors.retention_settings import RetentionSettings
 from fusion_daemon.runtime import ActorContext, TrioClock
 from fusion_daemon.store import Store
 from fusion_daemon.store.partitions import Partition, drop_partitions
