@@ -33,6 +33,11 @@ _LONGEST_BY_HASH = 100
 """Blocks: those asked by hash may each need their receipts, and have to come within one crossing."""
 
 
+def longest_silence(settings: ChainSettings) -> float:
+    """Seconds that a listener may wait for one crossing, without a beat."""
+    return settings.request_timeout * _REQUESTS_PER_CROSSING
+
+
 class ListenerDrains(Failure):
     """What was being read when the order to stop came is not stored; the next life reads it again."""
 
@@ -154,19 +159,19 @@ class ChainReader:
         return found
 
     async def _ask(self, question: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
-        """One crossing to the nodes. Every answer is progress, so that a long reorg is not taken for a stuck actor."""
-        patience = self._settings.request_timeout * _REQUESTS_PER_CROSSING
+        """One crossing to the nodes. Its end is progress, whatever it brings, so that neither a long reorg nor a silent
+        endpoint is taken for a stuck actor."""
         try:
             with self._context.until_draining():
-                answer = await self._aio.call(question, *args, timeout=patience)
-                self._context.beat()
-                return answer
+                return await self._aio.call(question, *args, timeout=longest_silence(self._settings))
         except AioTimeout as late:
             raise Unanswered(
                 f"An endpoint of chain {self._settings.chain} did not answer within {late.seconds:g} s.",
                 "Nothing of what was asked is stored; the listener asks again, another endpoint if there is one.",
                 "If it lasts, check the provider's status page and the network.",
             ) from late
+        finally:
+            self._context.beat()
         raise listener_drains(self._settings.chain)
 
 

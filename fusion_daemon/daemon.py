@@ -35,7 +35,7 @@ from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.serving import serving
 from fusion_daemon.inspection import Inspection
 from fusion_daemon.judge import Judge
-from fusion_daemon.liveness import loop_beats, reasons_to_starve, stuck_loops
+from fusion_daemon.liveness import loop_beats, reasons_to_starve, revive_stalled, stuck_loops
 from fusion_daemon.logs import LogStyle, Redactor, configure_logging
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
 from fusion_daemon.operation import FOUNDATION, ActorOperations, components_of
@@ -157,6 +157,7 @@ async def _supervise(
             if announcer.stood_by.is_set():  # the service manager was told READY long since
                 nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
             nursery.start_soon(judge.watch)
+            nursery.start_soon(revive_stalled, tree, lambda: store.statistics().trouble)
             await nursery.start(partial(_run_tree, tree, nursery.cancel_scope))
             if announcer.told.is_set():
                 reloader.open()  # else it opens with the first word to the service manager
