@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import trio
 
@@ -17,6 +18,8 @@ from actors.chain_reader import ChainReader, ListenerDrains
 from fusion_daemon.aio import AioTimeout
 from fusion_daemon.chain.blocks import Head
 from fusion_daemon.chain.coverage import Range
+from fusion_daemon.chain.events import EventTable
+from fusion_daemon.chain.factories import created
 from fusion_daemon.chain.journal import ChainView, finality_of
 from fusion_daemon.chain.late import LateSpan, check_late, first_gap
 from fusion_daemon.chain.repository import load_headers
@@ -31,11 +34,14 @@ from fusion_daemon.store import Store
 class LateHistory:
     """Of one life of a chain's listener. Trio side."""
 
-    def __init__(self, settings: ChainSettings, store: Store, reader: ChainReader, context: ActorContext) -> None:
+    def __init__(
+        self, settings: ChainSettings, store: Store, reader: ChainReader, context: ActorContext, table: EventTable
+    ) -> None:
         self._settings = settings
         self._store = store
         self._reader = reader
         self._context = context
+        self._table = table
         self._wanted = Bell()
         self._view: ChainView | None = None
         self._head: Head | None = None
@@ -95,8 +101,13 @@ class LateHistory:
 
     async def _span(self, view: ChainView, head: Head, version: int, gap: Range) -> LateSpan:
         finality = finality_of(head, view, self._settings.finality_depth)
-        contracts = view.coverage.of_version(version)
+        contracts = view.coverage.of_version(version, gap.last)
         span = await self._reader.span(head, finality, gap.first, gap.last, contracts)
+        span = replace(
+            span,
+            logs=view.coverage.counting(span.logs),
+            created=tuple(created(self._table, self._settings.factories, span.logs)),
+        )
         last = span.headers[-1].number
         stored = await self._store.read(load_headers, view.chain, gap.first - 1, last + 1)
         check_late(span, gap.first, stored)

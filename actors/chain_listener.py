@@ -21,10 +21,12 @@ from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
 from actors.listener_statistics import ListenerStatistics
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Span
+from fusion_daemon.chain.coverage import Coverage
 from fusion_daemon.chain.endpoint_state import Behind
 from fusion_daemon.chain.events import EventTable
+from fusion_daemon.chain.factories import created
 from fusion_daemon.chain.finality import FinalityViolated
-from fusion_daemon.chain.journal import ChainView, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
+from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.late import plan_late, still_fits
 from fusion_daemon.chain.polling import Polling, Stillness
 from fusion_daemon.chain.range_rules import Reason
@@ -35,7 +37,7 @@ from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailur
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import hex_of
+from fusion_daemon.domain.identifiers import Address, hex_of
 from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
 from fusion_daemon.runtime import Actor, ActorContext, Topic
 from fusion_daemon.store import Store, WriteConflict
@@ -100,7 +102,7 @@ class ChainListener(Actor):
         self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)
         self._finality = FinalityWatch(self._settings, self._store, self._reader, context, self._epoch)
         reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)  # its own range size
-        self._history = LateHistory(self._settings, self._store, reader, context)
+        self._history = LateHistory(self._settings, self._store, reader, context, self._table)
         self._statistics.endpoints = self._rpc.statistics()
         try:
             context.started()
@@ -294,7 +296,7 @@ class ChainListener(Actor):
             nursery.start_soon(catch_up.read)
             try:
                 while view.next_number <= head.header.number:
-                    span = await catch_up.take()
+                    span = await self._with_created(head, finality, view.coverage, contracts, await catch_up.take())
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
                     stored = await self._stored_logs(view, (), span)
                     plan = plan_extend(view, self._epoch, self._table, finality, span, stored)
@@ -331,6 +333,8 @@ class ChainListener(Actor):
         if not branch.headers:
             return  # the node came back to our chain while it was asked: the next step sees
         first = branch.headers[0].number
+        kept = view.coverage.retracted(first - 1)
+        branch = await self._with_created(head, finality, kept, view.coverage.addresses, branch)
         lost = [block for block in view.blocks if block.number >= first]
         stored = await self._stored_logs(view, lost, branch)
         plan = plan_reorg(view, self._epoch, self._table, finality, ancestor, branch, stored)
@@ -344,6 +348,16 @@ class ChainListener(Actor):
             block=first,
             tip=hex_of(branch.headers[-1].hash),
         )
+
+    async def _with_created(
+        self, head: Head, finality: Finality, known: Coverage, read: Sequence[Address], span: Span
+    ) -> Span:
+        """The span, with what factories created in it or before it, which it was not `read` with."""
+        found = tuple(created(self._table, self._settings.factories, span.logs))
+        known = known.created(found)
+        further = [contract for contract in known.addresses if contract not in read]
+        span = await self._reader.with_logs_of(head, finality, span, further)
+        return replace(span, logs=known.counting(span.logs), created=found)
 
     async def _stored_logs(self, view: ChainView, lost: Sequence[BlockRef], span: Span) -> StoredLogs:
         """Of the stored blocks that a plan touches: those lost and those that come back."""
@@ -360,16 +374,7 @@ class ChainListener(Actor):
             self._topic.publish(plan.entries[0].seq, plan.entries)
         self._polling = self._polling.progressed()
         context.beat()
-        tip = plan.view.tip
-        assert tip is not None
-        self._statistics.tip = tip.number
-        self._statistics.tip_timestamp = tip.timestamp
-        self._statistics.finalized = plan.view.finalized
-        self._statistics.undecodable += plan.undecodable
-        self._statistics.blocks += len(span.headers)
-        self._statistics.missing = plan.view.coverage.missing(tip.number)
-        self._statistics.logs += len(span.logs)
-        self._statistics.repaired += span.repaired
+        self._statistics.committed(plan, span)
 
     def _note_split(self, reason: Reason, rule: str) -> None:
         splits = self._statistics.splits

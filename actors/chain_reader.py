@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar, TypeVarTuple
 
 from fusion_daemon.aio import Aio, AioTimeout
@@ -132,6 +133,26 @@ class ChainReader:
             repaired += span.repaired
             first = span.headers[-1].number + 1
         return Span(tuple(headers), tuple(logs), repaired)
+
+    async def with_logs_of(
+        self, head: Head, finality: Finality, span: Span, contracts: Sequence[Address]
+    ) -> Span:
+        """The span, with the logs of contracts that it was read without, however small the pieces that the endpoint
+        gives. Asks for nothing where the blocks' bloom filters exclude them."""
+        by_hash = span.headers[0].number > _oldest_by_hash(finality)
+        logs, rest = list(span.logs), [span.headers] if contracts else []
+        while rest:
+            headers = rest.pop()
+            try:
+                more = await self._ask(self._rpc.fetch_more, head.endpoint, headers, by_hash, contracts)
+            except RangeRefused as refused:
+                if len(headers) == 1:
+                    raise
+                self._split(refused.said.refusal.reason, refused.said.rule)
+                rest += [headers[: len(headers) // 2], headers[len(headers) // 2 :]]
+                continue
+            logs += more.logs
+        return replace(span, logs=tuple(sorted(logs, key=lambda log: (log.block_number, log.log_index))))
 
     async def ancestor(self, view: ChainView, head: Head, until: int) -> BlockRef | None:
         """The highest stored block that is on the node's chain. None: it parts below our first block, of

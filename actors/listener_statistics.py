@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fusion_daemon.chain.blocks import Span
+from fusion_daemon.chain.journal import Plan
 from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.chain.rpc_heads import HeadStatistics
@@ -35,3 +37,16 @@ class ListenerStatistics:
     """Blocks up to the tip of which some contract's logs were not read yet."""
     endpoints: tuple[EndpointStatistics, ...] = ()
     announced: HeadStatistics = field(default_factory=HeadStatistics)
+
+    def committed(self, plan: Plan, span: Span) -> None:
+        """`span`: what was read for that plan."""
+        tip = plan.view.tip
+        assert tip is not None
+        self.tip = tip.number
+        self.tip_timestamp = tip.timestamp
+        self.finalized = plan.view.finalized
+        self.undecodable += plan.undecodable
+        self.blocks += len(span.headers)
+        self.missing = plan.view.coverage.missing(tip.number)
+        self.logs += len(span.logs)
+        self.repaired += span.repaired

@@ -45,6 +45,11 @@ _LISTENER_GAUGES: Sequence[tuple[str, str, Callable[[ListenerStatistics], float 
     ("fusion_chain_finalized_block", "Number of the highest final block.", lambda s: s.finalized),
     ("fusion_chain_deepest_reorg_blocks", "Depth of the deepest reorganisation.", lambda s: s.deepest_reorg),
     (
+        "fusion_chain_missing_blocks",
+        "Blocks up to the tip whose logs of some contract were not read, counted for each filter version.",
+        lambda s: s.missing,
+    ),
+    (
         "fusion_chain_behind_blocks",
         "Blocks between the endpoint's head and the last committed one.",
         lambda s: None if s.head is None or s.tip is None else max(s.head - s.tip, 0),

@@ -46,6 +46,7 @@ def chain_settings(chain: Chain, secret: SecretOf) -> ChainSettings:
         name=chain.name,
         rpc_urls=tuple(with_secrets(url, secret) for url in chain.rpc_urls),
         contracts=tuple(map(parse_address, _contracts(chain))),
+        factories=tuple(map(parse_address, chain.escrow_factories)),
         start_block=chain.start_block,
         finality_depth=chain.finality_depth,
         longest_span=chain.max_span,

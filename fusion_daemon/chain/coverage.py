@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from fusion_daemon.chain.blocks import Created, Log
 from fusion_daemon.domain.identifiers import Address
 
 FIRST_VERSION = 1
@@ -88,8 +89,41 @@ class Coverage:
         gaps = (gap for version in self.ranges for gap in self.gaps(version, tip))
         return sum(gap.last - gap.first + 1 for gap in gaps)
 
-    def of_version(self, version: int) -> tuple[Address, ...]:
-        return tuple(each.address for each in self.contracts if each.filter_version == version)
+    def of_version(self, version: int, until: int) -> tuple[Address, ...]:
+        """Those that may have logs in blocks up to `until`."""
+        return tuple(each.address for each in self.contracts if each.filter_version == version and each.since <= until)
+
+    def created(self, found: Iterable[Created]) -> Coverage:
+        """With what factories created in blocks that are read with all logs of it: it is of its factory's version."""
+        versions = {each.address: each.filter_version for each in self.contracts}
+        fresh = {each.address: each for each in reversed(tuple(found)) if each.address not in versions}
+        contracts = sorted(fresh.values(), key=lambda each: each.block)
+        return self._with(
+            Contract(each.address, versions[each.factory], each.block, each.factory) for each in contracts
+        )
+
+    def created_late(self, found: Iterable[Created]) -> Coverage:
+        """With what factories created in blocks of their late history: one more version, of which nothing was read."""
+        version = max(self.ranges) + 1
+        fresh = self.created(found).contracts[len(self.contracts) :]
+        if not fresh:
+            return self
+        return replace(
+            self._with(replace(each, filter_version=version) for each in fresh), ranges={**self.ranges, version: ()}
+        )
+
+    def counting(self, logs: Iterable[Log]) -> tuple[Log, ...]:
+        """Without those of contracts that were not created yet: what is stored depends on no span."""
+        since = {each.address: each.since for each in self.contracts if each.origin is not None}
+        return tuple(log for log in logs if since.get(log.address, 0) <= log.block_number)
+
+    def _with(self, contracts: Iterable[Contract]) -> Coverage:
+        return replace(self, contracts=(*self.contracts, *contracts))
+
+    def retracted(self, above: int) -> Coverage:
+        """Without what was created in blocks that are not the chain's any more."""
+        kept = tuple(each for each in self.contracts if each.origin is None or each.since <= above)
+        return self if kept == self.contracts else replace(self, contracts=kept)
 
     def read_late(self, version: int, first: int, last: int) -> Coverage:
         """The logs of that version's contracts were read in these canonical blocks."""

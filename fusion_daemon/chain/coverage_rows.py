@@ -13,6 +13,10 @@ _CONTRACT_COLUMNS = ("chain_id", "address", "filter_version", "since_block", "or
 
 def coverage_writes(chain: ChainId, before: Coverage, after: Coverage) -> Iterable[Write]:
     """From what is stored to what holds after the commit."""
+    lost = [contract.address for contract in before.contracts if contract not in after.contracts]
+    if lost:
+        sql = "DELETE FROM chain_contracts WHERE chain_id = $1 AND address = ANY($2)"
+        yield Execute(sql, (chain, lost), expect=len(lost))
     fresh = [contract for contract in after.contracts if contract not in before.contracts]
     if fresh:
         rows = [(chain, each.address, each.filter_version, each.since, each.origin) for each in fresh]

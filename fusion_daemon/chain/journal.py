@@ -149,6 +149,7 @@ def _plan(
     events = [table.event(log.address, log.log_index, log.topics, log.data) for log in logs]
     entries = _entries(view, lost, span.headers, _by_block(fresh, stored, logs, events))
     after = _after(view, finality, lost, span.headers, {header.hash for header in returning}, entries)
+    after = replace(after, coverage=_covered(view, lost, span))
     told = (*entries, *completions(view, after))
     after = replace(after, seq=view.seq + len(told))
     writes = [
@@ -226,8 +227,13 @@ def _after(
         finalized,
         finality.named,
         view.seq + len(entries),
-        view.coverage.read(gained[0].number, gained[-1].number),
     )
+
+
+def _covered(view: ChainView, lost: Sequence[BlockRef], span: Span) -> Coverage:
+    first, last = span.headers[0].number, span.headers[-1].number
+    kept = view.coverage.retracted(first - 1) if lost else view.coverage
+    return kept.created(span.created).read(first, last)
 
 
 def _state_write(view: ChainView, finality: Finality) -> Write:

@@ -91,10 +91,11 @@ def plan_late(view: ChainView, epoch: int, table: EventTable, late: LateSpan) ->
     logs = late.span.logs
     events = [table.event(log.address, log.log_index, log.topics, log.data) for log in logs]
     entries = _entries(view, late, logs, events)
+    covered = view.coverage.read_late(late.version, late.range.first, late.range.last)
     after = replace(
         view,
         seq=view.seq + len(entries),
-        coverage=view.coverage.read_late(late.version, late.range.first, late.range.last),
+        coverage=covered.created_late(late.span.created),
     )
     told = (*entries, *completions(view, after))
     after = replace(after, seq=view.seq + len(told))

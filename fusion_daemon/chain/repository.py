@@ -104,6 +104,12 @@ async def load_coverage(reader: Reader, chain: ChainId) -> Coverage:
     )
 
 
+async def load_tip_and_coverage(reader: Reader, chain: ChainId) -> tuple[int | None, Coverage]:
+    """Of a chain that may never have been read."""
+    row = await reader.fetch_one("SELECT tip_number FROM chain_state WHERE chain_id = $1", chain)
+    return None if row is None else row.optional_integer("tip_number"), await load_coverage(reader, chain)
+
+
 async def load_latched(reader: Reader, chain: ChainId) -> str | None:
     """Why the chain stands still: it replaced a block that it had called final. None: it does not."""
     row = await reader.fetch_one("SELECT latched FROM chain_state WHERE chain_id = $1", chain)

@@ -136,6 +136,17 @@ class ChainRpc:
         node = self._endpoints.at(endpoint)
         await self._endpoints.prove(node)
         headers = await self._headers(node, first, min(last, first + self._endpoints.headroom(node) - 1))
+        return await self._span(node, headers, by_hash, contracts)
+
+    async def fetch_more(
+        self, endpoint: int, headers: Sequence[Header], by_hash: bool, contracts: Sequence[Address]
+    ) -> Span:
+        """The logs of further contracts in blocks that were read from this endpoint, as `fetch_span` reads them."""
+        return await self._span(self._endpoints.at(endpoint), headers, by_hash, contracts)
+
+    async def _span(
+        self, node: Endpoint, headers: Sequence[Header], by_hash: bool, contracts: Sequence[Address]
+    ) -> Span:
         asked = [header for header in headers if may_hold(header, contracts)]
         if not asked:
             return Span(tuple(headers), ())

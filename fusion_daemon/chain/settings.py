@@ -34,6 +34,8 @@ class ChainSettings:
     """In order of preference. They may hold credentials: never log them, `endpoint_name` hides those."""
     contracts: tuple[Address, ...]
     """Whose logs are read: vaults, escrow factories, and what carries messages to other chains."""
+    factories: tuple[Address, ...] = ()
+    """Those of them that create further ones, which are read from their creation on."""
     start_block: int | None = None
     """The first block to read when nothing is stored yet. None: wait until an operator sets one."""
     finality_depth: int = 64
