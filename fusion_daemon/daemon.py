@@ -98,9 +98,7 @@ async def _live(start: Start) -> None:
     log.info("stopped")
 
 
-async def _stand_by_and_run(
-    start: Start, aio: Aio, candidacy: Candidacy, store: Store, announcer: Announcer
-) -> None:
+async def _stand_by_and_run(start: Start, aio: Aio, candidacy: Candidacy, store: Store, announcer: Announcer) -> None:
     """The house is built before the lease is won: what remains of a takeover is to start its actors."""
     config, clock, log = start.config, SystemClock(), announcer.log
     house = build_house(config, start.secret, clock, aio, store)
@@ -244,9 +242,7 @@ def _standby_routes(aio: Aio, candidacy: Candidacy) -> Routes:
     )
 
 
-def _components(
-    aio: Aio, store: Store, candidacy: Candidacy, tree: Supervisor, started: float
-) -> Sequence[Component]:
+def _components(aio: Aio, store: Store, candidacy: Candidacy, tree: Supervisor, started: float) -> Sequence[Component]:
     trouble = store.statistics().trouble
     return [lease_component(candidacy.standing, serving=True), *components_of(tree, aio, trouble, started)]
 

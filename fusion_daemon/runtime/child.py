@@ -294,9 +294,7 @@ class Child:
         if self.life is life:
             self.life = None
         zombie = life.as_zombie()
-        self._log.error(
-            "actor_would_not_stop", life=life.number, age=zombie.age, whereabouts=zombie.whereabouts
-        )
+        self._log.error("actor_would_not_stop", life=life.number, age=zombie.age, whereabouts=zombie.whereabouts)
 
     def _note(self, error: BaseException) -> None:
         self._last_error = describe(error)
