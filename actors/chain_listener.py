@@ -31,7 +31,7 @@ from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.reorg import parting
 from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block, register_contracts
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
-from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain, complaint_of
+from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span
 from fusion_daemon.domain.failure import Failure
