@@ -20,6 +20,7 @@ from fusion_daemon.runtime.dead_letters import (
 from fusion_daemon.runtime.desk import Desk, Handler
 from fusion_daemon.runtime.failures import (
     ActorBusy,
+    ActorStuck,
     NameTaken,
     NotRunning,
     RestartLimitExceeded,
@@ -75,6 +76,7 @@ __all__ = [
     "ActorContext",
     "ActorState",
     "ActorStatus",
+    "ActorStuck",
     "AskTimeout",
     "AutoShutdown",
     "Backoff",
