@@ -15,19 +15,20 @@ import trio
 
 from actors.chain_catch_up import CatchUp
 from actors.chain_finality import FinalityWatch
+from actors.chain_hints import announced
 from actors.chain_history import LateHistory
 from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
 from actors.listener_statistics import ListenerStatistics
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Span
 from fusion_daemon.chain.coverage import Coverage
+from fusion_daemon.chain.endpoint_state import Behind
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.factories import created
 from fusion_daemon.chain.finality import FinalityViolated
 from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.late import plan_late, still_fits
 from fusion_daemon.chain.polling import Polling, Stillness
-from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.reorg import parting
 from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block, register_contracts
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
@@ -74,8 +75,8 @@ class ChainListener(Actor):
         self._table = table
         self._polling = Polling(settings.poll)
         self._stillness = Stillness()
+        self._announced = False
         self._statistics = ListenerStatistics()
-        self._avoid: int | None = None
         # Set by `run` before anything else reads them.
         self._context: ActorContext
         self._epoch: int
@@ -97,9 +98,9 @@ class ChainListener(Actor):
         self._topic.advance(claim.heads[stream])
         with trio.CancelScope(shield=True):  # cancelled in the midst of it, nobody would close what was opened
             self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
-        self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)
+        self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._statistics.split)
         self._finality = FinalityWatch(self._settings, self._store, self._reader, context, self._epoch)
-        reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)  # its own range size
+        reader = ChainReader(self._settings, self._aio, self._rpc, context, self._statistics.split)  # its own sizes
         self._history = LateHistory(self._settings, self._store, reader, context, self._table)
         self._statistics.endpoints = self._rpc.statistics()
         try:
@@ -107,7 +108,8 @@ class ChainListener(Actor):
             await self._propose_start()
             self._view = await self._stored_view(context, claim.heads[stream])
             await self._finality.restore()
-            async with self._history.beside():
+            async with announced(self._aio, self._settings, self._ring) as heads, self._history.beside():
+                self._statistics.announced = heads
                 while not context.draining.is_set():
                     await context.gate()
                     await self._rest(context, await self._step(context))
@@ -185,11 +187,13 @@ class ChainListener(Actor):
         if self._view.blocks and not await self._finality.recheck(self._view.blocks[0]):
             context.unhealthy(str(self._finality.latched))
             return None
-        head = await self._reader.head(self._avoid)
+        head = await self._reader.head()
         try:
             return head, await self._follow(context, head)
+        except (RpcFailure, Inconsistent) as failure:
+            self._reader.blame(head.endpoint, failure)
+            raise
         except FinalityViolated as violated:
-            self._avoid = head.endpoint
             await self._finality.accused(head.endpoint, self._view.blocks[0], violated)
         if self._finality.latched is not None:
             context.unhealthy(self._finality.latched)
@@ -210,7 +214,8 @@ class ChainListener(Actor):
         now = context.clock.monotonic()
         still = self._stillness = self._stillness.looked(self._view.blocks, now, self._settings.poll.stillness)
         if still.looks:
-            self._avoid = head.endpoint
+            what = f"It has shown no new block for {now - still.since:.0f} s."
+            self._reader.complain(head.endpoint, Behind(what, self._view.next_number))
         if self._view.tip is not None:
             context.fresh(self._view.tip.timestamp)
         if still.looks >= len(self._settings.rpc_urls):
@@ -245,17 +250,20 @@ class ChainListener(Actor):
             return True
         known = view.block_at(head.header.number)
         if known is None:  # below what can still change: an endpoint that is far behind, or starts later
-            self._avoid = head.endpoint
-            context.log.info("endpoint_behind", chain=view.chain, head=head.header.number)
+            self._note_behind(context, head)
             return False
         if known.hash != head.header.hash:
             await self._reorganise(context, head)
         elif known.number < view.next_number - 1:
             # The same block at a lower height is a lagging endpoint (or a rollback, which the next block of
             # another hash will prove): nothing is retracted on a guess.
-            self._avoid = head.endpoint
-            context.log.info("endpoint_behind", chain=view.chain, head=head.header.number)
+            self._note_behind(context, head)
         return True
+
+    def _note_behind(self, context: ActorContext, head: Head) -> None:
+        tip = self._view.next_number - 1
+        context.log.info("endpoint_behind", chain=self._view.chain, head=head.header.number)
+        self._reader.complain(head.endpoint, Behind(f"Its head {head.header.number} is below our block {tip}.", tip))
 
     async def _extend(self, context: ActorContext, head: Head) -> None:
         """Commit span after span up to the head; those behind it are read and planned meanwhile. Raises Unlinked
@@ -287,10 +295,8 @@ class ChainListener(Actor):
             nursery.start_soon(catch_up.read)
             try:
                 while view.next_number <= head.header.number:
-                    self._avoid = head.endpoint  # until its answer came and is checked
                     span = await self._with_created(head, finality, view.coverage, contracts, await catch_up.take())
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
-                    self._avoid = None
                     stored = await self._stored_logs(view, (), span)
                     plan = plan_extend(view, self._epoch, self._table, finality, span, stored)
                     await send.send((plan, span))
@@ -311,12 +317,10 @@ class ChainListener(Actor):
         view = self._view
         tip = view.tip
         assert tip is not None
-        self._avoid = head.endpoint  # until its answers came and are checked
         until = min(head.header.number, tip.number)
         ancestor = await self._reader.ancestor(view, head, until)
         first = view.start if ancestor is None else ancestor.number + 1
         if first > until:
-            self._avoid = None
             return  # the node came back to our chain while it was asked: the next step sees
         finality = finality_of(head, view, self._settings.finality_depth)
         branch = await self._reader.branch(head, finality, first, until, view.coverage.addresses)
@@ -324,7 +328,6 @@ class ChainListener(Actor):
             check_span(branch, first, None if ancestor is None else ancestor.hash)
         except Unlinked as moved:
             raise Inconsistent(moved.happened, "The chain moved while it was read.", "Nothing.") from moved
-        self._avoid = None
         ancestor, branch = parting(view.blocks, ancestor, branch)
         if not branch.headers:
             return  # the node came back to our chain while it was asked: the next step sees
@@ -372,18 +375,21 @@ class ChainListener(Actor):
         context.beat()
         self._statistics.committed(plan, span)
 
-    def _note_split(self, reason: Reason, rule: str) -> None:
-        splits = self._statistics.splits
-        splits[reason, rule] = splits.get((reason, rule), 0) + 1
-
     async def _rest(self, context: ActorContext, seconds: float) -> None:
-        """Sleep in slices that beat: an idle chain is not a stuck one. What comes of late history meanwhile is
-        committed."""
+        """Sleep in slices that beat, since an idle chain is not a stuck one, until a new head is announced. What comes
+        of late history meanwhile is committed."""
         until = context.clock.monotonic() + seconds
         while (left := until - context.clock.monotonic()) > 0 and not context.draining.is_set():
+            if self._announced and self._polling.heeds_hints:
+                break
             await context.rest(min(left, _BEAT_SECONDS), self._history.ready)
             context.beat()
             await self._commit_late(context)
+        self._announced = False
+
+    def _ring(self) -> None:
+        self._announced = True
+        self._history.ready.ring()
 
     async def _commit_late(self, context: ActorContext) -> None:
         late = self._history.take()

@@ -8,15 +8,16 @@ from typing import TypeVar, TypeVarTuple
 
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
+from fusion_daemon.chain.endpoint_state import Event
 from fusion_daemon.chain.finality import finality_violated
 from fusion_daemon.chain.journal import ChainView, Finality
 from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.ranges import RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, probes
-from fusion_daemon.chain.rpc import ChainRpc
-from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered
+from fusion_daemon.chain.rpc import ChainRpc, Complaint
+from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered, complaint_of
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.chain.validate import check_headers
+from fusion_daemon.chain.validate import Inconsistent, check_headers
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef
@@ -31,6 +32,11 @@ _YOUNG_BLOCKS = 32
 """Below the head: a node may not find their logs yet, also on a chain whose blocks are final at once."""
 _LONGEST_BY_HASH = 100
 """Blocks: those asked by hash may each need their receipts, and have to come within one crossing."""
+
+
+def longest_silence(settings: ChainSettings) -> float:
+    """Seconds that a listener may wait for one crossing, without a beat."""
+    return settings.request_timeout * _REQUESTS_PER_CROSSING
 
 
 class ListenerDrains(Failure):
@@ -64,10 +70,22 @@ class ChainReader:
         self._context = context
         self._sizes: dict[int, RangeSize] = {}
         """By endpoint: what one of them refuses says nothing about another."""
+        self._complaints: list[Complaint] = []
 
-    async def head(self, avoid: int | None) -> Head:
-        """An endpoint's; of another one than `avoid`, if there is one."""
-        return await self._ask(self._rpc.fetch_head, avoid)
+    def complain(self, endpoint: int, event: Event) -> None:
+        """What was seen of an endpoint counts from the next head on."""
+        self._complaints.append((endpoint, event))
+
+    def blame(self, endpoint: int, failure: RpcFailure | Inconsistent) -> None:
+        """A step with it ended so."""
+        complaint = complaint_of(failure)
+        if complaint is not None:
+            self.complain(endpoint, complaint)
+
+    async def head(self) -> Head:
+        """Of the endpoint that is best by now."""
+        complaints, self._complaints = self._complaints, []
+        return await self._ask(self._rpc.fetch_head, complaints)
 
     def last_of(self, head: Head, finality: Finality, first: int, until: int) -> int:
         """Where a span from `first` would end as far as is known now; at `until` at most."""
@@ -162,19 +180,19 @@ class ChainReader:
         return found
 
     async def _ask(self, question: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
-        """One crossing to the nodes. Every answer is progress, so that a long reorg is not taken for a stuck actor."""
-        patience = self._settings.request_timeout * _REQUESTS_PER_CROSSING
+        """One crossing to the nodes. Its end is progress, whatever it brings, so that neither a long reorg nor a silent
+        endpoint is taken for a stuck actor."""
         try:
             with self._context.until_draining():
-                answer = await self._aio.call(question, *args, timeout=patience)
-                self._context.beat()
-                return answer
+                return await self._aio.call(question, *args, timeout=longest_silence(self._settings))
         except AioTimeout as late:
             raise Unanswered(
                 f"An endpoint of chain {self._settings.chain} did not answer within {late.seconds:g} s.",
                 "Nothing of what was asked is stored; the listener asks again, another endpoint if there is one.",
                 "If it lasts, check the provider's status page and the network.",
             ) from late
+        finally:
+            self._context.beat()
         raise listener_drains(self._settings.chain)
 
 

@@ -8,6 +8,7 @@ from fusion_daemon.chain.blocks import Span
 from fusion_daemon.chain.journal import Plan
 from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
+from fusion_daemon.chain.rpc_heads import HeadStatistics
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class ListenerStatistics:
     missing: int = 0
     """Blocks up to the tip of which some contract's logs were not read yet."""
     endpoints: tuple[EndpointStatistics, ...] = ()
+    announced: HeadStatistics = field(default_factory=HeadStatistics)
 
     def committed(self, plan: Plan, span: Span) -> None:
         """`span`: what was read for that plan."""
@@ -48,3 +50,7 @@ class ListenerStatistics:
         self.missing = plan.view.coverage.missing(tip.number)
         self.logs += len(span.logs)
         self.repaired += span.repaired
+
+    def split(self, reason: Reason, rule: str) -> None:
+        """An endpoint refused a range, or did not answer."""
+        self.splits[reason, rule] = self.splits.get((reason, rule), 0) + 1

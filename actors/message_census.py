@@ -42,9 +42,7 @@ class MessageCensus:
         waiting: dict[Lane, int] = {}
         for lane, since in tuple(self._waiting.values()):
             waiting[lane] = min(since, waiting.get(lane, since))
-        return CensusFigures(
-            dict(self._lanes), dict(self._stuck), dict(self._credit), waiting, dict(self._flagged)
-        )
+        return CensusFigures(dict(self._lanes), dict(self._stuck), dict(self._credit), waiting, dict(self._flagged))
 
     def count(self, standing: Standing) -> None:
         """One that is not counted: new, or from before this life."""

@@ -55,9 +55,7 @@ def receipts_unavailable(chain: ChainId, what: str) -> ReceiptsUnavailable:
 
 
 class Receipts(Protocol):
-    async def __call__(
-        self, chain: ChainId, transactions: Sequence[Hash32], /
-    ) -> Mapping[tuple[Hash32, int], int]:
+    async def __call__(self, chain: ChainId, transactions: Sequence[Hash32], /) -> Mapping[tuple[Hash32, int], int]:
         """Of all logs of these transactions, as far as the node has them: from the block and the index in it to the
         place in the receipt. Raises ReceiptsUnavailable."""
 

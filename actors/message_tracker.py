@@ -90,12 +90,8 @@ class MessageTrackerActor(Actor):
         state = await self._store.read(load_state, timeout=START_SECONDS)
         tracker = MessageTracker.restored(rules, state)
         self._topic.advance(claim.heads[MESSAGE_STREAM])
-        commits = MessageCommits(
-            OWNER, self._store, claim, tracker, self._topic, self._dispatcher, self._accept
-        )
-        inputs = {
-            network.chain: self._input(network.chain, claim, orders, bell) for network in self._settings.networks
-        }
+        commits = MessageCommits(OWNER, self._store, claim, tracker, self._topic, self._dispatcher, self._accept)
+        inputs = {network.chain: self._input(network.chain, claim, orders, bell) for network in self._settings.networks}
         told_at = await self._store.read(load_told_at)
         folding = self._folding = MessageFolding(
             self._settings, self._store, tracker, commits, inputs, receipts, self._ward, told_at, self._keep

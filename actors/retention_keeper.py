@@ -125,9 +125,7 @@ class RetentionKeeper(Actor):
                 continue
             for each in group:
                 self._dropped[each.parent] += 1
-                context.log.info(
-                    "partition_dropped", table=each.parent, chain=each.chain, low=each.low, high=each.high
-                )
+                context.log.info("partition_dropped", table=each.parent, chain=each.chain, low=each.low, high=each.high)
         await self._drop_rows(context)
 
     async def _drop_rows(self, context: ActorContext) -> None:

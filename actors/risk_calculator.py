@@ -157,9 +157,7 @@ class RiskCalculator(Actor):
 
     def _blame_start(self, entry: JournalEntry, claim: Claim) -> AbstractContextManager[None]:
         stream = journal_stream(entry.chain)
-        suspect = Suspect(
-            OWNER, stream, entry.seq, claim.positions[stream], Phase.START.value, type(entry).__name__
-        )
+        suspect = Suspect(OWNER, stream, entry.seq, claim.positions[stream], Phase.START.value, type(entry).__name__)
         return self._ward.strikes.blame(suspect)
 
 

@@ -15,6 +15,8 @@ from actors.quarantine_keeper import QuarantineKeeper
 from actors.retention_keeper import RetentionKeeper
 from actors.transaction_sender import TransactionSender
 from fusion_daemon.alerting.retry import DeliveryState, Verdict
+from fusion_daemon.chain.endpoint_state import State as EndpointState
+from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.composition import House
 from fusion_daemon.crosschain.hints import Outcome, Source
 from fusion_daemon.domain.margin import MARGIN_STREAM
@@ -31,6 +33,8 @@ _LISTENER_COUNTERS: Sequence[tuple[str, str, Callable[[ListenerStatistics], floa
     ),
     ("fusion_chain_repaired_blocks_total", "Blocks whose logs a node had left out.", lambda s: s.repaired),
     ("fusion_chain_dense_blocks_total", "Steps that ended at a block whose logs no way gave.", lambda s: s.dense),
+    ("fusion_chain_announced_heads_total", "New heads announced over a WebSocket.", lambda s: s.announced.heads),
+    ("fusion_chain_socket_losses_total", "WebSockets lost, or not opened.", lambda s: s.announced.losses),
     ("fusion_chain_reorgs_total", "Reorganisations followed.", lambda s: s.reorgs),
     ("fusion_chain_rate_limits_total", "Requests that a provider limited.", lambda s: s.rate_limits),
     ("fusion_chain_faults_total", "Steps that failed on an endpoint.", lambda s: s.faults),
@@ -75,8 +79,45 @@ def chain_families(house: House) -> Iterable[AnyFamily]:
         [Sample(n, (chain, reason, rule)) for chain, s in seen for (reason, rule), n in s.splits.items()],
         ("chain", "reason", "rule"),
     )
-    endpoints = [(chain, str(place), e) for chain, s in seen for place, e in enumerate(s.endpoints)]
+    yield from _endpoint_families([(chain, str(place), e) for chain, s in seen for place, e in enumerate(s.endpoints)])
+
+
+def _endpoint_families(endpoints: Sequence[tuple[str, str, EndpointStatistics]]) -> Iterable[AnyFamily]:
     label = ("chain", "endpoint")
+    yield gauge(
+        "fusion_rpc_endpoint_state",
+        "1 for the state that the endpoint is in.",
+        [Sample(e.state is state, (c, p, state.value)) for c, p, e in endpoints for state in EndpointState],
+        (*label, "state"),
+    )
+    yield counter(
+        "fusion_rpc_endpoint_transitions_total",
+        "Changes of an endpoint's state, by what made it change.",
+        [
+            Sample(n, (c, p, before.value, after.value, reason))
+            for c, p, e in endpoints
+            for (before, after, reason), n in e.transitions.items()
+        ],
+        (*label, "from", "to", "reason"),
+    )
+    yield gauge(
+        "fusion_rpc_calls_per_second_allowed",
+        "Calls a second that the endpoint is asked at most; it falls when the provider limits us.",
+        [Sample(e.rate, (c, p)) for c, p, e in endpoints],
+        label,
+    )
+    yield counter(
+        "fusion_rpc_answers_total",
+        "HTTP answers that came whole.",
+        [Sample(e.answers, (c, p)) for c, p, e in endpoints],
+        label,
+    )
+    yield counter(
+        "fusion_rpc_answer_seconds_total",
+        "Time that these took, all together.",
+        [Sample(e.seconds, (c, p)) for c, p, e in endpoints],
+        label,
+    )
     yield counter(
         "fusion_rpc_requests_total",
         "HTTP requests.",

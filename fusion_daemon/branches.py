@@ -11,6 +11,7 @@ from random import Random
 
 from actors.alert_dispatcher import AlertDispatcher
 from actors.chain_listener import ChainListener
+from actors.chain_reader import longest_silence
 from actors.message_tracker import Journals, MessageTrackerActor
 from actors.oracle_poller import OraclePoller
 from actors.quarantine_keeper import QuarantineKeeper
@@ -24,6 +25,7 @@ from fusion_daemon.alerting.acceptance import accept, accept_margin_events
 from fusion_daemon.alerting.settings import AlertingSettings
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.repository import journal_fill, load_entries
+from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain_transactions import ChainTransactions
 from fusion_daemon.config import Config
@@ -151,11 +153,21 @@ class Lives:
         return QuarantineKeeper(self._fixed.ward, self._fixed.store)
 
 
+def endpoints_of(alive: Mapping[str, Actor], chain: ChainId) -> Sequence[EndpointStatistics]:
+    """Of the chain's listener, if it lives."""
+    listener = alive.get(f"chain_listener:{chain}")
+    return listener.statistics().endpoints if isinstance(listener, ChainListener) else ()
+
+
 def branches_of(lives: Lives, chains: Sequence[ChainSettings], alive: dict[str, Actor]) -> Sequence[ChildSpec]:
     """In start order. `alive` is told of every new life, by name."""
 
-    def branch(name: str, actor: str, build: Callable[[], Actor], *, required: bool = True) -> ChildSpec:
-        return ChildSpec(name, _branch(alive, actor, build, DATA_LIMITS[name.partition(":")[0]], required=required))
+    def branch(
+        name: str, actor: str, build: Callable[[], Actor], *, silence: float = 0.0, required: bool = True
+    ) -> ChildSpec:
+        """`silence`: seconds that one wait of it may take."""
+        limits = BEAT_LIMIT + silence, DATA_LIMITS[name.partition(":")[0]]
+        return ChildSpec(name, _branch(alive, actor, build, limits, required=required))
 
     return [
         branch("quarantine", "quarantine_keeper", lives.warder),
@@ -163,7 +175,12 @@ def branches_of(lives: Lives, chains: Sequence[ChainSettings], alive: dict[str, 
         branch("risk", "risk_calculator", lives.calculator),
         branch("messages", "message_tracker", lives.tracker),
         *(
-            branch(f"chain:{each.chain}", f"chain_listener:{each.chain}", partial(lives.listener, each))
+            branch(
+                f"chain:{each.chain}",
+                f"chain_listener:{each.chain}",
+                partial(lives.listener, each),
+                silence=longest_silence(each),
+            )
             for each in chains
         ),
         branch("oracle", "oracle_poller", lives.poller),
@@ -173,19 +190,26 @@ def branches_of(lives: Lives, chains: Sequence[ChainSettings], alive: dict[str, 
 
 
 def _branch(
-    alive: dict[str, Actor], name: str, build: Callable[[], Actor], data_limit: float, *, required: bool = True
+    alive: dict[str, Actor],
+    name: str,
+    build: Callable[[], Actor],
+    limits: tuple[float, float],
+    *,
+    required: bool = True,
 ) -> SupervisorSpec:
+    """`limits`: of its beats and of its data."""
     def start() -> Actor:
         alive[name] = actor = build()
         return actor
 
+    beat_limit, data_limit = limits
     drain, stop = PARTING[name.partition(":")[0]]
     child = ChildSpec(
         name,
         start,
         drain_timeout=drain,
         stop_timeout=stop,
-        beat_limit=BEAT_LIMIT,
+        beat_limit=beat_limit,
         data_limit=data_limit,
         required=required,
     )

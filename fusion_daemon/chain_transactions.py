@@ -43,9 +43,7 @@ class ChainTransactions(ChainClients[TransactionRpc]):
             counts=Counts(seen.final_count, seen.latest_count, seen.pending_count),
             market=market,
             receipts={
-                hash_: Receipt(
-                    hash_, each.block_number, each.block_hash, each.succeeded, each.gas_used, each.gas_price
-                )
+                hash_: Receipt(hash_, each.block_number, each.block_hash, each.succeeded, each.gas_used, each.gas_price)
                 for hash_, each in seen.receipts.items()
             },
             known=seen.known,

@@ -26,6 +26,7 @@ from fusion_daemon.config_values import (
     PostgresUrl,
     Seconds,
     Sender,
+    SocketUrl,
     Symbol,
     Url,
     Usd,
@@ -130,6 +131,8 @@ class Chain(Section):
     name: Name
     rpc_urls: tuple[Url, ...] = Field(min_length=1)
     """Tried in order. A key in a URL is a secret: write `{name}` where the value of that secret belongs."""
+    ws_urls: tuple[SocketUrl, ...] = ()
+    """Where nodes announce new heads: each is a hint to look sooner. The chain is polled in any case."""
     start_block: int | None = Field(default=None, ge=0)
     """The first block of interest. Absent: wait for `POST /v1/chains/{id}/start-block`."""
     vaults: tuple[AddressText, ...] = ()
@@ -145,9 +148,15 @@ class Chain(Section):
     workers: int = Field(default=4, ge=1, le=32)
     """Ranges that are read at once while the listener is behind. What is stored does not depend on it."""
     request_timeout_seconds: Seconds = 10.0
+    calls_per_second_min: float = Field(default=5.0, ge=1)
+    calls_per_second_max: float = Field(default=100_000.0, ge=1)
+    """Bounds of the pace at which one endpoint is asked, a batch counting as its calls: it falls when the provider
+    limits us, and climbs back."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Chain:
+        if self.calls_per_second_min > self.calls_per_second_max:
+            raise ValueError("calls_per_second_min is above calls_per_second_max")
         if self.poll_min_seconds > self.poll_max_seconds:
             raise ValueError("poll_min_seconds is above poll_max_seconds")
         if len({token.address.lower() for token in self.tokens}) != len(self.tokens):

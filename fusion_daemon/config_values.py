@@ -117,6 +117,9 @@ Name = Annotated[
     ),
 ]
 Url = Annotated[str, _shaped(r"https?://\S+", "not a URL: it begins with http:// or https:// and has no spaces")]
+SocketUrl = Annotated[
+    str, _shaped(r"wss?://\S+", "not a URL of a WebSocket: it begins with ws:// or wss:// and has no spaces")
+]
 ExplorerUrl = Annotated[str, AfterValidator(_explorer)]
 _AMOUNT = 'not an amount: a decimal number in quotes, such as "1.00"'
 Amount = Annotated[str, _quoted(_AMOUNT), _shaped(r"\d+(\.\d{1,8})?", _AMOUNT)]

@@ -35,7 +35,7 @@ from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.serving import serving
 from fusion_daemon.inspection import Inspection
 from fusion_daemon.judge import Judge
-from fusion_daemon.liveness import loop_beats, reasons_to_starve, stuck_loops
+from fusion_daemon.liveness import loop_beats, reasons_to_starve, revive_stalled, stuck_loops
 from fusion_daemon.logs import LogStyle, Redactor, configure_logging
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
 from fusion_daemon.operation import FOUNDATION, ActorOperations, components_of
@@ -98,9 +98,7 @@ async def _live(start: Start) -> None:
     log.info("stopped")
 
 
-async def _stand_by_and_run(
-    start: Start, aio: Aio, candidacy: Candidacy, store: Store, announcer: Announcer
-) -> None:
+async def _stand_by_and_run(start: Start, aio: Aio, candidacy: Candidacy, store: Store, announcer: Announcer) -> None:
     """The house is built before the lease is won: what remains of a takeover is to start its actors."""
     config, clock, log = start.config, SystemClock(), announcer.log
     house = build_house(config, start.secret, clock, aio, store)
@@ -159,6 +157,7 @@ async def _supervise(
             if announcer.stood_by.is_set():  # the service manager was told READY long since
                 nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
             nursery.start_soon(judge.watch)
+            nursery.start_soon(revive_stalled, tree, lambda: store.statistics().trouble)
             await nursery.start(partial(_run_tree, tree, nursery.cancel_scope))
             if announcer.told.is_set():
                 reloader.open()  # else it opens with the first word to the service manager
@@ -244,9 +243,7 @@ def _standby_routes(aio: Aio, candidacy: Candidacy) -> Routes:
     )
 
 
-def _components(
-    aio: Aio, store: Store, candidacy: Candidacy, tree: Supervisor, started: float
-) -> Sequence[Component]:
+def _components(aio: Aio, store: Store, candidacy: Candidacy, tree: Supervisor, started: float) -> Sequence[Component]:
     trouble = store.statistics().trouble
     return [lease_component(candidacy.standing, serving=True), *components_of(tree, aio, trouble, started)]
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 from fusion_daemon.admin_client import call, segment
+from fusion_daemon.chain.endpoint_views import EndpointsView
 from fusion_daemon.config import Config
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.operation_views import (
@@ -58,6 +59,12 @@ def coverage(config: Config, chain: int | None) -> CoveragesView:
     wanted = [each.id for each in config.chains] if chain is None else [chain]
     views = [call(config, "GET", f"/v1/chains/{each}/coverage", None, CoverageView) for each in wanted]
     return CoveragesView(tuple(views))
+
+
+def endpoints(config: Config, chain: int | None) -> tuple[EndpointsView, ...]:
+    """Of one chain, or of all that are configured."""
+    chains = [each.id for each in config.chains] if chain is None else [chain]
+    return tuple(call(config, "GET", f"/v1/chains/{each}/endpoints", None, EndpointsView) for each in chains)
 
 
 def order(config: Config, verb: str, actor: str) -> ObeyedView:

@@ -9,7 +9,7 @@ from actors.retention_settings import RetentionSettings
 from fusion_daemon import config_transactions
 from fusion_daemon.alerting.settings import AlertingSettings, Receiver, SmtpSecurity, SmtpSettings
 from fusion_daemon.alerting.signature import SecretInvalid, parse_secrets
-from fusion_daemon.chain.settings import ChainSettings, PollSettings
+from fusion_daemon.chain.settings import ChainSettings, PollSettings, RateBounds
 from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, ConfigurationInvalid, Principal
 from fusion_daemon.config_bridges import Bridges, StageTerms
 from fusion_daemon.config_transactions import Signer
@@ -53,6 +53,8 @@ def chain_settings(chain: Chain, secret: SecretOf) -> ChainSettings:
         workers=chain.workers,
         request_timeout=chain.request_timeout_seconds,
         poll=PollSettings(chain.poll_min_seconds, chain.poll_max_seconds),
+        rate=RateBounds(chain.calls_per_second_min, chain.calls_per_second_max),
+        ws_urls=tuple(with_secrets(url, secret) for url in chain.ws_urls),
     )
 
 

@@ -130,9 +130,7 @@ async def _cursors(reader: Reader) -> Finding:
     return Finding("cursors", bool(ahead), f"beyond their streams: {'; '.join(ahead)}" if ahead else "none beyond")
 
 
-async def _chain(
-    reader: Reader, table: EventTable, chain: ChainId, partitions: Sequence[Partition]
-) -> list[Finding]:
+async def _chain(reader: Reader, table: EventTable, chain: ChainId, partitions: Sequence[Partition]) -> list[Finding]:
     row = await reader.fetch_one(_CHAIN, chain)
     assert row is not None  # the chain was found a moment ago, in the same snapshot
     tip, lowest = row.optional_integer("tip_number"), row.optional_integer("lowest")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from fusion_daemon.aio import Aio, open_aio
 from fusion_daemon.store import EmbeddedPostgres, Store, migrate, open_store, running_postgres
@@ -31,6 +32,9 @@ _numbers = itertools.count(1)
 
 
 def pytest_configure() -> None:
+    # How long an example takes says how busy the machine is, and is no property of the code.
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
     if "TMPDIR" not in os.environ and _has_room(MEMORY):
         tempfile.tempdir = os.environ["TMPDIR"] = str(MEMORY)  # for the processes that tests start as well
 

@@ -185,8 +185,7 @@ def _by_block(
     for log, event in zip(logs, events, strict=True):
         changes[log.block_hash][log.log_index] = event.changes
     return {
-        block: tuple(chained.from_iterable(found[index] for index in sorted(found)))
-        for block, found in changes.items()
+        block: tuple(chained.from_iterable(found[index] for index in sorted(found))) for block, found in changes.items()
     }
 
 

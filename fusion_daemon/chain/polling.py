@@ -42,6 +42,11 @@ class Polling:
         wish = self.bounds.longest if observed is None else observed / _POLLS_PER_BLOCK
         return self.slowdown * min(max(wish, self.bounds.shortest), self.bounds.longest)
 
+    @property
+    def heeds_hints(self) -> bool:
+        """Not while faults or limits tell us to ask less: a hint says nothing about those."""
+        return self.faults == 0 and self.slowdown == 1.0
+
     def succeeded(self) -> Polling:
         if self.faults == 0 and self.slowdown == 1.0:
             return self

@@ -13,6 +13,7 @@ from dataclasses import replace
 import aiohttp
 
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
+from fusion_daemon.chain.endpoint_state import Event, Headed
 from fusion_daemon.chain.range_rules import Said, classify
 from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, EndpointStatistics, raise_error
 from fusion_daemon.chain.rpc_errors import (
@@ -60,6 +61,10 @@ _NO_TAG = frozenset({-32602, -39001})
 _NO_TAG_WORDS = ("not found", "not supported", "unsupported", "unknown", "invalid")
 
 
+Complaint = tuple[int, Event]
+"""An endpoint, and what was seen of it."""
+
+
 class ChainRpc:
     """One chain's endpoints behind four questions. Asyncio side; cancelling any of them closes its
     connection.
@@ -78,9 +83,11 @@ class ChainRpc:
         """Counters, one per endpoint; safe to read from any thread."""
         return self._endpoints.statistics()
 
-    async def fetch_head(self, avoid: int | None = None) -> Head:
-        """The current endpoint's head; with `avoid`, from the next endpoint if that one is still current."""
-        endpoint = self._endpoints.choose(avoid)
+    async def fetch_head(self, complaints: Sequence[Complaint] = ()) -> Head:
+        """The head of the endpoint that is best by now. `complaints`: what was seen of endpoints since the last one."""
+        for number, event in complaints:
+            self._endpoints.report(self._endpoints.at(number), event)
+        endpoint = self._endpoints.choose()
         await self._endpoints.prove(endpoint)
         calls: list[Call] = [("eth_getBlockByNumber", [tag, False]) for tag in ("latest", "safe", "finalized")]
         latest, safe, finalized = await self._endpoints.ask(endpoint, calls, HEADERS)
@@ -95,6 +102,7 @@ class ChainRpc:
             tags = [None if tag.result is None else number_of(tag.result.number) for tag in (safe, finalized)]
         except ValueError as error:
             raise self._endpoints.fault(endpoint, f"answered with a malformed header ({error})") from error
+        self._endpoints.report(endpoint, Headed(header.number))
         bounded = [None if tag is None else min(tag, header.number) for tag in tags]
         return Head(endpoint.number, header, bounded[0], bounded[1])
 
@@ -127,7 +135,8 @@ class ChainRpc:
         """
         node = self._endpoints.at(endpoint)
         await self._endpoints.prove(node)
-        return await self._span(node, await self._headers(node, first, last), by_hash, contracts)
+        headers = await self._headers(node, first, min(last, first + self._endpoints.headroom(node) - 1))
+        return await self._span(node, headers, by_hash, contracts)
 
     async def fetch_more(
         self, endpoint: int, headers: Sequence[Header], by_hash: bool, contracts: Sequence[Address]
@@ -148,7 +157,7 @@ class ChainRpc:
     async def view(self, calls: Sequence[tuple[Address, bytes]]) -> list[bytes | RpcFailure]:
         """`eth_call` of (contract, calldata) pairs at the latest block, in one batch; answers in order. A
         call that was reverted or refused is an RpcFailure in its place."""
-        endpoint = self._endpoints.choose(None)
+        endpoint = self._endpoints.choose()
         await self._endpoints.prove(endpoint)
         batch: list[Call] = [("eth_call", [{"to": hex_of(to), "data": hex_of(data)}, "latest"]) for to, data in calls]
         return [_viewed(endpoint.url, answer) for answer in await self._endpoints.ask(endpoint, batch, TEXTS)]
@@ -156,7 +165,7 @@ class ChainRpc:
     async def fetch_receipt_logs(self, transactions: Sequence[Hash32]) -> list[tuple[Log, ...]]:
         """The logs of each transaction, of whatever contracts, in the order of its receipt; of one that the node has
         no receipt of, none."""
-        endpoint = self._endpoints.choose(None)
+        endpoint = self._endpoints.choose()
         await self._endpoints.prove(endpoint)
         found: list[tuple[Log, ...]] = []
         for start in range(0, len(transactions), _TRANSACTIONS_PER_BATCH):

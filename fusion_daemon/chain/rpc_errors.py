@@ -6,7 +6,9 @@ from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from fusion_daemon.chain.endpoint_state import Behind, Event, Faulted
 from fusion_daemon.chain.range_rules import Said
+from fusion_daemon.chain.validate import Inconsistent
 from fusion_daemon.domain.failure import Failure
 
 
@@ -85,6 +87,16 @@ class WrongChain(RpcFailure):
 
     expected: int
     found: int
+
+
+def complaint_of(failure: RpcFailure | Inconsistent) -> Event | None:
+    """What a step that ended so says about its endpoint. None: nothing, or what the pool knows already."""
+    match failure:
+        case BlockUnknown():
+            return Behind(failure.happened, None)
+        case RateLimited() | WrongChain() | RangeRefused():
+            return None
+    return Faulted(failure.happened)
 
 
 _NO_DATA = (

@@ -110,7 +110,7 @@ class StateRpc:
             raise self._endpoints.fault(endpoint, f"answered with a malformed log ({error})") from error
 
     async def _proved(self) -> Endpoint:
-        endpoint = self._endpoints.choose(None)
+        endpoint = self._endpoints.choose()
         await self._endpoints.prove(endpoint)
         return endpoint
 

@@ -18,6 +18,15 @@ class PollSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RateBounds:
+    """Of the calls a second that one endpoint is asked; a batch counts as its calls. The highest is where it starts:
+    far above what a listener asks, so that nothing waits before a provider has said what is too much."""
+
+    lowest: float = 5.0
+    highest: float = 100_000.0
+
+
+@dataclass(frozen=True, slots=True)
 class ChainSettings:
     chain: ChainId
     name: str
@@ -41,3 +50,6 @@ class ChainSettings:
     request_timeout: float = 15.0
     """Seconds for one HTTP request to a node."""
     poll: PollSettings = PollSettings()
+    rate: RateBounds = RateBounds()
+    ws_urls: tuple[str, ...] = ()
+    """Where new heads are announced, as a hint. They may hold credentials, too."""

@@ -20,6 +20,8 @@ from fusion_daemon.crosschain.ccip_trace import trace_ccip
 from fusion_daemon.crosschain.closing import Closed
 from fusion_daemon.crosschain.envelope import Envelope
 from fusion_daemon.crosschain.evidence import (
+    AxelarCalled,
+    CcipSent,
     Evidence,
     ExecutionReverted,
     MessageId,
@@ -97,8 +99,11 @@ def judge(subject: Subject, rules: Rules, finalized: Mapping[ChainId, int], now:
         for event in events:
             at_home = envelope is None or envelope.source == event.place.chain
             (places if at_home else trace.forged).append(event.place)
-    trace_axelar(trace, found, envelope, rules.networks, lane.least_gas)
-    trace_ccip(trace, found, envelope, rules.networks)
+    if envelope is None or all(end in rules.networks for end in (envelope.source, envelope.destination)):
+        trace_axelar(trace, found, envelope, rules.networks, lane.least_gas)
+        trace_ccip(trace, found, envelope, rules.networks)
+    else:
+        trace.forged += _strangers(found, rules.networks)
     arrival = _arrival(trace, found, envelope)
     if envelope is not None:
         trace.outcomes += [
@@ -113,6 +118,18 @@ def judge(subject: Subject, rules: Rules, finalized: Mapping[ChainId, int], now:
         return None  # a payment for nothing that was sent
     _flag(trace, arrival, step)
     return _standing(subject, trace, step, lane, rules.terms.orphan_grace, now)
+
+
+def _strangers(found: ByKind, networks: Networks) -> list[Place]:
+    """Of a message one of whose chains nobody reads, or nobody reads any more: what bridges say of it cannot be
+    judged, but for who called them where we do read."""
+    sent: list[AxelarCalled | CcipSent] = [*found.of(AxelarCalled), *found.of(CcipSent)]
+    return [
+        each.place
+        for each in sent
+        if (chain := each.place.chain) in networks
+        and each.sender not in (networks.axelar_adapter(chain), networks.ccip_adapter(chain))
+    ]
 
 
 def _arrival(trace: Trace, found: ByKind, envelope: Envelope | None) -> _Arrival:
@@ -234,7 +251,7 @@ def _verdict(
     if not trace.sources and subject.lost is not None:
         return State.REORGED_OUT, (subject.lost, *because), None
     if subject.abandoned and not applied:
-        return State.ABANDONED, because or tuple(trace.forged), None
+        return State.ABANDONED, because or tuple(sorted(trace.forged, key=_age)), None
     if progress is None:
         return State.ORPHAN, tuple(sorted(trace.forged, key=_age)), None
     if not trace.sources:

@@ -46,18 +46,21 @@ class Pruning:
         self._walk: Iterator[Block] = iter(())
         self._young: list[tuple[int, EvidenceKey]] = []
         """Strangers' evidence that this round has left, with its time."""
+        self._excess: Iterator[EvidenceKey] = iter(())
+        """What the last round found too much of it, the oldest first."""
 
     def look(self, finalized: Mapping[ChainId, int], before: int, portion: int) -> Pruned:
         """Forget what is spent in the next `portion` of blocks. `before`: unix second from which on all is kept."""
         pruned = Pruned()
         blocks = list(islice(self._walk, portion))
         if not blocks:
-            self._thin(pruned, finalized, portion)
+            self._count()
             self._walk = iter(tuple(self._ledger.blocks))
         for block in blocks:
             for each in tuple(self._ledger.blocks.get(block, {}).values()):
                 if settled((each,), finalized, _ALWAYS):
                     self._consider(pruned, each, finalized, before)
+        self._thin(pruned, finalized, portion)
         return pruned
 
     def _consider(self, pruned: Pruned, each: Evidence, finalized: Mapping[ChainId, int], before: int) -> None:
@@ -69,16 +72,19 @@ class Pruning:
         elif strange:
             self._young.append((each.place.timestamp, each.key))
 
+    def _count(self) -> None:
+        """At the end of a round: the oldest of too many."""
+        excess = max(0, len(self._young) - self._most)
+        self._excess = iter([key for _, key in sorted(self._young)[:excess]])
+        self._young = []
+
     def _thin(self, pruned: Pruned, finalized: Mapping[ChainId, int], portion: int) -> None:
-        """The oldest of too many, at the end of a round."""
-        excess = len(self._young) - self._most
-        for _, key in sorted(self._young)[: max(0, min(excess, portion))]:
+        for key in islice(self._excess, portion):
             each = self._ledger.piece(key)
             if each is not None and self._strange(each):
                 count = len(pruned.evidence)
                 self._drop(pruned, each, finalized, _ALWAYS)
                 pruned.crowded += len(pruned.evidence) - count
-        self._young = []
 
     def _drop(self, pruned: Pruned, each: Evidence, finalized: Mapping[ChainId, int], before: int) -> None:
         concerned = [message for message in self._ledger.concerned(each) if message in self._standings]

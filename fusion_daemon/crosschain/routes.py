@@ -164,6 +164,9 @@ async def _propose(writer: Reader, parts: Recoveries, message: bytes, form: Retr
     if found is None:
         raise not_found("message of that id")
     signer, value = _address("signer", form.signer), _wei("value", form.value)
+    fee_cap = _wei("fee_cap", form.fee_cap)
+    if not fee_cap:
+        raise invalid("fee_cap is more than 0.")
     recovery = recovery_of(*found, parts.networks, signer, await _manual(writer, parts, *found, form))
     if recovery.refundable != (value > 0):
         raise invalid(
@@ -182,7 +185,7 @@ async def _propose(writer: Reader, parts: Recoveries, message: bytes, form: Retr
             data=recovery.data,
             value=value,
             gas_cap=gas_cap,
-            fee_cap=_wei("fee_cap", form.fee_cap),
+            fee_cap=fee_cap,
             purpose=RETRY_PURPOSE,
             asset=NATIVE_ASSET,
             amount=value,

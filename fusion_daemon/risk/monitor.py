@@ -142,9 +142,7 @@ class MarginMonitor:
         portfolio = self.portfolio
         few = portfolio.account_count if case.everyone else portfolio.holder_count(markets)
         if few <= FEW:
-            decided.update(
-                dict.fromkeys(portfolio.accounts()) if case.everyone else portfolio.holders(markets)
-            )
+            decided.update(dict.fromkeys(portfolio.accounts()) if case.everyone else portfolio.holders(markets))
         yield from _portions(decided)
         if few > FEW:
             yield from self._screened(case, decided, markets)

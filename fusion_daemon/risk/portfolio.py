@@ -245,9 +245,7 @@ class Portfolio:
                 del self._holders[market][owner]
         self._touch(owner, touched)
 
-    def _set_register(
-        self, entry: JournalEntry, change: Register, touched: Touched, *, forward: bool
-    ) -> None:
+    def _set_register(self, entry: JournalEntry, change: Register, touched: Touched, *, forward: bool) -> None:
         block, time = entry.block.number, entry.block.timestamp
         if isinstance(change, CreditChange):
             line = self.credit_line((entry.chain, change.owner), change.vault)

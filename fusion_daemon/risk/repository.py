@@ -68,8 +68,7 @@ async def load_snapshot(
         prices=[_price(row) for row in await reader.fetch(_PRICES, assets, price_cursor, no_prices)],
         price_seq=price_cursor,
         records=[
-            record_from_json(row.json("record"))
-            for row in await reader.fetch(_RECORDS, account_cursor, no_accounts)
+            record_from_json(row.json("record")) for row in await reader.fetch(_RECORDS, account_cursor, no_accounts)
         ],
         standings=dict([_standing(row) for row in await reader.fetch("SELECT * FROM margin_states")]),
         heads=heads,
@@ -103,9 +102,7 @@ class RecordedEvent:
     event: MarginEvent
 
 
-async def events_of_account(
-    reader: Reader, account: AccountId, before: int, limit: int
-) -> Sequence[RecordedEvent]:
+async def events_of_account(reader: Reader, account: AccountId, before: int, limit: int) -> Sequence[RecordedEvent]:
     """The newest events of an account with a number below `before`, newest first."""
     rows = await reader.fetch(_EVENTS_OF_ACCOUNT, account, before, limit)
     return [RecordedEvent(row.integer("seq"), _event(row)) for row in rows]

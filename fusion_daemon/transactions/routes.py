@@ -57,9 +57,7 @@ def routes(store: Store, aio: Aio, clock: Clock, changed: Callable[[], None]) ->
 
         async def handler(request: Request) -> Reply:
             id_ = request.path["id"]
-            await aio.to_trio(
-                carry, id_, By(request.caller().name, request.request_id), timeout=2 * COMMAND_SECONDS
-            )
+            await aio.to_trio(carry, id_, By(request.caller().name, request.request_id), timeout=2 * COMMAND_SECONDS)
             return reply_json(await store.query(read_transaction, id_))
 
         return handler

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from fusion_daemon.accounts.repository import list_audit
+from fusion_daemon.chain.endpoint_state import State
+from fusion_daemon.chain.endpoint_views import EndpointsView, endpoints_text
 from fusion_daemon.chain.repository import StartBlockRefused, load_coverage, register_contracts
 from fusion_daemon.chain.routes import routes
+from fusion_daemon.chain.rpc_routes import endpoint_routes
 from fusion_daemon.domain.identifiers import ChainId, hex_of
 from fusion_daemon.domain.journal import journal_stream
 from fusion_daemon.http.problem import Problem
@@ -98,3 +102,29 @@ async def test_bad_requests(listening: Listening, chain: str, body: bytes, statu
     with pytest.raises(Problem) as caught:
         await ask(listening, "POST", chain, body)
     assert caught.value.status == status
+
+
+async def test_the_state_of_each_endpoint_is_shown(listening: Listening, node: FakeNode, second_node: FakeNode) -> None:
+    """The first serves another chain; its URL's key is not shown."""
+    node.chain_id = 5
+    tip = second_node.mine()
+    async with listening.live(node.url, second_node.url) as life:
+        await life.until_tip(tip.hash)
+        [route] = endpoint_routes(NAMES, lambda chain: life.listener.statistics().endpoints if chain == CHAIN else ())
+
+        async def show(chain: str) -> EndpointsView:
+            request = Request("GET", {"id": chain}, {}, {}, b"", Principal("ops", Role.VIEWER), "test")
+            reply = await listening.aio.call(route.handler, request, timeout=10)
+            return msgspec.json.decode(reply.body, type=EndpointsView)
+
+        assert (await show("1")).endpoints == ()
+        with pytest.raises(Problem):
+            await show("7")
+        view = await show("31337")
+        first, second = view.endpoints
+        assert (first.state, first.reason, first.in_use) == ("wrong_chain", "It serves chain 5.", False)
+        assert (second.state, second.reason, second.in_use, second.head) == ("alive", None, True, 1)
+        assert "planted-key" not in str(view)
+        assert "  0 http://127.0.0.1" in "\n".join(endpoints_text((view,)))
+        transitions = life.listener.statistics().endpoints[0].transitions
+        assert transitions == {(State.ALIVE, State.WRONG_CHAIN, "chain_id"): 1}

@@ -127,7 +127,13 @@ async def test_what_would_help_nobody_is_refused_and_leaves_nothing(desk: Desk) 
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [({"signer": "me"}, 422), ({"value": "1"}, 422), ({"fee_cap": "-1"}, 422), ({"gas_cap": 0}, 422)],
+    [
+        ({"signer": "me"}, 422),
+        ({"value": "1"}, 422),
+        ({"fee_cap": "-1"}, 422),
+        ({"fee_cap": "0"}, 422),
+        ({"gas_cap": 0}, 422),
+    ],
 )
 async def test_a_body_that_does_not_fit_is_refused(desk: Desk, body: dict[str, object], status: int) -> None:
     await desk.know(STORED)

@@ -291,7 +291,7 @@ class Following(RuleBasedStateMachine):
         assert [number for each in covered for number in range(each.first, each.last + 1)] == heights
 
 
-Following.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+Following.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestFollowing = Following.TestCase
 
 

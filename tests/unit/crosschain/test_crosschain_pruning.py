@@ -196,7 +196,7 @@ def test_too_many_strangers_cost_no_message_of_ours_its_evidence() -> None:
     assert len(tracker.state().evidence) == own
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(worlds, st.integers(-1, 6), st.integers(-1, 6), st.integers(0, 7))
 def test_whatever_comes_later_a_pruned_tracker_tells_what_a_full_one_does(
     world: World, final_a: int, final_b: int, age: int
@@ -242,3 +242,15 @@ def _same(full: Standing, lean: Standing) -> None:
     )
     assert set(lean.flags) - set(full.flags) <= BRIDGES_OWN
     assert set(full.flags) - set(lean.flags) <= BRIDGES_OWN
+
+
+def test_the_number_of_strangers_is_brought_down_as_fast_as_blocks_are_walked() -> None:
+    """Not by one portion a round: a round of many blocks takes minutes, in which more come than a portion."""
+    tracker = MessageTracker(RULES)
+    folded(tracker, *(M.ran(at(B, block, 1, timestamp=NOW + block), at(A, block, 1)) for block in range(1, 101)))
+    tracker.finality(B, 100)
+    tracker.settle(NOW)
+    pruning = Pruning(tracker._ledger, {}, most=10)
+    for _ in range(20 + 1 + 18):  # one round, its end, and 90 too many by 5
+        assert len(pruning.look({B: 100}, 0, 5).evidence) <= 5
+    assert sorted(each.place.block_number for each in tracker.state().evidence) == list(range(91, 101))

@@ -227,7 +227,7 @@ def walk(world: World, tracker: MessageTracker, goal: set[tuple[ChainId, bytes]]
     return seen
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(worlds, st.integers(0, 700), st.integers(-1, 6), st.integers(-1, 6))
 def test_any_path_to_the_same_set_gives_the_judgement_of_the_set(
     world: World, later: int, final_a: int, final_b: int
@@ -256,7 +256,7 @@ def test_any_path_to_the_same_set_gives_the_judgement_of_the_set(
     assert told(again) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(worlds)
 def test_apply_then_retract_leaves_all_as_it_was_but_what_was_seen(world: World) -> None:
     tracker, keep = MessageTracker(RULES), world.subset()
@@ -283,7 +283,7 @@ def test_apply_then_retract_leaves_all_as_it_was_but_what_was_seen(world: World)
         assert {each.state for each in tracker.standings()} <= {State.REORGED_OUT}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(worlds, st.lists(st.integers(0, 700), max_size=4))
 def test_the_transitions_folded_from_nothing_are_the_standings(world: World, steps: list[int]) -> None:
     tracker, now = MessageTracker(RULES), NOW
@@ -307,7 +307,7 @@ def test_the_transitions_folded_from_nothing_are_the_standings(world: World, ste
     assert {name for name, each in folded.items() if each is not None} == set(standing)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(worlds)
 def test_evidence_comes_back_from_its_row(world: World) -> None:
     for evidence in world.blocks.values():

@@ -65,6 +65,12 @@ def test_nothing_changed_is_an_empty_plan() -> None:
             ["http://other.example"],
             [("restart", "chain:1"), ("restart", "oracle"), ("restart", "transactions")],
         ),
+        ("chains.0.ws_urls", ["ws://other.example"], [("restart", "chain:1")]),
+        (
+            "chains.0.calls_per_second_max",
+            25.0,
+            [("restart", "chain:1"), ("restart", "oracle"), ("restart", "transactions")],
+        ),
         ("chains.1.tokens", [{"address": C, "asset": "ETH"}], [("restart", "risk")]),
         ("chains.1.bridges", BRIDGES, [("restart", "messages"), ("restart", "chain:2")]),
         ("messages.orphan_grace_seconds", 60, [("restart", "messages")]),
