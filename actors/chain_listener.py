@@ -29,7 +29,6 @@ from fusion_daemon.chain.finality import FinalityViolated
 from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.late import plan_late, still_fits
 from fusion_daemon.chain.polling import Polling, Stillness
-from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.reorg import parting
 from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block, register_contracts
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
@@ -99,9 +98,9 @@ class ChainListener(Actor):
         self._topic.advance(claim.heads[stream])
         with trio.CancelScope(shield=True):  # cancelled in the midst of it, nobody would close what was opened
             self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
-        self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)
+        self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._statistics.split)
         self._finality = FinalityWatch(self._settings, self._store, self._reader, context, self._epoch)
-        reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)  # its own range size
+        reader = ChainReader(self._settings, self._aio, self._rpc, context, self._statistics.split)  # its own sizes
         self._history = LateHistory(self._settings, self._store, reader, context, self._table)
         self._statistics.endpoints = self._rpc.statistics()
         try:
@@ -375,10 +374,6 @@ class ChainListener(Actor):
         self._polling = self._polling.progressed()
         context.beat()
         self._statistics.committed(plan, span)
-
-    def _note_split(self, reason: Reason, rule: str) -> None:
-        splits = self._statistics.splits
-        splits[reason, rule] = splits.get((reason, rule), 0) + 1
 
     async def _rest(self, context: ActorContext, seconds: float) -> None:
         """Sleep in slices that beat, since an idle chain is not a stuck one, until a new head is announced. What comes

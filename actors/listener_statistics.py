@@ -50,3 +50,7 @@ class ListenerStatistics:
         self.missing = plan.view.coverage.missing(tip.number)
         self.logs += len(span.logs)
         self.repaired += span.repaired
+
+    def split(self, reason: Reason, rule: str) -> None:
+        """An endpoint refused a range, or did not answer."""
+        self.splits[reason, rule] = self.splits.get((reason, rule), 0) + 1

@@ -85,6 +85,23 @@ def _add_reads(app: typer.Typer, loaded: Loaded) -> None:
             _show({"chains": views}, endpoints_text(views), as_json=as_json)
 
 
+    @app.command()
+    def coverage(
+        chain: Annotated[
+            Optional[int],  # noqa: UP045 - typer reads the annotation at run time
+            typer.Option("--chain", help="This chain alone, by its id.", show_default=False),
+        ] = None,
+        config: ConfigOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Show whose logs of each chain are read, of which blocks they were, and of which they are missing."""
+        with loaded(config) as settings:
+            from fusion_daemon import operation_client, operation_text
+
+            view = operation_client.coverage(settings, chain)
+            _show(view, operation_text.coverage_text(view), as_json=as_json)
+
+
 def _add_orders(app: typer.Typer, loaded: Loaded) -> None:
     def order(verb: str, actor: str, config: Path | None, *, as_json: bool) -> None:
         with loaded(config) as settings:

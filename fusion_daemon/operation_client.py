@@ -13,6 +13,8 @@ from fusion_daemon.config import Config
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.operation_views import (
     ActorsView,
+    CoveragesView,
+    CoverageView,
     DetailView,
     EventView,
     MailboxesView,
@@ -50,6 +52,13 @@ def mailboxes(config: Config) -> tuple[MailboxesView, TopicsView]:
         call(config, "GET", "/v1/mailboxes", None, MailboxesView),
         call(config, "GET", "/v1/topics", None, TopicsView),
     )
+
+
+def coverage(config: Config, chain: int | None) -> CoveragesView:
+    """Of that chain; None: of all that the configuration names."""
+    wanted = [each.id for each in config.chains] if chain is None else [chain]
+    views = [call(config, "GET", f"/v1/chains/{each}/coverage", None, CoverageView) for each in wanted]
+    return CoveragesView(tuple(views))
 
 
 def endpoints(config: Config, chain: int | None) -> tuple[EndpointsView, ...]:

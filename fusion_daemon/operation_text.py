@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from fusion_daemon.operation_views import (
     ActorsView,
     ActorView,
+    CoveragesView,
     DetailView,
     EventView,
     MailboxesView,
     MailboxView,
     ObeyedView,
+    RangeView,
     ReadsView,
     SupervisorView,
     TopicsView,
@@ -43,6 +45,20 @@ def actors_text(view: ActorsView) -> Iterator[str]:
             for each in view.actors
         ],
     )
+
+
+def coverage_text(view: CoveragesView) -> Iterator[str]:
+    for chain in view.chains:
+        yield f"chain {chain.chain_id}  " + ("nothing is read yet" if chain.tip is None else f"tip {chain.tip}")
+        for each in chain.filters:
+            count = len(each.contracts)
+            missing = f"  missing {_blocks(each.missing)}" if each.missing else ""
+            contracts = "1 contract" if count == 1 else f"{count} contracts"
+            yield f"  version {each.filter_version}: {contracts}  read {_blocks(each.covered)}{missing}"
+
+
+def _blocks(ranges: Sequence[RangeView]) -> str:
+    return ", ".join(f"{each.first}-{each.last}" for each in ranges) or "nothing"
 
 
 def tree_text(view: SupervisorView) -> Iterator[str]:

@@ -203,3 +203,36 @@ class StoppingView(View, frozen=True):
     pid: int
     seconds: float
     """That it takes at most."""
+
+
+class RangeView(View, frozen=True):
+    """Blocks, both ends included."""
+
+    first: int
+    last: int
+
+
+class ContractView(View, frozen=True):
+    address: str
+    since_block: int
+    origin: str | None
+    """The factory that created it; None: the configuration named it."""
+
+
+class FilterView(View, frozen=True):
+    """Contracts that are read from the same moment on."""
+
+    filter_version: int
+    contracts: tuple[ContractView, ...]
+    covered: tuple[RangeView, ...]
+    missing: tuple[RangeView, ...]
+
+
+class CoverageView(View, frozen=True):
+    chain_id: int
+    tip: int | None
+    filters: tuple[FilterView, ...]
+
+
+class CoveragesView(View, frozen=True):
+    chains: tuple[CoverageView, ...]

@@ -83,6 +83,9 @@ def test_what_an_operator_sees(config: Path) -> None:
     assert "  risk_calculator at " in boxes
     assert set(parsed(config, "mailbox")) == {"mailboxes", "dead_letters", "topics"}
 
+    assert told(config, "coverage", "--chain", str(CHAIN)).startswith(f"chain {CHAIN}  ")
+    assert [each["chain_id"] for each in parsed(config, "coverage")["chains"]] == [CHAIN]  # type: ignore[attr-defined]
+
     detail = parsed(config, "inspect", "risk_calculator")
     assert isinstance(detail["epoch"], int)
     assert [each["stream"] for each in detail["writes"]] == ["margin_events"]  # type: ignore[attr-defined]
