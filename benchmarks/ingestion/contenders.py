@@ -1,0 +1,94 @@
+"""Who takes part: how each is started, and how one sees in Postgres that it is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.ingestion.arguments import command_line
+from benchmarks.ingestion.workload import Workload
+from fusion_daemon.domain.identifiers import hex_of
+
+ROOT = Path(__file__).parents[2]
+_BY_PLACE = "SELECT 1 FROM {table} WHERE block_number = {last} AND log_index = {index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is started, and where."""
+
+    command: Sequence[str]
+    directory: Path = ROOT
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    name: str
+    does: str
+    """What its figure includes, for readers."""
+    start: Callable[[Workload, str], Start]
+    """From the workload and the DSN of an empty database."""
+    arrived: str
+    """A query that answers something else than null, false or 0 as soon as the last event is committed."""
+    rows: str
+    """A query that counts the events that it stored."""
+
+    def arrival_query(self, workload: Workload) -> str:
+        return self.arrived.format(last=workload.last, index=workload.per_block - 1)
+
+
+def _python(module: str) -> Callable[[Workload, str], Start]:
+    def start(workload: Workload, dsn: str) -> Start:
+        return Start([sys.executable, "-m", f"benchmarks.ingestion.{module}", *command_line(workload, dsn)])
+
+    return start
+
+
+OURS = Contender(
+    "fusion-prime",
+    "headers, parent hashes, bloom filters, decoding, journal, positions, raw logs; one transaction per span",
+    _python("listener"),
+    "SELECT tip_number >= {last} FROM chain_state",
+    "SELECT count(*) FROM chain_logs",
+)
+LIMIT = Contender(
+    "limit",
+    "raw eth_getLogs and COPY; nothing is checked or decoded",
+    _python("raw_copy"),
+    _BY_PLACE.replace("{table}", "raw"),
+    "SELECT count(*) FROM raw",
+)
+WEB3 = Contender(
+    "web3.py",
+    "contract.events.….get_logs and executemany; no headers, no checks",
+    _python("web3_reader"),
+    _BY_PLACE.replace("{table}", "events"),
+    "SELECT count(*) FROM events",
+)
+
+
+def ponder(installed: Path) -> Contender:
+    def start(workload: Workload, dsn: str) -> Start:
+        environment = {
+            "PONDER_TELEMETRY_DISABLED": "true",
+            # Its parser wants a host, which the query then overrides by the socket's directory.
+            "DATABASE_URL": dsn.replace("@/", "@localhost/"),
+            "BENCH_CHAIN": str(workload.chain),
+            "BENCH_RPC_URL": workload.url,
+            "BENCH_EMITTER": hex_of(workload.emitter),
+            "BENCH_FIRST": str(workload.first),
+            "BENCH_POLL_MS": "100",
+        }
+        command = ["node", "node_modules/ponder/dist/esm/bin/ponder.js", "start", "--schema", "ponder", "--port", "0"]
+        return Start(command, installed, environment)
+
+    return Contender(
+        "Ponder",
+        "cold: it also stores raw blocks, transactions and logs as its cache",
+        start,
+        _BY_PLACE.replace("{table}", "ponder.events"),
+        "SELECT count(*) FROM ponder.events",
+    )
