@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.ingestion.arguments import command_line
 from benchmarks.ingestion.workload import Workload
-from fusion_daemon.domain.identifiers import hex_of
+from fusion_daemon.domain.identifiers import Address, hex_of
 
 ROOT = Path(__file__).parents[2]
 _BY_PLACE = "SELECT 1 FROM {table} WHERE block_number = {last} AND log_index = {index}"
@@ -91,4 +92,32 @@ def ponder(installed: Path) -> Contender:
         start,
         _BY_PLACE.replace("{table}", "ponder.events"),
         "SELECT count(*) FROM ponder.events",
+    )
+
+
+def dipdup_environment(installed: Path, url: str, emitter: Address, first: int, dsn: str) -> dict[str, str]:
+    """What its configuration asks for; also while its code is generated, which reads the same file."""
+    address = urlsplit(dsn)
+    return {
+        "PYTHONPATH": "",
+        "XDG_DATA_HOME": str(installed / "data"),
+        "BENCH_SOCKETS": parse_qs(address.query)["host"][0],
+        "BENCH_DATABASE": address.path[1:],
+        "BENCH_RPC_URL": url,
+        "BENCH_EMITTER": hex_of(emitter),
+        "BENCH_FIRST": str(first),
+    }
+
+
+def dipdup(installed: Path) -> Contender:
+    def start(workload: Workload, dsn: str) -> Start:
+        environment = dipdup_environment(installed, workload.url, workload.emitter, workload.first, dsn)
+        return Start(["venv/bin/dipdup", "-c", "dipdup.yaml", "run"], installed, environment)
+
+    return Contender(
+        "DipDup",
+        "a model of its ORM for every event",
+        start,
+        _BY_PLACE.replace("{table}", "dipdup.events"),
+        "SELECT count(*) FROM dipdup.events",
     )
