@@ -5,6 +5,7 @@
 Cells, each prefixed to the names of its figures but the first:
 
 * dense: 1,000 blocks of 100 events from anvil;
+* sparse: 200,000 blocks, one event in 500, from a static node of the benchmark's own;
 * slow: the same at 20 ms of round trip and 25 requests/s.
 
 Contenders: ours is the chain listener actor as the daemon runs it, with all checks on; the peers install themselves
@@ -36,13 +37,13 @@ GOALS = {"events_per_second": 20_000, "times_Ponder": 5, "times_web3.py": 20, "t
 
 def main() -> None:
     options = _options()
-    size = Size(options.runs, options.events, options.blocks)
+    size = Size(options.runs, options.events, options.blocks, options.sparse_blocks)
     peers, missing = available_peers(options.peers)
     cells: dict[str, Mapping[str, Figures]] = {}
     state = Path(tempfile.mkdtemp(prefix="fusion-prime-bench-"))
     try:
         with running_postgres(state) as server:
-            ground = Ground(server, size, (OURS, LIMIT, *peers))
+            ground = Ground(server, size, (OURS, LIMIT, *peers), missing)
             for cell in options.cells:
                 cells[cell] = RACES[cell](ground)
     finally:
@@ -82,6 +83,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=full.runs)
     parser.add_argument("--events", type=int, default=full.events, help="of the dense cell")
     parser.add_argument("--blocks", type=int, default=full.blocks, help="of the dense cell")
+    parser.add_argument("--sparse-blocks", type=int, default=full.sparse_blocks)
     parser.add_argument("--cells", type=_Names(CELLS), default=CELLS, help=f"of {','.join(CELLS)}")
     parser.add_argument("--peers", type=_Names(PEERS), default=PEERS, help=f"of {','.join(PEERS)}; '' for none")
     return parser.parse_args()

@@ -101,7 +101,7 @@ def dipdup_environment(installed: Path, url: str, emitter: Address, first: int, 
     return {
         "PYTHONPATH": "",
         "XDG_DATA_HOME": str(installed / "data"),
-        "BENCH_SOCKETS": parse_qs(address.query)["host"][0],
+        "PGHOST": parse_qs(address.query)["host"][0],
         "BENCH_DATABASE": address.path[1:],
         "BENCH_RPC_URL": url,
         "BENCH_EMITTER": hex_of(emitter),

@@ -15,7 +15,7 @@ Laps = Mapping[str, Sequence[Run]]
 
 def summary(workload: Workload, laps: Laps, counted: Laps) -> dict[str, Figures]:
     """By contender's name. `counted`: the laps whose traffic was counted."""
-    return {name: _race(workload, runs) | _traffic(counted[name]) for name, runs in laps.items()}
+    return {name: _race(workload, runs) | _traffic(counted[name]) for name, runs in laps.items() if name in counted}
 
 
 def _race(workload: Workload, runs: Sequence[Run]) -> Figures:
