@@ -6,7 +6,8 @@ Cells, each prefixed to the names of its figures but the first:
 
 * dense: 1,000 blocks of 100 events from anvil;
 * sparse: 200,000 blocks, one event in 500, from a static node of the benchmark's own;
-* slow: the same at 20 ms of round trip and 25 requests/s.
+* slow: the same at 20 ms of round trip and 25 requests/s;
+* live: a block of 10 events every 250 ms, from its making to its committed rows.
 
 Contenders: ours is the chain listener actor as the daemon runs it, with all checks on; the peers install themselves
 in pinned versions (benchmarks/ingestion/peers.py) and are left out, with the reason, where they cannot; the limit is
@@ -28,16 +29,17 @@ from pathlib import Path
 from benchmarks.ingestion.cells import RACES, Ground, Size
 from benchmarks.ingestion.contenders import LIMIT, OURS
 from benchmarks.ingestion.figures import Figures, compare
+from benchmarks.ingestion.live import live
 from benchmarks.ingestion.peers import PEERS, available_peers
 from fusion_daemon.store import running_postgres
 
-CELLS = tuple(RACES)
+CELLS = {**RACES, "live": live}
 GOALS = {"events_per_second": 20_000, "times_Ponder": 5, "times_web3.py": 20, "times_DipDup": 10}
 
 
 def main() -> None:
     options = _options()
-    size = Size(options.runs, options.events, options.blocks, options.sparse_blocks)
+    size = Size(options.runs, options.events, options.blocks, options.sparse_blocks, options.live_blocks)
     peers, missing = available_peers(options.peers)
     cells: dict[str, Mapping[str, Figures]] = {}
     state = Path(tempfile.mkdtemp(prefix="fusion-prime-bench-"))
@@ -45,7 +47,7 @@ def main() -> None:
         with running_postgres(state) as server:
             ground = Ground(server, size, (OURS, LIMIT, *peers), missing)
             for cell in options.cells:
-                cells[cell] = RACES[cell](ground)
+                cells[cell] = CELLS[cell](ground)
     finally:
         shutil.rmtree(state, ignore_errors=True)
     report = _report(size, cells, missing)
@@ -59,12 +61,12 @@ def _report(size: Size, cells: Mapping[str, Mapping[str, Figures]], missing: Map
     """`ours`, `peers` by name and `limit`, with the same names of figures; a peer that cannot run here is null."""
     told: dict[str, Figures] = {}
     for cell, contenders in cells.items():
-        prefix = "" if cell == CELLS[0] else f"{cell}_"
-        compared = {OURS.name: compare(contenders, OURS.name, LIMIT.name)}
+        prefix = "" if cell == "dense" else f"{cell}_"
+        compared = {OURS.name: compare(contenders, OURS.name, LIMIT.name)} if cell in RACES else {}
         for name, figures in contenders.items():
             for figure, value in {**figures, **compared.get(name, {})}.items():
                 told.setdefault(name, {})[prefix + figure] = value
-    ours, limit = told.pop(OURS.name), told.pop(LIMIT.name)
+    ours, limit = told.pop(OURS.name), told.pop(LIMIT.name, {})
     return {
         "ours": ours,
         "peers": {**told, **dict.fromkeys(missing)},
@@ -84,7 +86,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=full.events, help="of the dense cell")
     parser.add_argument("--blocks", type=int, default=full.blocks, help="of the dense cell")
     parser.add_argument("--sparse-blocks", type=int, default=full.sparse_blocks)
-    parser.add_argument("--cells", type=_Names(CELLS), default=CELLS, help=f"of {','.join(CELLS)}")
+    parser.add_argument("--live-blocks", type=int, default=full.live_blocks)
+    parser.add_argument("--cells", type=_Names(tuple(CELLS)), default=tuple(CELLS), help=f"of {','.join(CELLS)}")
     parser.add_argument("--peers", type=_Names(PEERS), default=PEERS, help=f"of {','.join(PEERS)}; '' for none")
     return parser.parse_args()
 

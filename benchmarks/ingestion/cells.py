@@ -34,6 +34,7 @@ class Size:
     events: int = 100_000
     blocks: int = 1_000
     sparse_blocks: int = 200_000
+    live_blocks: int = 240
     patience: float = 1_200.0
     """Seconds for one run."""
 

@@ -13,7 +13,6 @@ from benchmarks.ingestion.workload import Workload
 from fusion_daemon.domain.identifiers import Address, hex_of
 
 ROOT = Path(__file__).parents[2]
-_BY_PLACE = "SELECT 1 FROM {table} WHERE block_number = {last} AND log_index = {index}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +31,12 @@ class Contender:
     """What its figure includes, for readers."""
     start: Callable[[Workload, str], Start]
     """From the workload and the DSN of an empty database."""
-    arrived: str
-    """A query that answers something else than null, false or 0 as soon as the last event is committed."""
+    newest: str
+    """A query for the newest block whose events are committed, all of them; null before the first one."""
     rows: str
     """A query that counts the events that it stored."""
-
-    def arrival_query(self, workload: Workload) -> str:
-        return self.arrived.format(last=workload.last, index=workload.per_block - 1)
+    follows: bool = False
+    """Does it go on with a chain that grows?"""
 
 
 def _python(module: str) -> Callable[[Workload, str], Start]:
@@ -52,21 +50,22 @@ OURS = Contender(
     "fusion-prime",
     "headers, parent hashes, bloom filters, decoding, journal, positions, raw logs; one transaction per span",
     _python("listener"),
-    "SELECT tip_number >= {last} FROM chain_state",
+    "SELECT tip_number FROM chain_state",
     "SELECT count(*) FROM chain_logs",
+    follows=True,
 )
 LIMIT = Contender(
     "limit",
     "raw eth_getLogs and COPY; nothing is checked or decoded",
     _python("raw_copy"),
-    _BY_PLACE.replace("{table}", "raw"),
+    "SELECT max(block_number) FROM raw",
     "SELECT count(*) FROM raw",
 )
 WEB3 = Contender(
     "web3.py",
     "contract.events.….get_logs and executemany; no headers, no checks",
     _python("web3_reader"),
-    _BY_PLACE.replace("{table}", "events"),
+    "SELECT max(block_number) FROM events",
     "SELECT count(*) FROM events",
 )
 
@@ -90,8 +89,9 @@ def ponder(installed: Path) -> Contender:
         "Ponder",
         "cold: it also stores raw blocks, transactions and logs as its cache",
         start,
-        _BY_PLACE.replace("{table}", "ponder.events"),
+        "SELECT max(block_number) FROM ponder.events",
         "SELECT count(*) FROM ponder.events",
+        follows=True,
     )
 
 
@@ -118,6 +118,7 @@ def dipdup(installed: Path) -> Contender:
         "DipDup",
         "a model of its ORM for every event",
         start,
-        _BY_PLACE.replace("{table}", "dipdup.events"),
+        "SELECT max(block_number) FROM dipdup.events",
         "SELECT count(*) FROM dipdup.events",
+        follows=True,
     )

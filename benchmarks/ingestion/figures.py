@@ -20,11 +20,13 @@ def summary(workload: Workload, laps: Laps, counted: Laps) -> dict[str, Figures]
 
 def _race(workload: Workload, runs: Sequence[Run]) -> Figures:
     rates = [workload.events / each.seconds for each in runs]
+    seconds = statistics.median(each.seconds for each in runs)
     return {
         "events_per_second": round(statistics.median(rates), 1),
         "events_per_second_least": round(min(rates), 1),
         "events_per_second_most": round(max(rates), 1),
-        "seconds": round(statistics.median(each.seconds for each in runs), 2),
+        "blocks_per_second": round((workload.last - workload.first + 1) / seconds, 1),
+        "seconds": round(seconds, 2),
         "cpu_seconds": round(statistics.median(each.cpu_seconds for each in runs), 2),
         "peak_memory_mb": round(statistics.median(each.peak_memory_bytes for each in runs) / 1e6, 1),
     }

@@ -6,6 +6,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+import asyncpg
+
 from benchmarks.ingestion.contenders import Contender
 from benchmarks.ingestion.databases import ask, connected, new_database
 from benchmarks.ingestion.process import ContenderEnded, WatchedProcess
@@ -35,7 +37,6 @@ def run(server: EmbeddedPostgres, contender: Contender, workload: Workload, pati
 
 
 async def _run(contender: Contender, workload: Workload, dsn: str, patience: float) -> Run:
-    query = contender.arrival_query(workload)
     before = None if workload.counter is None else read_traffic(workload.counter)
     async with connected(dsn) as connection:
         start = contender.start(workload, dsn)
@@ -43,10 +44,10 @@ async def _run(contender: Contender, workload: Workload, dsn: str, patience: flo
         process = WatchedProcess(start.command, start.directory, start.environment)
         try:
             peak = looks = 0
-            while not await ask(connection, query):
+            while await newest(connection, contender) < workload.last:
                 if looks % _USAGE_LOOKS == 0:
                     peak = max(peak, process.usage().memory_bytes)
-                    _check_runs(contender, process, time.perf_counter() - begun, patience)
+                    check_runs(contender, process, time.perf_counter() - begun, patience)
                 looks += 1
                 await asyncio.sleep(_LOOK_SECONDS)
             seconds = time.perf_counter() - begun
@@ -60,7 +61,13 @@ async def _run(contender: Contender, workload: Workload, dsn: str, patience: flo
     return Run(seconds, usage.cpu_seconds, max(peak, usage.memory_bytes), after)
 
 
-def _check_runs(contender: Contender, process: WatchedProcess, seconds: float, patience: float) -> None:
+async def newest(connection: asyncpg.Connection, contender: Contender) -> int:
+    """The newest block that it has committed; -1 before the first one."""
+    found = await ask(connection, contender.newest)
+    return -1 if found is None else int(str(found))
+
+
+def check_runs(contender: Contender, process: WatchedProcess, seconds: float, patience: float) -> None:
     # One that ended well has committed its last row: the next look at the database finds it.
     if process.ended() and process.wait(0) != 0:
         raise ContenderEnded(f"{contender.name} ended: {process.output()}")
