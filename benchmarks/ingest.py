@@ -7,7 +7,8 @@ Cells, each prefixed to the names of its figures but the first:
 * dense: 1,000 blocks of 100 events from anvil;
 * sparse: 200,000 blocks, one event in 500, from a static node of the benchmark's own;
 * slow: the same at 20 ms of round trip and 25 requests/s;
-* live: a block of 10 events every 250 ms, from its making to its committed rows.
+* live: a block of 10 events every 250 ms, from its making to its committed rows;
+* heartbeat: by how much a 10 ms heartbeat is late while two such chains are read in the same process.
 
 Contenders: ours is the chain listener actor as the daemon runs it, with all checks on; the peers install themselves
 in pinned versions (benchmarks/ingestion/peers.py) and are left out, with the reason, where they cannot; the limit is
@@ -27,13 +28,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.ingestion.cells import RACES, Ground, Size
+from benchmarks.ingestion.company import heartbeat
 from benchmarks.ingestion.contenders import LIMIT, OURS
 from benchmarks.ingestion.figures import Figures, compare
 from benchmarks.ingestion.live import live
 from benchmarks.ingestion.peers import PEERS, available_peers
 from fusion_daemon.store import running_postgres
 
-CELLS = {**RACES, "live": live}
+CELLS = {**RACES, "live": live, "heartbeat": heartbeat}
 GOALS = {"events_per_second": 20_000, "times_Ponder": 5, "times_web3.py": 20, "times_DipDup": 10}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import structlog
 import trio
@@ -20,21 +22,36 @@ SWITCH_INTERVAL = 0.0005
 """Seconds, as in the daemon."""
 
 
-async def listen(*tasks: Task) -> None:
-    """One listener a task, each of another chain, all into the first one's database."""
+@asynccontextmanager
+async def listening(tasks: Sequence[Task]) -> AsyncIterator[list[ChainListener]]:
+    """One running listener a task, each of another chain, all into the first one's database."""
     table = load_event_table()
     async with open_aio() as aio, open_store(aio, tasks[0].dsn) as store:
         async with trio.open_nursery() as nursery:
+            listeners = []
             for task in tasks:
                 settings = ChainSettings(task.chain, "bench", (task.url,), (task.emitter,), start_block=0)
                 topic = Topic[JournalEntry](journal_stream(task.chain), 1_000)
                 listener = ChainListener(settings, aio, store, topic, table)
                 nursery.start_soon(listener.run, ActorContext(listener.name, SystemClock()))
+                listeners.append(listener)
+            yield listeners
+            nursery.cancel_scope.cancel()
 
 
-if __name__ == "__main__":
+def prepare() -> None:
+    """The process, as the daemon prepares its own."""
     structlog.configure(
         processors=[structlog.dev.ConsoleRenderer()], logger_factory=structlog.PrintLoggerFactory(sys.stderr)
     )
     sys.setswitchinterval(SWITCH_INTERVAL)
-    trio.run(listen, parse_task())
+
+
+async def main() -> None:
+    async with listening([parse_task()]):
+        await trio.sleep_forever()
+
+
+if __name__ == "__main__":
+    prepare()
+    trio.run(main)
