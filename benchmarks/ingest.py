@@ -8,7 +8,8 @@ Cells, each prefixed to the names of its figures but the first:
 * sparse: 200,000 blocks, one event in 500, from a static node of the benchmark's own;
 * slow: the same at 20 ms of round trip and 25 requests/s;
 * live: a block of 10 events every 250 ms, from its making to its committed rows;
-* heartbeat: by how much a 10 ms heartbeat is late while two such chains are read in the same process.
+* heartbeat: by how much a 10 ms heartbeat is late while two such chains are read in the same process;
+* idle: CPU and memory of the whole daemon on ten chains of 2 s blocks on which nothing happens.
 
 Contenders: ours is the chain listener actor as the daemon runs it, with all checks on; the peers install themselves
 in pinned versions (benchmarks/ingestion/peers.py) and are left out, with the reason, where they cannot; the limit is
@@ -28,20 +29,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.ingestion.cells import RACES, Ground, Size
-from benchmarks.ingestion.company import heartbeat
+from benchmarks.ingestion.company import heartbeat, idle
 from benchmarks.ingestion.contenders import LIMIT, OURS
 from benchmarks.ingestion.figures import Figures, compare
 from benchmarks.ingestion.live import live
 from benchmarks.ingestion.peers import PEERS, available_peers
 from fusion_daemon.store import running_postgres
 
-CELLS = {**RACES, "live": live, "heartbeat": heartbeat}
+CELLS = {**RACES, "live": live, "heartbeat": heartbeat, "idle": idle}
 GOALS = {"events_per_second": 20_000, "times_Ponder": 5, "times_web3.py": 20, "times_DipDup": 10}
 
 
 def main() -> None:
     options = _options()
-    size = Size(options.runs, options.events, options.blocks, options.sparse_blocks, options.live_blocks)
+    size = Size(
+        options.runs, options.events, options.blocks, options.sparse_blocks, options.live_blocks, options.idle_seconds
+    )
     peers, missing = available_peers(options.peers)
     cells: dict[str, Mapping[str, Figures]] = {}
     state = Path(tempfile.mkdtemp(prefix="fusion-prime-bench-"))
@@ -89,6 +92,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--blocks", type=int, default=full.blocks, help="of the dense cell")
     parser.add_argument("--sparse-blocks", type=int, default=full.sparse_blocks)
     parser.add_argument("--live-blocks", type=int, default=full.live_blocks)
+    parser.add_argument("--idle-seconds", type=float, default=full.idle_seconds)
     parser.add_argument("--cells", type=_Names(tuple(CELLS)), default=tuple(CELLS), help=f"of {','.join(CELLS)}")
     parser.add_argument("--peers", type=_Names(PEERS), default=PEERS, help=f"of {','.join(PEERS)}; '' for none")
     return parser.parse_args()

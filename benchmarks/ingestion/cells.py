@@ -35,6 +35,7 @@ class Size:
     blocks: int = 1_000
     sparse_blocks: int = 200_000
     live_blocks: int = 240
+    idle_seconds: float = 60.0
     patience: float = 1_200.0
     """Seconds for one run."""
 
