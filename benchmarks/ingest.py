@@ -2,13 +2,13 @@
 
     python benchmarks/ingest.py [--json] [--runs 5] [--cells dense,slow] [--peers web3.py,Ponder] [--readme]
 
-Cells, each prefixed to the names of its figures but the first:
+Cells, each the prefix of the names of its figures, but for the first:
 
 * dense: 1,000 blocks of 100 events from anvil;
 * sparse: 200,000 blocks, one event in 500, from a static node of the benchmark's own;
-* slow: the same at 20 ms of round trip and 25 requests/s;
+* slow: the dense one at 20 ms of round trip and 25 requests/s;
 * live: a block of 10 events every 250 ms, from its making to its committed rows;
-* heartbeat: by how much a 10 ms heartbeat is late while two such chains are read in the same process;
+* heartbeat: by how much a 10 ms heartbeat is late while two chains are read in the same process;
 * idle: CPU and memory of the whole daemon on ten chains of 2 s blocks on which nothing happens.
 
 Contenders: ours is the chain listener actor as the daemon runs it, with all checks on; the peers install themselves
@@ -34,16 +34,32 @@ from benchmarks.ingestion.contenders import LIMIT, OURS
 from benchmarks.ingestion.figures import Figures, compare
 from benchmarks.ingestion.live import live
 from benchmarks.ingestion.peers import PEERS, available_peers
+from benchmarks.ingestion.table import Report, render, write_readme
 from fusion_daemon.store import running_postgres
 
 CELLS = {**RACES, "live": live, "heartbeat": heartbeat, "idle": idle}
-GOALS = {"events_per_second": 20_000, "times_Ponder": 5, "times_web3.py": 20, "times_DipDup": 10}
+GOALS = {
+    "events_per_second": 20_000.0,
+    "times_Ponder": 5.0,
+    "times_web3.py": 20.0,
+    "times_DipDup": 10.0,
+    "live_latency_p99_ms": 300.0,  # one poll interval and 200 ms
+    "heartbeat_lateness_p99_ms": 10.0,
+    "idle_cpu_share_of_a_core": 0.05,
+    "idle_peak_memory_mb": 250.0,
+}
+"""At least, for rates and ratios; at most, for the others."""
 
 
 def main() -> None:
     options = _options()
     size = Size(
-        options.runs, options.events, options.blocks, options.sparse_blocks, options.live_blocks, options.idle_seconds
+        options.runs,
+        options.events,
+        options.blocks,
+        options.sparse_blocks,
+        options.live_blocks,
+        options.idle_seconds,
     )
     peers, missing = available_peers(options.peers)
     cells: dict[str, Mapping[str, Figures]] = {}
@@ -55,41 +71,48 @@ def main() -> None:
                 cells[cell] = CELLS[cell](ground)
     finally:
         shutil.rmtree(state, ignore_errors=True)
-    report = _report(size, cells, missing)
-    if options.json:
-        print(json.dumps(report))
-        return
-    print(json.dumps(report, indent=2))
+    report = _report(ground, cells)
+    if options.readme:
+        write_readme(report)
+    print(json.dumps(report) if options.json else render(report))
 
 
-def _report(size: Size, cells: Mapping[str, Mapping[str, Figures]], missing: Mapping[str, str]) -> dict[str, object]:
-    """`ours`, `peers` by name and `limit`, with the same names of figures; a peer that cannot run here is null."""
-    told: dict[str, Figures] = {}
+def _report(ground: Ground, cells: Mapping[str, Mapping[str, Figures]]) -> Report:
+    told: dict[str, Figures] = {each.name: {} for each in ground.contenders}
     for cell, contenders in cells.items():
         prefix = "" if cell == "dense" else f"{cell}_"
-        compared = {OURS.name: compare(contenders, OURS.name, LIMIT.name)} if cell in RACES else {}
+        compared = compare(contenders, OURS.name, LIMIT.name) if cell in RACES else {}
         for name, figures in contenders.items():
-            for figure, value in {**figures, **compared.get(name, {})}.items():
-                told.setdefault(name, {})[prefix + figure] = value
-    ours, limit = told.pop(OURS.name), told.pop(LIMIT.name, {})
+            more = compared if name == OURS.name else {}
+            told[name] |= {prefix + figure: value for figure, value in {**figures, **more}.items()}
+    ours, limit = told.pop(OURS.name), told.pop(LIMIT.name)
+    absent = {name: None for name in ground.missing if name not in told}
     return {
         "ours": ours,
-        "peers": {**told, **dict.fromkeys(missing)},
+        "peers": {**told, **absent},
         "limit": limit,
-        "missing": missing,
+        "missing": ground.missing,
         "goals": GOALS,
+        "cells": {cell: _sentence(cell) for cell in cells},
+        "does": {each.name: each.does for each in ground.contenders},
         "machine": {"cores": os.cpu_count()},
-        "runs": size.runs,
+        "runs": ground.size.runs,
     }
+
+
+def _sentence(cell: str) -> str:
+    """What this file says of the cell."""
+    return str(__doc__).partition(f"* {cell}: ")[2].partition("\n")[0].rstrip(";.")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     full = Size()
-    parser.add_argument("--json", action="store_true", help="one JSON object on one line")
+    parser.add_argument("--json", action="store_true", help="one JSON object on one line instead of tables")
+    parser.add_argument("--readme", action="store_true", help="write the tables into benchmarks/README.md")
     parser.add_argument("--runs", type=int, default=full.runs)
-    parser.add_argument("--events", type=int, default=full.events, help="of the dense cell")
-    parser.add_argument("--blocks", type=int, default=full.blocks, help="of the dense cell")
+    parser.add_argument("--events", type=int, default=full.events, help="of a dense chain")
+    parser.add_argument("--blocks", type=int, default=full.blocks, help="of a dense chain")
     parser.add_argument("--sparse-blocks", type=int, default=full.sparse_blocks)
     parser.add_argument("--live-blocks", type=int, default=full.live_blocks)
     parser.add_argument("--idle-seconds", type=float, default=full.idle_seconds)

@@ -33,12 +33,11 @@ async def beat(late: list[float]) -> None:
 
 
 async def backfill(urls: list[str], dsn: str, last: int, late: list[float]) -> None:
-    """Beats from when both have committed a block until the first one is done."""
+    """Beats from the start of both until the first one is done."""
     tasks = [Task(url, dsn, ChainId(int(url.rpartition("/")[2])), EMITTER, 0, last, 0) for url in urls]
     async with listening(tasks) as listeners, trio.open_nursery() as nursery:
-        while any(listener.statistics().tip is None for listener in listeners):  # noqa: ASYNC110 - it tells nobody
-            await trio.sleep(_LOOK_SECONDS)
         nursery.start_soon(beat, late)
+        await trio.sleep(_LOOK_SECONDS)
         while all((listener.statistics().tip or 0) < last for listener in listeners):  # noqa: ASYNC110 - it tells nobody
             await trio.sleep(_LOOK_SECONDS)
         nursery.cancel_scope.cancel()
