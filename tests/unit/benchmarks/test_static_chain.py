@@ -6,6 +6,7 @@ block   0   1   2   3*  4   5   6*  7   8   9*        * three logs each
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -16,7 +17,6 @@ from fusion_daemon.chain.blocks import Span
 from fusion_daemon.chain.events import load_event_table
 from fusion_daemon.chain.rpc_wire import WireHeader, WireLog, header_of, log_reader
 from fusion_daemon.chain.validate import check_span, complete, unexplained
-from fusion_daemon.domain.journal import BalanceChange
 
 HEAD = 9
 CHAIN = StaticChain(31_337, every=3, events=3, head=lambda: HEAD)
@@ -26,11 +26,11 @@ def ask(method: str, *params: object, chain: StaticChain = CHAIN) -> Any:
     return json.loads(json.dumps(answer(chain, method, params)))
 
 
-def span(first: int, last: int) -> Span:
+def span(first: int, last: int, chain: StaticChain = CHAIN) -> Span:
     query = {"address": "0x" + EMITTER.hex(), "fromBlock": hex(first), "toBlock": hex(last)}
     read = log_reader()
-    headers = [ask("eth_getBlockByNumber", hex(number), False) for number in range(first, last + 1)]
-    logs = [read(msgspec.convert(log, WireLog)) for log in ask("eth_getLogs", query)]
+    headers = [ask("eth_getBlockByNumber", hex(number), False, chain=chain) for number in range(first, last + 1)]
+    logs = [read(msgspec.convert(log, WireLog)) for log in ask("eth_getLogs", query, chain=chain)]
     return Span(tuple(header_of(msgspec.convert(header, WireHeader)) for header in headers), tuple(logs))
 
 
@@ -46,13 +46,18 @@ def test_the_listener_finds_no_contradiction_in_it() -> None:
 
 
 def test_every_event_is_decoded_and_adds_up() -> None:
-    """Three accounts in each block, each its first deposit: the balance is the amount."""
+    """More events than accounts: 1,500 of each block, so that some deposit again and again."""
+    chain = StaticChain(31_337, every=3, events=1_500, head=lambda: HEAD)
     table = load_event_table()
-    events = [table.event(log.address, log.log_index, log.topics, log.data) for log in span(0, HEAD).logs]
-    assert {event.name for event in events} == {"CollateralDeposited"}
-    changes = [change for event in events for change in event.changes]
-    assert len(changes) == 9
-    assert all(isinstance(change, BalanceChange) for change in changes)
+    balances: Counter[str] = Counter()
+    for seq, log in enumerate(span(0, HEAD, chain).logs, 1):
+        event = table.event(log.address, log.log_index, log.topics, log.data)
+        assert event.name == "CollateralDeposited"
+        assert len(event.changes) == 1
+        told = json.loads(event.args or "")
+        balances[told["account"]] += int(told["amount"])
+        assert (int(told["seq"]), int(told["balance"])) == (seq, balances[told["account"]])
+    assert len(balances) == 1_000
 
 
 @pytest.mark.parametrize("number", range(HEAD + 1))
