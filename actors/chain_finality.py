@@ -10,6 +10,7 @@ INVARIANTS
 from __future__ import annotations
 
 from actors.chain_reader import ChainReader
+from fusion_daemon.chain.endpoint_state import Contradicted, Restored
 from fusion_daemon.chain.finality import FinalityViolated, keeps_root
 from fusion_daemon.chain.repository import latch, load_latched
 from fusion_daemon.chain.settings import ChainSettings
@@ -49,6 +50,7 @@ class FinalityWatch:
         contradict it. One that was contradicted before is not asked about again: the others may just be silent."""
         if endpoint in self.disproved or await self._kept(root, endpoint):
             self.disproved |= {endpoint}
+            self._reader.complain(endpoint, Contradicted(f"It shows another block at {root.number}, which is final."))
             self._reconsidered = self._context.clock.monotonic()
             self._context.log.warning("endpoint_forked", chain=self._settings.chain, reason=str(violated))
             return
@@ -71,7 +73,9 @@ class FinalityWatch:
             return
         self._reconsidered = now
         shown = await self._reader.shown(root.number)
-        self.disproved = frozenset(each for each in self.disproved if shown.get(each) != root.hash)
+        for endpoint in [each for each in self.disproved if shown.get(each) == root.hash]:
+            self.disproved -= {endpoint}
+            self._reader.complain(endpoint, Restored())
 
     async def _kept(self, root: BlockRef, accuser: int | None) -> bool:
         shown = await self._reader.shown(root.number)

@@ -8,29 +8,36 @@ up from far behind and following the head are the same code: spans of blocks, on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar, TypeVarTuple
 
 import trio
 
+from actors.chain_catch_up import CatchUp
 from actors.chain_finality import FinalityWatch
+from actors.chain_hints import announced
+from actors.chain_history import LateHistory
 from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
+from actors.listener_statistics import ListenerStatistics
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Span
+from fusion_daemon.chain.coverage import Coverage
+from fusion_daemon.chain.endpoint_state import Behind
 from fusion_daemon.chain.events import EventTable
+from fusion_daemon.chain.factories import created
 from fusion_daemon.chain.finality import FinalityViolated
-from fusion_daemon.chain.journal import ChainView, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
+from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
+from fusion_daemon.chain.late import plan_late, still_fits
 from fusion_daemon.chain.polling import Polling, Stillness
-from fusion_daemon.chain.ranges import BlockTooDense
+from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.reorg import parting
-from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block
+from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block, register_contracts
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
-from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
-from fusion_daemon.chain.rpc_errors import RateLimited, RpcFailure, WrongChain
+from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import hex_of
+from fusion_daemon.domain.identifiers import Address, hex_of
 from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
 from fusion_daemon.runtime import Actor, ActorContext, Topic
 from fusion_daemon.store import Store, WriteConflict
@@ -44,29 +51,6 @@ _BEAT_SECONDS = 5.0
 
 _Ahead = tuple[Plan, Span] | Failure | AioTimeout
 """What is handed from reading to committing."""
-
-
-@dataclass(slots=True)
-class ListenerStatistics:
-    """Counters since this life of the actor began, and where it stands."""
-
-    blocks: int = 0
-    logs: int = 0
-    undecodable: int = 0
-    """Logs of a known event whose arguments are not as its ABI says; they are stored raw."""
-    repaired: int = 0
-    """Blocks whose logs a node had left out of a range answer."""
-    splits: int = 0
-    """Ranges that a provider refused."""
-    reorgs: int = 0
-    deepest_reorg: int = 0
-    rate_limits: int = 0
-    faults: int = 0
-    tip: int | None = None
-    tip_timestamp: int | None = None
-    head: int | None = None
-    finalized: int | None = None
-    endpoints: tuple[EndpointStatistics, ...] = ()
 
 
 class ChainListener(Actor):
@@ -92,8 +76,8 @@ class ChainListener(Actor):
         self._table = table
         self._polling = Polling(settings.poll)
         self._stillness = Stillness()
+        self._announced = False
         self._statistics = ListenerStatistics()
-        self._avoid: int | None = None
         # Set by `run` before anything else reads them.
         self._context: ActorContext
         self._epoch: int
@@ -101,10 +85,11 @@ class ChainListener(Actor):
         self._reader: ChainReader
         self._rpc: ChainRpc
         self._finality: FinalityWatch
+        self._history: LateHistory
 
     def statistics(self) -> ListenerStatistics:
         """A copy."""
-        return replace(self._statistics)
+        return replace(self._statistics, splits=dict(self._statistics.splits))
 
     async def run(self, context: ActorContext) -> None:
         self._context = context
@@ -116,15 +101,19 @@ class ChainListener(Actor):
             self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
         self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)
         self._finality = FinalityWatch(self._settings, self._store, self._reader, context, self._epoch)
+        reader = ChainReader(self._settings, self._aio, self._rpc, context, self._note_split)  # its own range size
+        self._history = LateHistory(self._settings, self._store, reader, context, self._table)
         self._statistics.endpoints = self._rpc.statistics()
         try:
             context.started()
             await self._propose_start()
             self._view = await self._stored_view(context, claim.heads[stream])
             await self._finality.restore()
-            while not context.draining.is_set():
-                await context.gate()
-                await self._rest(context, await self._step(context))
+            async with announced(self._aio, self._settings, self._ring) as heads, self._history.beside():
+                self._statistics.announced = heads
+                while not context.draining.is_set():
+                    await context.gate()
+                    await self._rest(context, await self._step(context))
         except ListenerDrains as draining:  # in the midst of a step; without an error, since nobody wants it any more
             context.log.debug("reading_given_up", reason=str(draining))
         finally:
@@ -142,7 +131,7 @@ class ChainListener(Actor):
         while True:
             view = await self._store.read(load_view, chain, seq)
             if view is not None:
-                return view
+                return await self._configured(view)
             context.degraded(
                 f"Chain {chain} has no start block. Nothing is read. Set `start_block` in the configuration,"
                 f" or POST /v1/chains/{chain}/start-block."
@@ -151,6 +140,15 @@ class ChainListener(Actor):
             await context.rest(self._settings.poll.longest)
             if context.draining.is_set():
                 raise listener_drains(chain)
+
+    async def _configured(self, view: ChainView) -> ChainView:
+        """With the contracts that the configuration names by now. Those of a chain that has no block yet are stored
+        with its first."""
+        coverage = view.coverage.configured(self._settings.contracts, view.start)
+        if view.blocks and coverage != view.coverage:
+            await self._store.commit(register_contracts(view.chain, self._epoch, view.coverage, coverage))
+        self._statistics.missing = 0 if view.tip is None else coverage.missing(view.tip.number)
+        return replace(view, coverage=coverage)
 
     async def _step(self, context: ActorContext) -> float:
         """One look at the head and what follows from it; seconds to rest afterwards. Only faults of the
@@ -169,6 +167,7 @@ class ChainListener(Actor):
             self._statistics.rate_limits += 1
             return self._failed(context, limited, limited.retry_after)
         except (WrongChain, BlockTooDense) as failure:
+            self._statistics.dense += isinstance(failure, BlockTooDense)
             if self._finality.latched is None:
                 context.unhealthy(str(failure))
             return self._settings.poll.longest
@@ -180,6 +179,7 @@ class ChainListener(Actor):
         if looked is None:
             return self._settings.poll.longest
         self._judge(context, *looked)
+        self._history.look(self._view, looked[0])
         return self._polling.interval(self._view.blocks)
 
     async def _look(self, context: ActorContext) -> tuple[Head, bool] | None:
@@ -188,11 +188,13 @@ class ChainListener(Actor):
         if self._view.blocks and not await self._finality.recheck(self._view.blocks[0]):
             context.unhealthy(str(self._finality.latched))
             return None
-        head = await self._reader.head(self._avoid)
+        head = await self._reader.head()
         try:
             return head, await self._follow(context, head)
+        except (RpcFailure, Inconsistent) as failure:
+            self._reader.blame(head.endpoint, failure)
+            raise
         except FinalityViolated as violated:
-            self._avoid = head.endpoint
             await self._finality.accused(head.endpoint, self._view.blocks[0], violated)
         if self._finality.latched is not None:
             context.unhealthy(self._finality.latched)
@@ -213,7 +215,8 @@ class ChainListener(Actor):
         now = context.clock.monotonic()
         still = self._stillness = self._stillness.looked(self._view.blocks, now, self._settings.poll.stillness)
         if still.looks:
-            self._avoid = head.endpoint
+            what = f"It has shown no new block for {now - still.since:.0f} s."
+            self._reader.complain(head.endpoint, Behind(what, self._view.next_number))
         if self._view.tip is not None:
             context.fresh(self._view.tip.timestamp)
         if still.looks >= len(self._settings.rpc_urls):
@@ -223,6 +226,8 @@ class ChainListener(Actor):
             )
         elif self._finality.disproved:
             self._degrade_for_forked(context)
+        elif self._history.trouble is not None:
+            context.degraded(self._history.trouble)
         elif verified:
             context.healthy()
 
@@ -246,20 +251,23 @@ class ChainListener(Actor):
             return True
         known = view.block_at(head.header.number)
         if known is None:  # below what can still change: an endpoint that is far behind, or starts later
-            self._avoid = head.endpoint
-            context.log.info("endpoint_behind", chain=view.chain, head=head.header.number)
+            self._note_behind(context, head)
             return False
         if known.hash != head.header.hash:
             await self._reorganise(context, head)
         elif known.number < view.next_number - 1:
             # The same block at a lower height is a lagging endpoint (or a rollback, which the next block of
             # another hash will prove): nothing is retracted on a guess.
-            self._avoid = head.endpoint
-            context.log.info("endpoint_behind", chain=view.chain, head=head.header.number)
+            self._note_behind(context, head)
         return True
 
+    def _note_behind(self, context: ActorContext, head: Head) -> None:
+        tip = self._view.next_number - 1
+        context.log.info("endpoint_behind", chain=self._view.chain, head=head.header.number)
+        self._reader.complain(head.endpoint, Behind(f"Its head {head.header.number} is below our block {tip}.", tip))
+
     async def _extend(self, context: ActorContext, head: Head) -> None:
-        """Commit span after span up to the head; the next one is read and planned meanwhile. Raises Unlinked
+        """Commit span after span up to the head; those behind it are read and planned meanwhile. Raises Unlinked
         when the stored tip is not on the node's chain."""
         failure: Failure | AioTimeout | None = None
         send, receive = trio.open_memory_channel[_Ahead](0)
@@ -282,19 +290,21 @@ class ChainListener(Actor):
         is not committed, those behind it are dropped: only a commit moves `self._view`."""
         view = self._view
         finality = finality_of(head, view, self._settings.finality_depth)
-        async with send:
+        contracts, workers = view.coverage.addresses, self._settings.workers
+        catch_up = CatchUp(self._reader, head, finality, view.next_number, contracts, workers)
+        async with send, trio.open_nursery() as nursery:
+            nursery.start_soon(catch_up.read)
             try:
                 while view.next_number <= head.header.number:
-                    self._avoid = head.endpoint  # until its answer came and is checked
-                    span = await self._reader.span(head, finality, view.next_number, head.header.number)
+                    span = await self._with_created(head, finality, view.coverage, contracts, await catch_up.take())
                     check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
-                    self._avoid = None
                     stored = await self._stored_logs(view, (), span)
                     plan = plan_extend(view, self._epoch, self._table, finality, span, stored)
                     await send.send((plan, span))
                     view = plan.view
             except (Failure, AioTimeout) as failure:
                 await send.send(failure)
+            nursery.cancel_scope.cancel()  # what is read behind a failure
 
     async def _commit_ahead(self, context: ActorContext, ahead: _Ahead) -> None:
         if not isinstance(ahead, tuple):
@@ -308,24 +318,23 @@ class ChainListener(Actor):
         view = self._view
         tip = view.tip
         assert tip is not None
-        self._avoid = head.endpoint  # until its answers came and are checked
         until = min(head.header.number, tip.number)
         ancestor = await self._reader.ancestor(view, head, until)
         first = view.start if ancestor is None else ancestor.number + 1
         if first > until:
-            self._avoid = None
             return  # the node came back to our chain while it was asked: the next step sees
         finality = finality_of(head, view, self._settings.finality_depth)
-        branch = await self._reader.branch(head, finality, first, until)
+        branch = await self._reader.branch(head, finality, first, until, view.coverage.addresses)
         try:
             check_span(branch, first, None if ancestor is None else ancestor.hash)
         except Unlinked as moved:
             raise Inconsistent(moved.happened, "The chain moved while it was read.", "Nothing.") from moved
-        self._avoid = None
         ancestor, branch = parting(view.blocks, ancestor, branch)
         if not branch.headers:
             return  # the node came back to our chain while it was asked: the next step sees
         first = branch.headers[0].number
+        kept = view.coverage.retracted(first - 1)
+        branch = await self._with_created(head, finality, kept, view.coverage.addresses, branch)
         lost = [block for block in view.blocks if block.number >= first]
         stored = await self._stored_logs(view, lost, branch)
         plan = plan_reorg(view, self._epoch, self._table, finality, ancestor, branch, stored)
@@ -340,6 +349,16 @@ class ChainListener(Actor):
             tip=hex_of(branch.headers[-1].hash),
         )
 
+    async def _with_created(
+        self, head: Head, finality: Finality, known: Coverage, read: Sequence[Address], span: Span
+    ) -> Span:
+        """The span, with what factories created in it or before it, which it was not `read` with."""
+        found = tuple(created(self._table, self._settings.factories, span.logs))
+        known = known.created(found)
+        further = [contract for contract in known.addresses if contract not in read]
+        span = await self._reader.with_logs_of(head, finality, span, further)
+        return replace(span, logs=known.counting(span.logs), created=found)
+
     async def _stored_logs(self, view: ChainView, lost: Sequence[BlockRef], span: Span) -> StoredLogs:
         """Of the stored blocks that a plan touches: those lost and those that come back."""
         wanted = [*lost, *(header.ref for header in span.headers if header.hash in view.orphans)]
@@ -351,24 +370,35 @@ class ChainListener(Actor):
         await self._store.commit(plan.commit)
         # From here on it has happened: no checkpoint may come between the commit and its publication.
         self._view = plan.view
-        self._topic.publish(plan.entries[0].seq, plan.entries)
+        if plan.entries:
+            self._topic.publish(plan.entries[0].seq, plan.entries)
+        self._polling = self._polling.progressed()
         context.beat()
-        tip = plan.view.tip
-        assert tip is not None
-        self._statistics.tip = tip.number
-        self._statistics.tip_timestamp = tip.timestamp
-        self._statistics.finalized = plan.view.finalized
-        self._statistics.undecodable += plan.undecodable
-        self._statistics.blocks += len(span.headers)
-        self._statistics.logs += len(span.logs)
-        self._statistics.repaired += span.repaired
+        self._statistics.committed(plan, span)
 
-    def _note_split(self) -> None:
-        self._statistics.splits += 1
+    def _note_split(self, reason: Reason, rule: str) -> None:
+        splits = self._statistics.splits
+        splits[reason, rule] = splits.get((reason, rule), 0) + 1
 
     async def _rest(self, context: ActorContext, seconds: float) -> None:
-        """Sleep in slices that beat: an idle chain is not a stuck one."""
-        while seconds > 0 and not context.draining.is_set():
-            await context.rest(min(seconds, _BEAT_SECONDS))
+        """Sleep in slices that beat, since an idle chain is not a stuck one, until a new head is announced. What comes
+        of late history meanwhile is committed."""
+        until = context.clock.monotonic() + seconds
+        while (left := until - context.clock.monotonic()) > 0 and not context.draining.is_set():
+            if self._announced and self._polling.heeds_hints:
+                break
+            await context.rest(min(left, _BEAT_SECONDS), self._history.ready)
             context.beat()
-            seconds -= _BEAT_SECONDS
+            await self._commit_late(context)
+        self._announced = False
+
+    def _ring(self) -> None:
+        self._announced = True
+        self._history.ready.ring()
+
+    async def _commit_late(self, context: ActorContext) -> None:
+        late = self._history.take()
+        if late is None or self._finality.latched is not None or not still_fits(self._view, late):
+            return
+        await self._commit(context, plan_late(self._view, self._epoch, self._table, late), late.span)
+        self._history.look(self._view)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar, TypeVarTuple
 
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
+from fusion_daemon.chain.endpoint_state import Event
 from fusion_daemon.chain.finality import finality_violated
 from fusion_daemon.chain.journal import ChainView, Finality
+from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.ranges import RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, probes
-from fusion_daemon.chain.rpc import ChainRpc
-from fusion_daemon.chain.rpc_errors import EndpointFault, RangeRefused, RpcFailure
+from fusion_daemon.chain.rpc import ChainRpc, Complaint
+from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered, complaint_of
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.chain.validate import check_headers
+from fusion_daemon.chain.validate import Inconsistent, check_headers
 from fusion_daemon.domain.failure import Failure
-from fusion_daemon.domain.identifiers import ChainId, Hash32
+from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef
 from fusion_daemon.runtime import ActorContext
 
@@ -29,6 +32,11 @@ _YOUNG_BLOCKS = 32
 """Below the head: a node may not find their logs yet, also on a chain whose blocks are final at once."""
 _LONGEST_BY_HASH = 100
 """Blocks: those asked by hash may each need their receipts, and have to come within one crossing."""
+
+
+def longest_silence(settings: ChainSettings) -> float:
+    """Seconds that a listener may wait for one crossing, without a beat."""
+    return settings.request_timeout * _REQUESTS_PER_CROSSING
 
 
 class ListenerDrains(Failure):
@@ -47,48 +55,104 @@ class ChainReader:
     """Trio side. Its answers are checked only as far as they are used here; the rest is the listener's to check."""
 
     def __init__(
-        self, settings: ChainSettings, aio: Aio, rpc: ChainRpc, context: ActorContext, refused: Callable[[], None]
+        self,
+        settings: ChainSettings,
+        aio: Aio,
+        rpc: ChainRpc,
+        context: ActorContext,
+        split: Callable[[Reason, str], None],
     ) -> None:
-        """`refused` hears of every range that a provider refused."""
-        self._refused = refused
+        """`split` hears of every range that an endpoint refused, and by which rule."""
+        self._split = split
         self._settings = settings
         self._aio = aio
         self._rpc = rpc
         self._context = context
-        self._size: RangeSize = first_size(settings.longest_span, settings.logs_per_answer)
+        self._sizes: dict[int, RangeSize] = {}
+        """By endpoint: what one of them refuses says nothing about another."""
+        self._complaints: list[Complaint] = []
 
-    async def head(self, avoid: int | None) -> Head:
-        """An endpoint's; of another one than `avoid`, if there is one."""
-        return await self._ask(self._rpc.fetch_head, avoid)
+    def complain(self, endpoint: int, event: Event) -> None:
+        """What was seen of an endpoint counts from the next head on."""
+        self._complaints.append((endpoint, event))
 
-    async def span(self, head: Head, finality: Finality, first: int, until: int) -> Span:
-        """The next span from `first`; it ends at `until` at most. Blocks that are not final or still young are asked
-        for their logs by hash, the others by range."""
-        old = min(finality.finalized, finality.head - _YOUNG_BLOCKS)
-        by_hash = first > old
+    def blame(self, endpoint: int, failure: RpcFailure | Inconsistent) -> None:
+        """A step with it ended so."""
+        complaint = complaint_of(failure)
+        if complaint is not None:
+            self.complain(endpoint, complaint)
+
+    async def head(self) -> Head:
+        """Of the endpoint that is best by now."""
+        complaints, self._complaints = self._complaints, []
+        return await self._ask(self._rpc.fetch_head, complaints)
+
+    def last_of(self, head: Head, finality: Finality, first: int, until: int) -> int:
+        """Where a span from `first` would end as far as is known now; at `until` at most."""
+        return self._size(head.endpoint).last(first, min(until, _bound(finality, first)))
+
+    async def span(
+        self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
+    ) -> Span:
+        """The next span from `first`, with the logs of `contracts`; it ends at `until` at most. Several may be read at
+        once."""
+        by_hash = first > _oldest_by_hash(finality)
+        endpoint = head.endpoint
         while True:
-            most = min(self._size.blocks, _LONGEST_BY_HASH) if by_hash else self._size.blocks
-            last = min(first + most - 1, until if by_hash else min(old, until))
+            last = self.last_of(head, finality, first, until)
             try:
-                span = await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash)
+                span = await self._ask(self._rpc.fetch_span, endpoint, first, last, by_hash, contracts)
             except RangeRefused as refused:
-                self._size = self._size.after_refusal(refused.first, refused.last, refused.refusal)
-                self._refused()
+                said = refused.said
+                size = self._size(endpoint).after_refusal(refused.first, refused.last, said.refusal)
+                self._sizes[endpoint] = size
+                self._split(said.refusal.reason, said.rule)
+                until = first + size.blocks - 1  # whatever those beside it learn: the next one is smaller
                 continue
-            self._size = self._size.after_answer(len(span.headers), len(span.logs))
+            except Unanswered:
+                self._sizes[endpoint] = self._size(endpoint).after_silence(last - first + 1)
+                self._split(Reason.SILENCE, "")
+                raise
+            self._sizes[endpoint] = self._size(endpoint).after_answer(len(span.headers), len(span.logs))
             return span
 
-    async def branch(self, head: Head, finality: Finality, first: int, until: int) -> Span:
+    def _size(self, endpoint: int) -> RangeSize:
+        known = self._sizes.get(endpoint)
+        return known or first_size(self._settings.longest_span, self._settings.logs_per_answer)
+
+    async def branch(
+        self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
+    ) -> Span:
         headers: list[Header] = []
         logs: list[Log] = []
         repaired = 0
         while first <= until:
-            span = await self.span(head, finality, first, until)
+            span = await self.span(head, finality, first, until, contracts)
             headers += span.headers
             logs += span.logs
             repaired += span.repaired
             first = span.headers[-1].number + 1
         return Span(tuple(headers), tuple(logs), repaired)
+
+    async def with_logs_of(
+        self, head: Head, finality: Finality, span: Span, contracts: Sequence[Address]
+    ) -> Span:
+        """The span, with the logs of contracts that it was read without, however small the pieces that the endpoint
+        gives. Asks for nothing where the blocks' bloom filters exclude them."""
+        by_hash = span.headers[0].number > _oldest_by_hash(finality)
+        logs, rest = list(span.logs), [span.headers] if contracts else []
+        while rest:
+            headers = rest.pop()
+            try:
+                more = await self._ask(self._rpc.fetch_more, head.endpoint, headers, by_hash, contracts)
+            except RangeRefused as refused:
+                if len(headers) == 1:
+                    raise
+                self._split(refused.said.refusal.reason, refused.said.rule)
+                rest += [headers[: len(headers) // 2], headers[len(headers) // 2 :]]
+                continue
+            logs += more.logs
+        return replace(span, logs=tuple(sorted(logs, key=lambda log: (log.block_number, log.log_index))))
 
     async def ancestor(self, view: ChainView, head: Head, until: int) -> BlockRef | None:
         """The highest stored block that is on the node's chain. None: it parts below our first block, of
@@ -116,17 +180,28 @@ class ChainReader:
         return found
 
     async def _ask(self, question: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
-        """One crossing to the nodes. Every answer is progress, so that a long reorg is not taken for a stuck actor."""
-        patience = self._settings.request_timeout * _REQUESTS_PER_CROSSING
+        """One crossing to the nodes. Its end is progress, whatever it brings, so that neither a long reorg nor a silent
+        endpoint is taken for a stuck actor."""
         try:
             with self._context.until_draining():
-                answer = await self._aio.call(question, *args, timeout=patience)
-                self._context.beat()
-                return answer
+                return await self._aio.call(question, *args, timeout=longest_silence(self._settings))
         except AioTimeout as late:
-            raise EndpointFault(
+            raise Unanswered(
                 f"An endpoint of chain {self._settings.chain} did not answer within {late.seconds:g} s.",
                 "Nothing of what was asked is stored; the listener asks again, another endpoint if there is one.",
                 "If it lasts, check the provider's status page and the network.",
             ) from late
+        finally:
+            self._context.beat()
         raise listener_drains(self._settings.chain)
+
+
+def _oldest_by_hash(finality: Finality) -> int:
+    """Blocks above it, which are not final or still young, are asked for their logs by hash; the others by range."""
+    return min(finality.finalized, finality.head - _YOUNG_BLOCKS)
+
+
+def _bound(finality: Finality, first: int) -> int:
+    """The last block that can be asked for together with `first`."""
+    old = _oldest_by_hash(finality)
+    return first + _LONGEST_BY_HASH - 1 if first > old else old

@@ -30,6 +30,7 @@ from fusion_daemon.transactions.decide import (
     Wait,
     decide,
     is_late,
+    keep_up,
     prepare,
 )
 from fusion_daemon.transactions.keystore import SigningKey
@@ -66,6 +67,8 @@ class ChainSending:
         self._nodes = nodes
         self._key_of = key_of
         self._epoch = epoch
+        self._keyless: set[Address] = set()
+        """Whose key could not be used in this look."""
         self._gaps: dict[Address, tuple[int, float]] = {}
         """By signer: the nonce that is free, and since when it has been seen so, by the monotonic clock."""
 
@@ -73,6 +76,7 @@ class ChainSending:
         """Whether something is under way. Raises NodeSilent, WriteConflict, and what the store raises."""
         queue = await self._store.read(queue_of, self._chain, context.clock.now(), timeout=READ_DEADLINE)
         self.troubles = []
+        self._keyless = set()
         for signer, mine in _by_signer(queue):
             try:
                 await self._serve(context, queue, signer, mine)
@@ -112,6 +116,8 @@ class ChainSending:
             if transaction.state not in HOLDING:
                 break
             decision = decide(transaction, sight, context.clock.now(), self._settings.policy)
+            if isinstance(decision, Sign) and not await self._has_key(transaction.intent.signer):
+                decision = keep_up(transaction, sight)
             if isinstance(decision, Wait):
                 self._note(transaction, decision)
                 break
@@ -133,6 +139,16 @@ class ChainSending:
                 return transaction
             case _:
                 return await self._commit(context, record(transaction, decision))
+
+    async def _has_key(self, signer: Address) -> bool:
+        """Whether it can be used; told where not. Tried once a look, since opening a keystore takes seconds."""
+        if signer not in self._keyless:
+            try:
+                await trio.to_thread.run_sync(self._key_of, signer, abandon_on_cancel=True)
+            except Failure as failure:
+                self.troubles.append(str(failure))
+                self._keyless.add(signer)
+        return signer not in self._keyless
 
     async def _sign(self, context: ActorContext, transaction: Transaction, order: Sign) -> Transaction:
         now = context.clock.now()

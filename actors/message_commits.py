@@ -8,11 +8,13 @@ from fusion_daemon.accounts.audit import AuditEntry, By, audit_writes
 from fusion_daemon.crosschain import Evidence, MessageId, MessageTracker, Sent, Transition, UnreadableLog
 from fusion_daemon.crosschain.alarms import alarm_of
 from fusion_daemon.crosschain.evidence import encode_evidence
+from fusion_daemon.crosschain.pruning import Pruned
 from fusion_daemon.crosschain.records import (
     CHANGE_COLUMNS,
     Cause,
     cause_of,
     change_row,
+    drop_pruned,
     redraw_message,
     retract_block,
     save_evidence,
@@ -83,6 +85,10 @@ class MessageCommits:
 
     def retracted(self, chain: ChainId, block_hash: Hash32) -> None:
         self._writes.append(retract_block(chain, block_hash))
+
+    def pruned(self, pruned: Pruned) -> None:
+        """Goes with the next commit. Where that never comes, the next life finds the same again."""
+        self._writes += drop_pruned(pruned)
 
     def finality(self, chain: ChainId, finalized: int) -> None:
         self._writes.append(Execute(_SAVE_FINALITY, (chain, finalized)))

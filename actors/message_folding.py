@@ -7,14 +7,14 @@ told, unless the clock does: what is stuck would be told to move again, and then
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
+from actors.message_census import CensusFigures, MessageCensus
 from actors.message_commits import MessageCommits, said
 from actors.quarantine_keeper import Ward
 from actors.stream_input import Input
@@ -33,6 +33,8 @@ from fusion_daemon.store import Fenced, Store, StoreRefused, StoreUnavailable, W
 OWNER = "message_tracker"
 PORTION = 256
 """Journal entries folded between two commits at most, but for a reorg, which is folded whole."""
+PRUNED_BLOCKS = 200
+"""Blocks that a look asks whether their evidence is still needed."""
 LOOK_SECONDS = 1.0
 """How often finality and time are looked at when nothing happens."""
 RECEIPT_PAUSE = 2.0
@@ -53,9 +55,7 @@ def receipts_unavailable(chain: ChainId, what: str) -> ReceiptsUnavailable:
 
 
 class Receipts(Protocol):
-    async def __call__(
-        self, chain: ChainId, transactions: Sequence[Hash32], /
-    ) -> Mapping[tuple[Hash32, int], int]:
+    async def __call__(self, chain: ChainId, transactions: Sequence[Hash32], /) -> Mapping[tuple[Hash32, int], int]:
         """Of all logs of these transactions, as far as the node has them: from the block and the index in it to the
         place in the receipt. Raises ReceiptsUnavailable."""
 
@@ -66,8 +66,16 @@ class TrackerStatistics:
 
     evidence: int
     unreadable: int
-    lanes: Mapping[tuple[int, int, str], int]
-    """Messages by (source, destination, state)."""
+    census: CensusFigures
+    pruned: int
+    """Pieces of evidence of messages that ended for good."""
+    strangers: int
+    """Pieces of strangers' evidence that were dropped, by age or number."""
+    crowded: int
+    """Those of them that were young: there were too many."""
+
+
+NOTHING_YET = TrackerStatistics(0, 0, MessageCensus().figures(), 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +99,11 @@ class MessageFolding:
         receipts: Receipts,
         ward: Ward,
         told_at: int,
+        keep: Callable[[], float],
     ) -> None:
-        """`told_at`: the tracker's own time at the last change that it told, in unix seconds."""
+        """`told_at`: the tracker's own time at the last change that it told, in unix seconds. `keep`: for how many
+        seconds evidence is kept at the least; asked at every look."""
+        self._keep = keep
         self._trouble: dict[ChainId, str] = {}
         """What keeps a chain's journal from being folded; the others go on."""
         self._settings = settings
@@ -111,12 +122,20 @@ class MessageFolding:
         self._told_at = told_at
         self._evidence = 0
         self._unreadable = 0
-        self._lanes: Counter[tuple[int, int, str]] = Counter()
+        self._pruned = self._strangers = self._crowded = 0
+        self._census = MessageCensus()
         for standing in tracker.standings():
-            self._count(standing, 1)
+            self._census.count(standing)
 
     def statistics(self) -> TrackerStatistics:
-        return TrackerStatistics(self._evidence, self._unreadable, dict(self._lanes))
+        return TrackerStatistics(
+            self._evidence,
+            self._unreadable,
+            self._census.figures(),
+            self._pruned - self._strangers,
+            self._strangers,
+            self._crowded,
+        )
 
     def troubles(self) -> Sequence[str]:
         return tuple(self._trouble.values())
@@ -137,6 +156,7 @@ class MessageFolding:
         await self._finality()
         now = context.clock.now()
         await self._settle(now)
+        self._prune(now)
         if not folded and not self._trouble:
             context.fresh(now)
         return folded
@@ -163,11 +183,20 @@ class MessageFolding:
         if transitions:
             self._told_at = at
         for transition in transitions:
-            self._count(transition.before, -1)
-            self._count(transition.after, 1)
+            self._census.changed(transition)
         if transitions or self._commits.behind:
             ordered = () if word is None else said(word.message, word.abandon, word.by)
             await self._commits.settle(transitions, now, at, ordered)
+
+    def _prune(self, now: float) -> None:
+        """By the blocks' own times: a chain that stands still, or a clock that runs ahead, makes nothing older."""
+        seen = [self._seen.get(chain, 0) for chain in self._inputs]
+        pruned = self._tracker.prune(int(min([now, *seen]) - self._keep()), PRUNED_BLOCKS)
+        if pruned.evidence:
+            self._commits.pruned(pruned)
+        self._pruned += len(pruned.evidence)
+        self._strangers += pruned.strangers
+        self._crowded += pruned.crowded
 
     async def _time(self, now: float) -> float:
         behind = [self._seen.get(chain, 0) for chain, journal in self._inputs.items() if await journal.look()]
@@ -177,7 +206,7 @@ class MessageFolding:
         """A portion that ends where the chain's state was the chain's."""
         resting = journal.next_seq - 1
         entries: list[JournalEntry] = []
-        while (len(entries) < PORTION or not entries[-1].settles) and await journal.look():
+        while (len(entries) < PORTION or not _may_rest(entries[-1])) and await journal.look():
             entries.append(journal.pop())
         try:
             logs = await self._logs(chain, [entry for entry in entries if entry.op is Op.APPLY])
@@ -189,9 +218,10 @@ class MessageFolding:
         for entry in entries:
             with self._blame(journal.stream, entry, resting):
                 if entry.seq not in journal.skipped:
-                    self._fold_entry(entry, logs.get(entry.block.hash, ()))
+                    self._fold_entry(entry, logs.get(entry.seq, ()))
             self._commits.folded(journal.stream, entry.seq)
-            self._seen[chain] = entry.block.timestamp
+            if not entry.late:
+                self._seen[chain] = entry.block.timestamp
         return True
 
     def _fold_entry(self, entry: JournalEntry, logs: Sequence[RawLog]) -> None:
@@ -205,22 +235,19 @@ class MessageFolding:
         self._evidence += len(reading.evidence)
         self._unreadable += len(reading.unreadable)
 
-    async def _logs(self, chain: ChainId, applied: Sequence[JournalEntry]) -> Mapping[Hash32, Sequence[RawLog]]:
-        """The logs of the blocks, those that need it with their place in the receipt. A log whose block is not the
-        chain's any more is left out where no node has it: the journal is about to retract it."""
-        blocks = [entry.block for entry in applied]
+    async def _logs(self, chain: ChainId, applied: Sequence[JournalEntry]) -> Mapping[int, Sequence[RawLog]]:
+        """The logs of the entries, by number, those that need it with their place in the receipt. A log whose block is
+        not the chain's any more is left out where no node has it: the journal is about to retract it."""
         emitters: list[Address] = list(self._settings.emitters[chain])
-        found = await self._store.read(load_raw_logs, chain, blocks, emitters)
+        found = await self._store.read(load_raw_logs, chain, applied, emitters)
         wanted = {
             log.place.tx_hash: None for logs in found.values() for log in logs if self._wants_receipt(chain, log)
         }
         if not wanted:
             return found
         places = await self._receipts(chain, list(wanted))
-        placed = {block: self._placed(chain, logs, places) for block, logs in found.items()}
-        short: Sequence[BlockRef] = [
-            block for block in blocks if len(placed.get(block.hash, ())) < len(found.get(block.hash, ()))
-        ]
+        placed = {seq: self._placed(chain, logs, places) for seq, logs in found.items()}
+        short: Sequence[BlockRef] = [entry.block for entry in applied if len(placed[entry.seq]) < len(found[entry.seq])]
         missing = False if not short else await self._store.read(load_canonical, chain, short)
         if missing:
             raise receipts_unavailable(chain, "does not have a receipt yet of a block that it showed")
@@ -260,9 +287,7 @@ class MessageFolding:
         suspect = Suspect(OWNER, stream, entry.seq, resting, Phase.FOLD.value, type(entry).__name__)
         return self._ward.strikes.blame(suspect, INNOCENT)
 
-    def _count(self, standing: Standing | None, step: int) -> None:
-        if standing is None:
-            return
-        envelope = standing.envelope
-        lane = (0, 0) if envelope is None else (envelope.source, envelope.destination)
-        self._lanes[(*lane, standing.state.value)] += step
+
+def _may_rest(entry: JournalEntry) -> bool:
+    """Late history is taken piece by piece: a message's evidence may come in any order."""
+    return entry.settles or entry.late

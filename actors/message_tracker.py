@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from actors.message_commits import Accept, MessageCommits
-from actors.message_folding import OWNER, MessageFolding, OperatorsWord, Receipts, TrackerStatistics
+from actors.message_folding import NOTHING_YET, OWNER, MessageFolding, OperatorsWord, Receipts, TrackerStatistics
 from actors.quarantine_keeper import Ward
 from actors.stream_input import Input
 from fusion_daemon.crosschain import MessageTracker, Rules, Standing
@@ -53,7 +53,10 @@ class MessageTrackerActor(Actor):
         accept: Accept,
         ward: Ward,
         words: OperatorsWords,
+        keep: Callable[[], float],
     ) -> None:
+        """`keep`: for how many seconds evidence is kept at the least; asked at every look."""
+        self._keep = keep
         self._words = words
         self._store = store
         self._settings = settings
@@ -66,7 +69,7 @@ class MessageTrackerActor(Actor):
         self._folding: MessageFolding | None = None
 
     def statistics(self) -> TrackerStatistics:
-        return TrackerStatistics(0, 0, {}) if self._folding is None else self._folding.statistics()
+        return NOTHING_YET if self._folding is None else self._folding.statistics()
 
     async def run(self, context: ActorContext) -> None:
         """Trio side. Asked to drain, it commits what it has folded and returns. Raises Fenced when another tracker has
@@ -87,15 +90,11 @@ class MessageTrackerActor(Actor):
         state = await self._store.read(load_state, timeout=START_SECONDS)
         tracker = MessageTracker.restored(rules, state)
         self._topic.advance(claim.heads[MESSAGE_STREAM])
-        commits = MessageCommits(
-            OWNER, self._store, claim, tracker, self._topic, self._dispatcher, self._accept
-        )
-        inputs = {
-            network.chain: self._input(network.chain, claim, orders, bell) for network in self._settings.networks
-        }
+        commits = MessageCommits(OWNER, self._store, claim, tracker, self._topic, self._dispatcher, self._accept)
+        inputs = {network.chain: self._input(network.chain, claim, orders, bell) for network in self._settings.networks}
         told_at = await self._store.read(load_told_at)
         folding = self._folding = MessageFolding(
-            self._settings, self._store, tracker, commits, inputs, receipts, self._ward, told_at
+            self._settings, self._store, tracker, commits, inputs, receipts, self._ward, told_at, self._keep
         )
         context.started()
         held = [held_text(entry) for _, entry in sorted(orders.held.items())]

@@ -27,13 +27,9 @@ NAME = "oracle_poller"
 class PriceStore(Protocol):
     """The part of the store that the poller uses. Trio side."""
 
-    async def claim(
-        self, owner: str, *, produces: Sequence[str] = (), consumes: Sequence[str] = ()
-    ) -> Claim: ...
+    async def claim(self, owner: str, *, produces: Sequence[str] = (), consumes: Sequence[str] = ()) -> Claim: ...
 
-    async def read(
-        self, query: Callable[[Reader, *Ts], Awaitable[T]], *args: *Ts, timeout: float = 30.0
-    ) -> T: ...
+    async def read(self, query: Callable[[Reader, *Ts], Awaitable[T]], *args: *Ts, timeout: float = 30.0) -> T: ...
 
     async def commit(self, commit: Commit) -> None: ...
 
@@ -49,9 +45,7 @@ class OraclePoller(Actor):
 
     name = NAME
 
-    def __init__(
-        self, settings: OracleSettings, store: PriceStore, topic: Topic[Price], calls: OpenCalls
-    ) -> None:
+    def __init__(self, settings: OracleSettings, store: PriceStore, topic: Topic[Price], calls: OpenCalls) -> None:
         self._settings = settings
         self._store = store
         self._topic = topic

@@ -14,13 +14,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from actors.retention_settings import RetentionSettings
 from fusion_daemon.alerting.retention import spent_deliveries
 from fusion_daemon.chain.retention import spent_blocks, spent_journal
-from fusion_daemon.domain.identifiers import AssetId
+from fusion_daemon.crosschain.retention import drop_message_rows
 from fusion_daemon.oracle.retention import spent_prices
 from fusion_daemon.runtime import Actor, ActorContext, Clock
 from fusion_daemon.store import Reader, Store, StoreUnavailable
 from fusion_daemon.store.partitions import Partition, drop_partitions
+from fusion_daemon.transactions.retention import drop_transaction_steps
 
 NAME = "retention_keeper"
 
@@ -31,25 +33,17 @@ JUMP = 60.0
 HELD = 86_400.0
 DROP_SECONDS = 5.0
 """How long a pass tries to find the tables unused."""
+ROW_SECONDS = 30.0
+"""The same for the rows of a table that is not parted."""
 _BEAT_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionSettings:
-    """For how many seconds things are kept, at the least."""
-
-    journal: float
-    """With its blocks and logs."""
-    prices: float
-    deliveries: float
-    assets: tuple[AssetId, ...]
-    """All that are priced."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionStatistics:
     dropped: Mapping[str, int]
     """Partitions by table, in this life."""
+    rows: Mapping[str, int]
+    """Rows by table, of those that are not parted."""
     put_off: int
     """Drops left for a later pass, because the table was in use or the database away."""
     held: bool
@@ -86,11 +80,12 @@ class RetentionKeeper(Actor):
         self._settings = settings
         self._store = store
         self._dropped: Counter[str] = Counter()
+        self._rows: Counter[str] = Counter()
         self._put_off = 0
         self._held = False
 
     def statistics(self) -> RetentionStatistics:
-        return RetentionStatistics(dict(self._dropped), self._put_off, self._held)
+        return RetentionStatistics(dict(self._dropped), dict(self._rows), self._put_off, self._held)
 
     async def run(self, context: ActorContext) -> None:
         """Trio side. Asked to drain, it finishes the drop under way and returns. Cancelled, a drop has happened as a
@@ -130,9 +125,21 @@ class RetentionKeeper(Actor):
                 continue
             for each in group:
                 self._dropped[each.parent] += 1
-                context.log.info(
-                    "partition_dropped", table=each.parent, chain=each.chain, low=each.low, high=each.high
-                )
+                context.log.info("partition_dropped", table=each.parent, chain=each.chain, low=each.low, high=each.high)
+        await self._drop_rows(context)
+
+    async def _drop_rows(self, context: ActorContext) -> None:
+        settings, now = self._settings(), context.clock.now()
+        for drop, keep in ((drop_message_rows, settings.messages), (drop_transaction_steps, settings.transactions)):
+            if context.draining.is_set():
+                return
+            try:
+                dropped = await self._store.transact(drop, now, keep, timeout=ROW_SECONDS)
+            except StoreUnavailable as failure:
+                self._put_off += 1
+                context.log.info("retention_put_off", partitions=[], reason=str(failure))
+                continue
+            self._rows.update(dropped)
 
 
 async def _spent(reader: Reader, settings: RetentionSettings, now: float) -> Sequence[Sequence[Partition]]:

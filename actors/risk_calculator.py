@@ -112,6 +112,8 @@ class RiskCalculator(Actor):
             context.started()  # a crash, which is tried again; a failed start would end the daemon at its boot
             raise
         monitor = MarginMonitor(self._settings, portfolio, snapshot.standings, started_at)
+        for (chain, version), contracts in snapshot.late.items():
+            monitor.resume_late(chain, version, contracts)
         await _in_portions(monitor.mirror())
         sources.advance(snapshot.heads)
         self._margin.advance(claim.heads[MARGIN_STREAM])
@@ -155,9 +157,7 @@ class RiskCalculator(Actor):
 
     def _blame_start(self, entry: JournalEntry, claim: Claim) -> AbstractContextManager[None]:
         stream = journal_stream(entry.chain)
-        suspect = Suspect(
-            OWNER, stream, entry.seq, claim.positions[stream], Phase.START.value, type(entry).__name__
-        )
+        suspect = Suspect(OWNER, stream, entry.seq, claim.positions[stream], Phase.START.value, type(entry).__name__)
         return self._ward.strikes.blame(suspect)
 
 
@@ -277,7 +277,7 @@ class _Loop:
         settled = False
         while not settled and await journal.look():
             entry = journal.pop()
-            settled = entry.settles
+            settled = entry.settles or entry.late
             with self._blame(journal.stream, entry.seq, resting, entry):
                 case = self._monitor.entry(entry, self._now)
                 if case is not None:

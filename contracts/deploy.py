@@ -37,7 +37,10 @@ def main(arguments: list[str]) -> int:
         if options.output.exists():
             parser.error(f"{options.output} exists: it says what stands on a chain, so it is not overwritten")
         done = deploy(node, load_plan(options.plan), options.sender)
-    except (Failure, Unreadable, OSError) as error:
+    except OSError as error:
+        print(f"deploy: {options.rpc} does not answer ({error.strerror or error}): is the node up?", file=sys.stderr)
+        return 1
+    except (Failure, Unreadable) as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 1
     finally:

@@ -6,13 +6,17 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from actors.alert_dispatcher import AlertDispatcher
-from actors.chain_listener import ChainListener, ListenerStatistics
+from actors.chain_listener import ChainListener
+from actors.listener_statistics import ListenerStatistics
+from actors.message_census import CensusFigures
 from actors.message_tracker import MessageTrackerActor
 from actors.oracle_poller import OraclePoller
 from actors.quarantine_keeper import QuarantineKeeper
 from actors.retention_keeper import RetentionKeeper
 from actors.transaction_sender import TransactionSender
 from fusion_daemon.alerting.retry import DeliveryState, Verdict
+from fusion_daemon.chain.endpoint_state import State as EndpointState
+from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.composition import House
 from fusion_daemon.crosschain.hints import Outcome, Source
 from fusion_daemon.domain.margin import MARGIN_STREAM
@@ -28,7 +32,9 @@ _LISTENER_COUNTERS: Sequence[tuple[str, str, Callable[[ListenerStatistics], floa
         lambda s: s.undecodable,
     ),
     ("fusion_chain_repaired_blocks_total", "Blocks whose logs a node had left out.", lambda s: s.repaired),
-    ("fusion_chain_range_splits_total", "Ranges that a provider refused.", lambda s: s.splits),
+    ("fusion_chain_dense_blocks_total", "Steps that ended at a block whose logs no way gave.", lambda s: s.dense),
+    ("fusion_chain_announced_heads_total", "New heads announced over a WebSocket.", lambda s: s.announced.heads),
+    ("fusion_chain_socket_losses_total", "WebSockets lost, or not opened.", lambda s: s.announced.losses),
     ("fusion_chain_reorgs_total", "Reorganisations followed.", lambda s: s.reorgs),
     ("fusion_chain_rate_limits_total", "Requests that a provider limited.", lambda s: s.rate_limits),
     ("fusion_chain_faults_total", "Steps that failed on an endpoint.", lambda s: s.faults),
@@ -38,6 +44,11 @@ _LISTENER_GAUGES: Sequence[tuple[str, str, Callable[[ListenerStatistics], float 
     ("fusion_chain_head_block", "Number of the endpoint's head.", lambda s: s.head),
     ("fusion_chain_finalized_block", "Number of the highest final block.", lambda s: s.finalized),
     ("fusion_chain_deepest_reorg_blocks", "Depth of the deepest reorganisation.", lambda s: s.deepest_reorg),
+    (
+        "fusion_chain_missing_blocks",
+        "Blocks up to the tip whose logs of some contract were not read, counted for each filter version.",
+        lambda s: s.missing,
+    ),
     (
         "fusion_chain_behind_blocks",
         "Blocks between the endpoint's head and the last committed one.",
@@ -62,8 +73,51 @@ def chain_families(house: House) -> Iterable[AnyFamily]:
     for name, text, figure in _LISTENER_GAUGES:
         told = [(chain, figure(s)) for chain, s in seen]
         yield gauge(name, text, [Sample(value, (chain,)) for chain, value in told if value is not None], ("chain",))
-    endpoints = [(chain, str(place), e) for chain, s in seen for place, e in enumerate(s.endpoints)]
+    yield counter(
+        "fusion_chain_range_splits_total",
+        "Ranges that an endpoint refused or did not answer, by reason and by the rule that knew the error.",
+        [Sample(n, (chain, reason, rule)) for chain, s in seen for (reason, rule), n in s.splits.items()],
+        ("chain", "reason", "rule"),
+    )
+    yield from _endpoint_families([(chain, str(place), e) for chain, s in seen for place, e in enumerate(s.endpoints)])
+
+
+def _endpoint_families(endpoints: Sequence[tuple[str, str, EndpointStatistics]]) -> Iterable[AnyFamily]:
     label = ("chain", "endpoint")
+    yield gauge(
+        "fusion_rpc_endpoint_state",
+        "1 for the state that the endpoint is in.",
+        [Sample(e.state is state, (c, p, state.value)) for c, p, e in endpoints for state in EndpointState],
+        (*label, "state"),
+    )
+    yield counter(
+        "fusion_rpc_endpoint_transitions_total",
+        "Changes of an endpoint's state, by what made it change.",
+        [
+            Sample(n, (c, p, before.value, after.value, reason))
+            for c, p, e in endpoints
+            for (before, after, reason), n in e.transitions.items()
+        ],
+        (*label, "from", "to", "reason"),
+    )
+    yield gauge(
+        "fusion_rpc_calls_per_second_allowed",
+        "Calls a second that the endpoint is asked at most; it falls when the provider limits us.",
+        [Sample(e.rate, (c, p)) for c, p, e in endpoints],
+        label,
+    )
+    yield counter(
+        "fusion_rpc_answers_total",
+        "HTTP answers that came whole.",
+        [Sample(e.answers, (c, p)) for c, p, e in endpoints],
+        label,
+    )
+    yield counter(
+        "fusion_rpc_answer_seconds_total",
+        "Time that these took, all together.",
+        [Sample(e.seconds, (c, p)) for c, p, e in endpoints],
+        label,
+    )
     yield counter(
         "fusion_rpc_requests_total",
         "HTTP requests.",
@@ -74,6 +128,12 @@ def chain_families(house: House) -> Iterable[AnyFamily]:
         "fusion_rpc_faults_total",
         "Requests that failed.",
         [Sample(e.faults, (c, p)) for c, p, e in endpoints],
+        label,
+    )
+    yield counter(
+        "fusion_rpc_receipt_escapes_total",
+        "Single blocks whose logs were refused, so that their receipts were read.",
+        [Sample(e.escapes, (c, p)) for c, p, e in endpoints],
         label,
     )
     yield counter(
@@ -180,6 +240,12 @@ def retention_families(house: House) -> Iterable[AnyFamily]:
         ("table",),
     )
     yield counter(
+        "fusion_retention_dropped_rows_total",
+        "Rows dropped of tables that are not parted, because the configuration keeps them no longer.",
+        [Sample(count, (table,)) for table, count in sorted(seen.rows.items())],
+        ("table",),
+    )
+    yield counter(
         "fusion_retention_put_off_total", "Drops left for later: the table was in use.", [Sample(seen.put_off)]
     )
     yield gauge(
@@ -242,6 +308,30 @@ def hint_families(house: House) -> Iterable[AnyFamily]:
     )
 
 
+def _census_families(seen: CensusFigures) -> Iterable[AnyFamily]:
+    lane = ("source", "destination")
+    yield gauge(
+        "fusion_messages_stuck",
+        "Messages that wait too long, by what for.",
+        [Sample(count, (str(s), str(d), stage)) for (s, d, stage), count in sorted(seen.stuck.items())],
+        (*lane, "stage"),
+    )
+    yield gauge(
+        "fusion_messages_value_usd",
+        "Credit that left its source and did not arrive, USD.",
+        [Sample(amount / 10**8, (str(s), str(d))) for (s, d), amount in sorted(seen.credit.items())],
+        lane,
+    )
+    yield gauge(
+        "fusion_messages_waiting_since_seconds",
+        "Unix second since when the message that waits longest stands where it does; nothing where none waits.",
+        [Sample(since, (str(s), str(d))) for (s, d), since in sorted(seen.waiting_since.items())],
+        lane,
+    )
+    flagged = [Sample(count, (flag,)) for flag, count in sorted(seen.flagged.items())]
+    yield counter("fusion_messages_flagged_total", "Messages that got a flag.", flagged, ("flag",))
+
+
 def message_families(house: House) -> Iterable[AnyFamily]:
     tracker = house.fixtures.alive.get("message_tracker")
     if not isinstance(tracker, MessageTrackerActor):
@@ -249,12 +339,20 @@ def message_families(house: House) -> Iterable[AnyFamily]:
     seen = tracker.statistics()
     yield gauge(
         "fusion_messages",
-        "Cross-chain messages by state; the chains are 0 where no log showed an envelope of ours.",
-        [Sample(count, (str(s), str(d), state)) for (s, d, state), count in sorted(seen.lanes.items())],
+        "Cross-chain messages by state; the chains are 0 where no envelope of ours is known, or forgers alone show it.",
+        [Sample(count, (str(s), str(d), state)) for (s, d, state), count in sorted(seen.census.lanes.items())],
         ("source", "destination", "state"),
     )
+    yield from _census_families(seen.census)
     yield counter(
         "fusion_message_evidence_total", "Facts about messages that were read of logs.", [Sample(seen.evidence)]
+    )
+    dropped = (("ended", seen.pruned), ("strangers", seen.strangers), ("crowded", seen.crowded))
+    yield counter(
+        "fusion_message_evidence_pruned_total",
+        "Evidence that is kept no longer: of ended messages, strangers', and those of strangers that were too many.",
+        [Sample(count, (of,)) for of, count in dropped],
+        ("of",),
     )
     yield counter(
         "fusion_message_unreadable_logs_total",

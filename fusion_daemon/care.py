@@ -12,6 +12,7 @@ from fusion_daemon.config_hash import configuration_hash
 from fusion_daemon.database import reachable_database, running_database
 from fusion_daemon.findings import Finding
 from fusion_daemon.secret_files import SecretFiles
+from fusion_daemon.settings import message_rules
 from fusion_daemon.store import without_holder
 from fusion_daemon.store.backup import Manifest, restore_backup, take_backup
 from fusion_daemon.verification import verify_database
@@ -40,7 +41,7 @@ def restore(config: Config, dump: Path) -> tuple[Manifest, list[Finding]]:
         async with running_database(config, SecretFiles.of(config)) as dsn, open_aio() as aio:
             async with without_holder(aio, dsn):
                 manifest = await aio.call(restore_backup, dsn, place, timeout=_LONGEST)
-                return manifest, await aio.call(verify_database, dsn, timeout=_LONGEST)
+                return manifest, await aio.call(verify_database, dsn, message_rules(config), timeout=_LONGEST)
 
     return trio.run(work)
 
@@ -50,6 +51,6 @@ def verify(config: Config) -> list[Finding]:
 
     async def work() -> list[Finding]:
         async with reachable_database(config, SecretFiles.of(config)) as dsn, open_aio() as aio:
-            return await aio.call(verify_database, dsn, timeout=_LONGEST)
+            return await aio.call(verify_database, dsn, message_rules(config), timeout=_LONGEST)
 
     return trio.run(work)

@@ -5,37 +5,50 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 import trio
 
 from fusion_daemon.aio import Aio
-from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.domain.identifiers import ChainId
 
 T = TypeVar("T")
 
-_PATIENCE = 2.0
-"""Of one crossing, in request timeouts: the chain id may have to be proved first."""
-
 _CLOSE_SECONDS = 2.0
 """That a client takes at most to close its connections."""
 
 
-class ChainClients:
-    """A client of its own for each chain. trio side."""
+class Client(Protocol):
+    """Asyncio side."""
 
-    def __init__(self, aio: Aio, chains: Iterable[ChainSettings]) -> None:
+    async def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Client)
+
+
+class ChainClients(Generic[C]):
+    """A client of its own for each chain. trio side. `patience`: of one crossing, in request timeouts."""
+
+    def __init__(
+        self,
+        aio: Aio,
+        chains: Iterable[ChainSettings],
+        opened: Callable[[ChainSettings], Awaitable[C]],
+        patience: float,
+    ) -> None:
         self._aio = aio
         self._chains = {settings.chain: settings for settings in chains}
-        self._clients: dict[ChainId, ChainRpc] = {}
+        self._open = opened
+        self._patience = patience
+        self._clients: dict[ChainId, C] = {}
 
     async def __aenter__(self) -> Self:
         # Shielded: nobody would close what was opened when the others were not. It asks no node, so it takes no time.
         with trio.CancelScope(shield=True):
             for chain, settings in self._chains.items():
-                self._clients[chain] = await self._aio.call(open_rpc, settings, timeout=settings.request_timeout)
+                self._clients[chain] = await self._aio.call(self._open, settings, timeout=settings.request_timeout)
         return self
 
     async def __aexit__(
@@ -47,10 +60,10 @@ class ChainClients:
                 for client in self._clients.values():
                     nursery.start_soon(self._close, client)
 
-    async def _close(self, client: ChainRpc) -> None:
+    async def _close(self, client: C) -> None:
         await self._aio.call(client.close, timeout=_CLOSE_SECONDS)
 
-    async def ask(self, chain: ChainId, question: Callable[[ChainRpc], Awaitable[T]]) -> T:
+    async def ask(self, chain: ChainId, question: Callable[[C], Awaitable[T]]) -> T:
         """One crossing. Raises RpcFailure and AioError."""
-        patience = self._chains[chain].request_timeout * _PATIENCE
+        patience = self._chains[chain].request_timeout * self._patience
         return await self._aio.call(question, self._clients[chain], timeout=patience)

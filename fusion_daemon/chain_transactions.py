@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from types import TracebackType
-from typing import Self, TypeVar
-
-import trio
-from typing_extensions import TypeVarTuple, Unpack
+from typing import TypeVar
 
 from fusion_daemon.aio import Aio, AioError
 from fusion_daemon.chain.rpc_errors import RpcFailure
 from fusion_daemon.chain.rpc_transactions import CallRefused, TransactionRpc, open_transaction_rpc
 from fusion_daemon.chain.settings import ChainSettings
+from fusion_daemon.chain_clients import ChainClients
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.transaction import Intent
 from fusion_daemon.transactions.decide import Reverted, Sight, Trial
@@ -23,41 +20,19 @@ from fusion_daemon.transactions.records import Answer, Receipt
 from fusion_daemon.transactions.reverts import reason_of
 
 T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 _PATIENCE = 3.0
 """Of one crossing, in request timeouts: chain id, head, and what is asked."""
-_CLOSE_SECONDS = 2.0
 
 
-class ChainTransactions:
+class ChainTransactions(ChainClients[TransactionRpc]):
     """`Nodes` of the transactions room; a client of its own for each chain. Trio side."""
 
     def __init__(self, aio: Aio, chains: Iterable[ChainSettings]) -> None:
-        self._aio = aio
-        self._chains = {settings.chain: settings for settings in chains}
-        self._clients: dict[ChainId, TransactionRpc] = {}
-
-    async def __aenter__(self) -> Self:
-        for chain, settings in self._chains.items():
-            self._clients[chain] = await self._aio.call(
-                open_transaction_rpc, settings, timeout=settings.request_timeout
-            )
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with trio.CancelScope(shield=True):
-            async with trio.open_nursery() as nursery:
-                for client in self._clients.values():
-                    nursery.start_soon(self._close, client)
-
-    async def _close(self, client: TransactionRpc) -> None:
-        await self._aio.call(client.close, timeout=_CLOSE_SECONDS)
+        super().__init__(aio, chains, open_transaction_rpc, _PATIENCE)
 
     async def look(self, chain: ChainId, signer: Address, hashes: Sequence[Hash32]) -> Sight:
-        seen = await self._ask(chain, self._clients[chain].look, signer, hashes)
+        seen = await self._answer(chain, lambda client: client.look(signer, hashes))
         try:
             market = market_of(seen.base_fees, seen.rewards)
         except ValueError as error:
@@ -68,17 +43,16 @@ class ChainTransactions:
             counts=Counts(seen.final_count, seen.latest_count, seen.pending_count),
             market=market,
             receipts={
-                hash_: Receipt(
-                    hash_, each.block_number, each.block_hash, each.succeeded, each.gas_used, each.gas_price
-                )
+                hash_: Receipt(hash_, each.block_number, each.block_hash, each.succeeded, each.gas_used, each.gas_price)
                 for hash_, each in seen.receipts.items()
             },
             known=seen.known,
         )
 
     async def simulate(self, intent: Intent) -> Trial | Reverted:
-        client = self._clients[intent.chain]
-        found = await self._ask(intent.chain, client.simulate, intent.signer, intent.to, intent.data, intent.value)
+        found = await self._answer(
+            intent.chain, lambda client: client.simulate(intent.signer, intent.to, intent.data, intent.value)
+        )
         if not isinstance(found, CallRefused):
             return Trial(found)
         if found.reverted:
@@ -90,14 +64,12 @@ class ChainTransactions:
         )
 
     async def broadcast(self, chain: ChainId, raw: bytes) -> tuple[Answer, str]:
-        refusal = await self._ask(chain, self._clients[chain].submit, raw)
+        refusal = await self._answer(chain, lambda client: client.submit(raw))
         return answer_of(refusal), refusal or ""
 
-    async def _ask(
-        self, chain: ChainId, question: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts
-    ) -> T:
+    async def _answer(self, chain: ChainId, question: Callable[[TransactionRpc], Awaitable[T]]) -> T:
         try:
-            return await self._aio.call(question, *args, timeout=self._chains[chain].request_timeout * _PATIENCE)
+            return await self.ask(chain, question)
         except RpcFailure as failure:
             raise NodeSilent(failure.happened, failure.means, failure.remedy) from failure
         except AioError as error:

@@ -23,6 +23,7 @@ from fusion_daemon.config_transactions import Signer
 from fusion_daemon.database import external_dsn
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.domain.transaction import NATIVE_ASSET
 from fusion_daemon.feeds import ChainCalls
 from fusion_daemon.findings import Finding
 from fusion_daemon.logs import Redactor
@@ -48,7 +49,19 @@ def check_everything(config: Config, redactor: Redactor) -> list[Finding]:
 
     What others answered is quoted in findings, so all of them pass the redactor.
     """
-    return [replace(each, says=redactor.text(each.says)) for each in _look(config)]
+    return [replace(each, says=redactor.text(each.says)) for each in told_once(_look(config))]
+
+
+def told_once(findings: Sequence[Finding]) -> list[Finding]:
+    """What fails for want of a secret only names the finding that says so: the cure is one."""
+    first: dict[str, str] = {}
+    for each in findings:
+        if each.failed and each.subject.startswith("secret "):
+            first.setdefault(each.says, each.subject)
+    return [
+        replace(each, says=f"see {first[each.says]}") if first.get(each.says, each.subject) != each.subject else each
+        for each in findings
+    ]
 
 
 def _look(config: Config) -> list[Finding]:
@@ -63,6 +76,8 @@ def _look(config: Config) -> list[Finding]:
         if receiver.secret is not None:
             findings.append(_try(f"signing key of {receiver.name}", partial(_signing_key, receiver.secret, secret)))
     findings += [_try(f"key of signer {each.name}", partial(_signer_key, each, secret)) for each in config.signers]
+    if config.transactions.limits:
+        findings.append(_try("transaction limits", lambda: useful_limits(config)))
     if config.alerting.smtp is not None:
         host, port = config.alerting.smtp.host, config.alerting.smtp.port
         findings.append(_try("mail server", partial(_connect, host, port)))
@@ -166,9 +181,27 @@ def _signer_key(signer: Signer, secret: SecretFiles) -> str:
     return "opens, and belongs to its address"
 
 
+def useful_limits(config: Config) -> str:
+    """A limit that is about nothing is a slip of the pen: what it was meant for is refused for want of one."""
+    purposes = {purpose for call in config.transactions.calls for purpose in call.purposes}
+    assets = {NATIVE_ASSET} | {token.asset for chain in config.chains for token in chain.tokens}
+    for limit in config.transactions.limits:
+        if limit.purpose not in purposes:
+            raise ValueError(f"no [[transactions.calls]] is for {limit.purpose}, which a limit names; correct either")
+        if limit.asset not in assets:
+            raise ValueError(
+                f"the limit for {limit.purpose} names {limit.asset}, which is neither native nor the asset of a token "
+                "of [[chains.tokens]]; correct either"
+            )
+    return "each is for a call and an asset that are there"
+
+
 def _directory(path: Path) -> str:
     path = path.absolute()
-    nearest = next(each for each in (path, *path.parents) if each.exists())
+    try:
+        nearest = next(each for each in (path, *path.parents) if each.exists())
+    except PermissionError as error:
+        raise ValueError(f"{path} is closed to this user; check as the daemon's, or as root") from error
     if not nearest.is_dir():
         raise ValueError(f"{nearest} is not a directory; choose another state_directory")
     if not os.access(nearest, os.W_OK | os.X_OK):

@@ -6,7 +6,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 degraded, 4 an actor would not stop, 5 a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -90,8 +90,7 @@ def migrate(config: ConfigOption = None) -> None:
     """Bring the database to this version's schema; say what was applied."""
     with _failures() as redactor:
         loaded = _load(config, redactor)
-        from fusion_daemon.daemon import migrate_database
-        from fusion_daemon.database import database_name
+        from fusion_daemon.database import database_name, migrate_database
 
         applied = migrate_database(loaded)
         typer.echo(f"database: {database_name(loaded)}")
@@ -140,9 +139,16 @@ def demo(
         from fusion_daemon.demo.command import failed, run_demo
 
         report = run_demo(once=once, quiet=as_json, data_dir=data_dir)
-        typer.echo(json.dumps(report, indent=None if as_json else 2))
+        typer.echo(json.dumps(report) if as_json else _by_lines(report))
         if failed(report):
             raise typer.Exit(FAILED)
+
+
+def _by_lines(report: Mapping[str, object]) -> str:
+    """JSON, a line for each name: a list of many figures does not fill the screen."""
+    import json
+
+    return "{\n" + ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in report.items()) + "\n}"
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 NumberArgument = Annotated[int, typer.Argument(metavar="NUMBER", help="As `list` has it.", min=1, show_default=False)]
 
 
+class LetterState(StrEnum):
+    HELD = "held"
+    REPLAYED = "replayed"
+    DISCARDED = "discarded"
+
+
 def dead_letter_commands(loaded: Callable[[Path | None], AbstractContextManager[Config]]) -> typer.Typer:
     """`loaded` reads the configuration, and shows the Failures of its block as the command line does."""
     app = typer.Typer(help="See what nobody could handle; replay or discard what was set aside.", no_args_is_help=True)
@@ -25,8 +32,8 @@ def dead_letter_commands(loaded: Callable[[Path | None], AbstractContextManager[
     @app.command("list")
     def listed(
         state: Annotated[
-            Optional[str],  # noqa: UP045 - typer reads the annotation at run time
-            typer.Option("--state", help="held, replayed or discarded; all without it.", show_default=False),
+            Optional[LetterState],  # noqa: UP045 - typer reads the annotation at run time
+            typer.Option("--state", help="All without it.", show_default=False),
         ] = None,
         config: ConfigOption = None,
         as_json: JsonOption = False,

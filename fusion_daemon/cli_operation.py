@@ -67,6 +67,23 @@ def _add_reads(app: typer.Typer, loaded: Loaded) -> None:
             both = {"mailboxes": boxes.mailboxes, "dead_letters": boxes.dead_letters, "topics": topics.topics}
             _show(both, operation_text.mailboxes_text(boxes, topics), as_json=as_json)
 
+    @app.command()
+    def endpoints(
+        chain: Annotated[
+            Optional[int],  # noqa: UP045 - typer reads the annotation at run time
+            typer.Option("--chain", help="Of this chain alone.", show_default=False),
+        ] = None,
+        config: ConfigOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Show the RPC endpoints of each chain: state and why, which is in use (*), head, pace, faults."""
+        with loaded(config) as settings:
+            from fusion_daemon import operation_client
+            from fusion_daemon.chain.endpoint_views import endpoints_text
+
+            views = operation_client.endpoints(settings, chain)
+            _show({"chains": views}, endpoints_text(views), as_json=as_json)
+
 
 def _add_orders(app: typer.Typer, loaded: Loaded) -> None:
     def order(verb: str, actor: str, config: Path | None, *, as_json: bool) -> None:

@@ -26,6 +26,7 @@ from fusion_daemon.config_values import (
     PostgresUrl,
     Seconds,
     Sender,
+    SocketUrl,
     Symbol,
     Url,
     Usd,
@@ -40,8 +41,14 @@ _ENTRIES = {
     "receivers": ("receiver", "name"),
     "lanes": ("lane from chain", "source"),
     "signers": ("signer", "name"),
+    "calls": ("call of", "to"),
+    "limits": ("limit for", "purpose"),
 }
 """Arrays of tables: what an entry is, and the key under which its author knows it."""
+
+
+_TEXTS = {"extra_forbidden": "unknown key", "missing": "it is missing", "too_short": "it needs at least one entry"}
+"""What is said instead of pydantic's own words, by the kind of its error."""
 
 
 class ConfigurationInvalid(Failure):
@@ -124,6 +131,8 @@ class Chain(Section):
     name: Name
     rpc_urls: tuple[Url, ...] = Field(min_length=1)
     """Tried in order. A key in a URL is a secret: write `{name}` where the value of that secret belongs."""
+    ws_urls: tuple[SocketUrl, ...] = ()
+    """Where nodes announce new heads: each is a hint to look sooner. The chain is polled in any case."""
     start_block: int | None = Field(default=None, ge=0)
     """The first block of interest. Absent: wait for `POST /v1/chains/{id}/start-block`."""
     vaults: tuple[AddressText, ...] = ()
@@ -136,10 +145,18 @@ class Chain(Section):
     poll_max_seconds: Seconds = 15.0
     max_span: int = Field(default=2000, ge=1, le=100_000)
     """The most blocks asked for in one eth_getLogs."""
+    workers: int = Field(default=4, ge=1, le=32)
+    """Ranges that are read at once while the listener is behind. What is stored does not depend on it."""
     request_timeout_seconds: Seconds = 10.0
+    calls_per_second_min: float = Field(default=5.0, ge=1)
+    calls_per_second_max: float = Field(default=100_000.0, ge=1)
+    """Bounds of the pace at which one endpoint is asked, a batch counting as its calls: it falls when the provider
+    limits us, and climbs back."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Chain:
+        if self.calls_per_second_min > self.calls_per_second_max:
+            raise ValueError("calls_per_second_min is above calls_per_second_max")
         if self.poll_min_seconds > self.poll_max_seconds:
             raise ValueError("poll_min_seconds is above poll_max_seconds")
         if len({token.address.lower() for token in self.tokens}) != len(self.tokens):
@@ -260,6 +277,12 @@ class Retention(Section):
     """The last price of every asset is always kept."""
     deliveries_days: Days = 400
     """Ended deliveries and their attempts. Alerts and margin events are kept for ever."""
+    messages_days: Days = 400
+    """Evidence of messages that ended for good, and what strangers wrote. Messages and their changes are kept for
+    ever."""
+    transactions_days: Days = 400
+    """The steps of ended transactions but the first and the last. Transactions and who approved them are kept for
+    ever."""
 
 
 class Secrets(Section):
@@ -353,7 +376,7 @@ def _findings(error: ValidationError, parsed: dict[str, object]) -> list[str]:
         if item["type"] == "too_short" and any(each["loc"][: len(place)] == place for each in items if each != item):
             continue  # the entries are there, but each is wrong, as its own finding says
         where = ".".join(str(part) for part in item["loc"]) or "the file"
-        text = "unknown key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
+        text = _TEXTS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
         findings.append(f"  {where}{_entry(place, parsed)}: {text}")
     return findings
 

@@ -87,6 +87,8 @@ class StageTerms(Section):
     destination_finality_seconds: WholeSeconds = 3_600
     least_gas_wei: int = Field(default=0, ge=0)
     """A call that pays Axelar less than this is marked GAS_LOW."""
+    manual_execution_seconds: WholeSeconds = 28_800
+    """From CCIP's commit until its off-ramp lets anyone execute a message that nobody touched."""
 
 
 class Lane(StageTerms):

@@ -41,6 +41,8 @@ class AllowedCall(Section):
     selector: Selector | None = None
     """Absent: a plain payment."""
     purposes: tuple[Purpose, ...] = Field(min_length=1)
+    approval: bool = False
+    """Each waits for an operator who did not propose it, whatever it moves."""
 
 
 class TransactionLimit(Section):

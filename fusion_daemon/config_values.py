@@ -10,7 +10,7 @@ from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 
 from eth_utils.address import to_checksum_address
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from fusion_daemon.accounts.contact_rules import is_mail_address
 from fusion_daemon.domain.price import LARGEST_USD, USD_SCALE
@@ -27,6 +27,17 @@ def _shaped(pattern: str, otherwise: str) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+def _quoted(otherwise: str) -> BeforeValidator:
+    """A number that TOML would round, or cannot hold, is a text; one without its quotes is told so."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            raise ValueError(otherwise)  # noqa: TRY004 - pydantic heeds this one
+        return value
+
+    return BeforeValidator(check)
 
 
 def _address(text: str) -> str:
@@ -106,9 +117,14 @@ Name = Annotated[
     ),
 ]
 Url = Annotated[str, _shaped(r"https?://\S+", "not a URL: it begins with http:// or https:// and has no spaces")]
+SocketUrl = Annotated[
+    str, _shaped(r"wss?://\S+", "not a URL of a WebSocket: it begins with ws:// or wss:// and has no spaces")
+]
 ExplorerUrl = Annotated[str, AfterValidator(_explorer)]
-Amount = Annotated[str, _shaped(r"\d+(\.\d{1,8})?", 'not an amount: a decimal number in quotes, such as "1.00"')]
-Wholes = Annotated[str, _shaped(r"\d{1,78}", 'not a whole number in quotes, such as "1000000"')]
+_AMOUNT = 'not an amount: a decimal number in quotes, such as "1.00"'
+Amount = Annotated[str, _quoted(_AMOUNT), _shaped(r"\d+(\.\d{1,8})?", _AMOUNT)]
+_WHOLES = 'not a whole number in quotes, such as "1000000"'
+Wholes = Annotated[str, _quoted(_WHOLES), _shaped(r"\d{1,78}", _WHOLES)]
 Selector = Annotated[str, _shaped(r"0x[0-9a-fA-F]{8}", "not a selector: 0x and 8 hex digits")]
 Purpose = Annotated[
     str, _shaped(r"[a-z0-9][a-z0-9._-]{0,62}", "not a purpose: small letters, digits, dots, dashes and underscores")

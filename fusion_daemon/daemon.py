@@ -35,7 +35,7 @@ from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.serving import serving
 from fusion_daemon.inspection import Inspection
 from fusion_daemon.judge import Judge
-from fusion_daemon.liveness import loop_beats, reasons_to_starve, stuck_loops
+from fusion_daemon.liveness import loop_beats, reasons_to_starve, revive_stalled, stuck_loops
 from fusion_daemon.logs import LogStyle, Redactor, configure_logging
 from fusion_daemon.metric_sources import add_house_sources, add_process_sources
 from fusion_daemon.operation import FOUNDATION, ActorOperations, components_of
@@ -47,11 +47,10 @@ from fusion_daemon.secret_files import SecretFiles, SecretSnapshot, read_secrets
 from fusion_daemon.settings import admin_http, check_signing_keys, metrics_http
 from fusion_daemon.standby import Announcer, lease_component, lease_routes, stand_by
 from fusion_daemon.stopping import HTTP_STOP_TIMEOUT, end_with_zombies, stop_budget, tell_departures
-from fusion_daemon.store import Candidacy, Candidate, Lease, Store, migrate, open_candidacy, open_store
+from fusion_daemon.store import Candidacy, Candidate, Lease, Store, open_candidacy, open_store
 
 SWITCH_INTERVAL = 0.0005
 """Seconds: with the default of 5 ms an API flood would delay trio's loop."""
-MIGRATION_TIMEOUT = 600.0
 
 
 class LoopDied(Failure):
@@ -88,16 +87,6 @@ def run_daemon(config: Config, path: Path) -> int:
     return 0
 
 
-def migrate_database(config: Config) -> list[str]:
-    """Apply what is pending; the names of what was applied. Raises MigrationRefused and the store's Failures."""
-
-    async def bring_up() -> list[str]:
-        async with running_database(config, SecretFiles.of(config)) as dsn, open_aio() as aio:
-            return [one.name for one in await aio.call(migrate, dsn, timeout=MIGRATION_TIMEOUT)]
-
-    return trio.run(bring_up)
-
-
 async def _live(start: Start) -> None:
     config = start.config
     log = structlog.get_logger("daemon").bind(instance=config.daemon.instance)
@@ -109,9 +98,7 @@ async def _live(start: Start) -> None:
     log.info("stopped")
 
 
-async def _stand_by_and_run(
-    start: Start, aio: Aio, candidacy: Candidacy, store: Store, announcer: Announcer
-) -> None:
+async def _stand_by_and_run(start: Start, aio: Aio, candidacy: Candidacy, store: Store, announcer: Announcer) -> None:
     """The house is built before the lease is won: what remains of a takeover is to start its actors."""
     config, clock, log = start.config, SystemClock(), announcer.log
     house = build_house(config, start.secret, clock, aio, store)
@@ -170,6 +157,7 @@ async def _supervise(
             if announcer.stood_by.is_set():  # the service manager was told READY long since
                 nursery.start_soon(_feed_watchdog, tree, aio, store, notifier)
             nursery.start_soon(judge.watch)
+            nursery.start_soon(revive_stalled, tree, lambda: store.statistics().trouble)
             await nursery.start(partial(_run_tree, tree, nursery.cancel_scope))
             if announcer.told.is_set():
                 reloader.open()  # else it opens with the first word to the service manager
@@ -255,9 +243,7 @@ def _standby_routes(aio: Aio, candidacy: Candidacy) -> Routes:
     )
 
 
-def _components(
-    aio: Aio, store: Store, candidacy: Candidacy, tree: Supervisor, started: float
-) -> Sequence[Component]:
+def _components(aio: Aio, store: Store, candidacy: Candidacy, tree: Supervisor, started: float) -> Sequence[Component]:
     trouble = store.statistics().trouble
     return [lease_component(candidacy.standing, serving=True), *components_of(tree, aio, trouble, started)]
 

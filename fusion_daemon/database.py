@@ -6,9 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import quote, urlsplit, urlunsplit
 
+import trio
+
+from fusion_daemon.aio import open_aio
 from fusion_daemon.config import Config
-from fusion_daemon.store import embedded_postgres
-from fusion_daemon.store.cluster import dsn_of_running
+from fusion_daemon.secret_files import SecretFiles
+from fusion_daemon.store import embedded_postgres, migrate
+from fusion_daemon.store.candidacy import MIGRATION_TIMEOUT
+from fusion_daemon.store.cluster import dsn_of_running, require_cluster
 
 
 def external_dsn(config: Config, secret: Callable[[str], str]) -> str | None:
@@ -29,11 +34,14 @@ def database_name(config: Config) -> str:
 
 @asynccontextmanager
 async def reachable_database(config: Config, secret: Callable[[str], str]) -> AsyncIterator[str]:
-    """trio side: as `running_database`, and the embedded server of a daemon that runs serves as well."""
-    dsn = dsn_of_running(config.daemon.state_directory) if config.database.dsn is None else None
-    if dsn is not None:
-        yield dsn
-        return
+    """trio side: as `running_database`, and the embedded server of a daemon that runs serves as well. One that nobody
+    has made yet is not made: raises `ClusterMissing`."""
+    if config.database.dsn is None:
+        dsn = dsn_of_running(config.daemon.state_directory)
+        if dsn is not None:
+            yield dsn
+            return
+        require_cluster(config.daemon.state_directory)
     async with running_database(config, secret) as dsn:
         yield dsn
 
@@ -47,3 +55,13 @@ async def running_database(config: Config, secret: Callable[[str], str]) -> Asyn
         return
     async with embedded_postgres(config.daemon.state_directory) as server:
         yield server.dsn
+
+
+def migrate_database(config: Config) -> list[str]:
+    """Apply what is pending; the names of what was applied. Raises MigrationRefused and the store's Failures."""
+
+    async def bring_up() -> list[str]:
+        async with running_database(config, SecretFiles.of(config)) as dsn, open_aio() as aio:
+            return [one.name for one in await aio.call(migrate, dsn, timeout=MIGRATION_TIMEOUT)]
+
+    return trio.run(bring_up)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from fusion_daemon.aio import AioError
+from fusion_daemon.aio import Aio, AioError
+from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_errors import RpcFailure
+from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain_clients import ChainClients
 from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.oracle.calls import Call, CallFailed
 
+_PATIENCE = 2.0
+"""Of one crossing, in request timeouts: the chain id may have to be proved first."""
 
-class ChainCalls(ChainClients):
+
+class ChainCalls(ChainClients[ChainRpc]):
     """trio side."""
+
+    def __init__(self, aio: Aio, chains: Iterable[ChainSettings]) -> None:
+        super().__init__(aio, chains, open_rpc, _PATIENCE)
 
     async def __call__(self, chain: ChainId, calls: Sequence[Call]) -> Sequence[bytes | CallFailed]:
         """Raises CallFailed when the batch as a whole has no answer."""

@@ -35,9 +35,7 @@ class Truths:
     healthy: Truth
 
     def looked(self, found: Component, now: float, patience: Patience) -> Truths:
-        return Truths(
-            self.ready.looked(found.ready, now, patience), self.healthy.looked(found.healthy, now, patience)
-        )
+        return Truths(self.ready.looked(found.ready, now, patience), self.healthy.looked(found.healthy, now, patience))
 
 
 class Judge:

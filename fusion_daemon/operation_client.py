@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 from fusion_daemon.admin_client import call, segment
+from fusion_daemon.chain.endpoint_views import EndpointsView
 from fusion_daemon.config import Config
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.operation_views import (
@@ -49,6 +50,12 @@ def mailboxes(config: Config) -> tuple[MailboxesView, TopicsView]:
         call(config, "GET", "/v1/mailboxes", None, MailboxesView),
         call(config, "GET", "/v1/topics", None, TopicsView),
     )
+
+
+def endpoints(config: Config, chain: int | None) -> tuple[EndpointsView, ...]:
+    """Of one chain, or of all that are configured."""
+    chains = [each.id for each in config.chains] if chain is None else [chain]
+    return tuple(call(config, "GET", f"/v1/chains/{each}/endpoints", None, EndpointsView) for each in chains)
 
 
 def order(config: Config, verb: str, actor: str) -> ObeyedView:

@@ -64,8 +64,7 @@ def _rules(view: SupervisorView) -> str:
     starts = view.failed_starts
     failed = f", {starts.used} of {starts.limit} failed starts in {starts.period:g} s" if starts.used else ""
     return (
-        f"{view.strategy}, {view.restarts.used} of {view.restarts.limit} restarts "
-        f"in {view.restarts.period:g} s{failed}"
+        f"{view.strategy}, {view.restarts.used} of {view.restarts.limit} restarts in {view.restarts.period:g} s{failed}"
     )
 
 

@@ -34,10 +34,14 @@ def plain(value: object) -> object:
     if is_dataclass(value):
         return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
-        return {str(plain(key)): plain(each) for key, each in value.items()}
+        return {_key(plain(key)): plain(each) for key, each in value.items()}
     if isinstance(value, Sequence | AbstractSet):
         return [plain(each) for each in value]
     return type(value).__name__
+
+
+def _key(told: object) -> str:
+    return " ".join(map(str, told)) if isinstance(told, list) else str(told)
 
 
 def _number(value: float) -> object:

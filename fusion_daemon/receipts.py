@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from actors.message_folding import receipts_unavailable
-from fusion_daemon.aio import AioError
+from fusion_daemon.aio import Aio, AioError
+from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_errors import RpcFailure
+from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain_clients import ChainClients
 from fusion_daemon.domain.identifiers import ChainId, Hash32
 
+_PATIENCE = 2.0
+"""Of one crossing, in request timeouts: the chain id may have to be proved first."""
 
-class ChainReceipts(ChainClients):
+
+class ChainReceipts(ChainClients[ChainRpc]):
     """trio side."""
+
+    def __init__(self, aio: Aio, chains: Iterable[ChainSettings]) -> None:
+        super().__init__(aio, chains, open_rpc, _PATIENCE)
 
     async def __call__(self, chain: ChainId, transactions: Sequence[Hash32]) -> Mapping[tuple[Hash32, int], int]:
         """See `actors.message_folding.Receipts`."""

@@ -43,4 +43,6 @@ class ReloadAnswer(msgspec.Struct, frozen=True):
             return "A reload would be refused; nothing was changed."
         if not self.steps:
             return "There is nothing to do."
-        return "Nothing was changed yet: this was a dry run." if self.dry_run else f"Done, {len(self.steps)} of them."
+        if self.dry_run:
+            return "Nothing was changed yet: this was a dry run."
+        return "Done: 1 step." if len(self.steps) == 1 else f"Done: {len(self.steps)} steps."

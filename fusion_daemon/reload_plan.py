@@ -121,7 +121,14 @@ def _chain_reasons(old: Chain, new: Chain, changed_secrets: Collection[str]) -> 
     name = f"chains[{new.id}]"
     found = _differing(name, old, new, but=("tokens",))
     used = set(secret_names(Config(chains=(new.model_copy(update={"tokens": ()}),))))
-    return found + [f"{name}.rpc_urls (secret {secret})" for secret in sorted(used & set(changed_secrets))]
+    changed = used & set(changed_secrets)
+    keyed = {"rpc_urls": new.rpc_urls, "ws_urls": new.ws_urls}
+    return found + [
+        f"{name}.{key} (secret {secret})"
+        for secret in sorted(changed)
+        for key, urls in keyed.items()
+        if any(f"{{{secret}}}" in url for url in urls)
+    ]
 
 
 def _bridges(chains: Mapping[int, Chain], id_: int) -> Bridges | None:
@@ -135,7 +142,7 @@ def _lock(chains: Mapping[int, Chain], id_: int) -> RemoteCredit | None:
 
 def _concerns_calls(reason: str) -> bool:
     """Whether the oracle, which calls feeds through the same endpoints, is concerned as well."""
-    return ".rpc_urls" in reason or ".request_timeout_seconds" in reason
+    return any(key in reason for key in (".rpc_urls", ".request_timeout_seconds", ".calls_per_second"))
 
 
 def _principal_reasons(old: Config, new: Config, changed_secrets: Collection[str]) -> list[str]:

@@ -109,7 +109,7 @@ def secret_uses(config: Config) -> dict[str, list[str]]:
     named += [
         (name, f"chain {chain.id}")
         for chain in config.chains
-        for url in chain.rpc_urls
+        for url in (*chain.rpc_urls, *chain.ws_urls)
         for name in _PLACEHOLDER.findall(url)
     ]
     named += [(principal.token, f"principal {principal.name}") for principal in config.http.principals]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from actors.retention_keeper import RetentionSettings
+from actors.retention_settings import RetentionSettings
 from fusion_daemon import config_transactions
 from fusion_daemon.alerting.settings import AlertingSettings, Receiver, SmtpSecurity, SmtpSettings
 from fusion_daemon.alerting.signature import SecretInvalid, parse_secrets
-from fusion_daemon.chain.settings import ChainSettings, PollSettings
+from fusion_daemon.chain.settings import ChainSettings, PollSettings, RateBounds
 from fusion_daemon.config import Asset, Chain, ChainlinkSource, Config, ConfigurationInvalid, Principal
 from fusion_daemon.config_bridges import Bridges, StageTerms
 from fusion_daemon.config_transactions import Signer
-from fusion_daemon.crosschain import AxelarContracts, CcipContracts, LaneTerms, Network, Networks, Terms
+from fusion_daemon.crosschain import AxelarContracts, CcipContracts, LaneTerms, Network, Networks, Rules, Terms
 from fusion_daemon.crosschain.hints import Source
 from fusion_daemon.crosschain.settings import ExplorerSettings, MessageSettings
 from fusion_daemon.domain.account import Channel
@@ -46,11 +46,15 @@ def chain_settings(chain: Chain, secret: SecretOf) -> ChainSettings:
         name=chain.name,
         rpc_urls=tuple(with_secrets(url, secret) for url in chain.rpc_urls),
         contracts=tuple(map(parse_address, _contracts(chain))),
+        factories=tuple(map(parse_address, chain.escrow_factories)),
         start_block=chain.start_block,
         finality_depth=chain.finality_depth,
         longest_span=chain.max_span,
+        workers=chain.workers,
         request_timeout=chain.request_timeout_seconds,
         poll=PollSettings(chain.poll_min_seconds, chain.poll_max_seconds),
+        rate=RateBounds(chain.calls_per_second_min, chain.calls_per_second_max),
+        ws_urls=tuple(with_secrets(url, secret) for url in chain.ws_urls),
     )
 
 
@@ -156,6 +160,12 @@ def explorer_settings(config: Config) -> ExplorerSettings:
     return ExplorerSettings({source: url for source, url in urls.items() if url is not None}, section.timeout_seconds)
 
 
+def message_rules(config: Config) -> Rules:
+    """By which messages are judged. Raises NetworksContradict."""
+    settings = message_settings(config)
+    return Rules(settings.networks, settings.terms)
+
+
 def _network(chain: ChainId, bridges: Bridges) -> Network:
     axelar, ccip = bridges.axelar, bridges.ccip
     return Network(
@@ -192,6 +202,7 @@ def _lane_terms(section: StageTerms) -> LaneTerms:
         recovery=section.recovery_seconds,
         destination_finality=section.destination_finality_seconds,
         least_gas=section.least_gas_wei,
+        manual=section.manual_execution_seconds,
     )
 
 
@@ -201,6 +212,8 @@ def retention_settings(config: Config) -> RetentionSettings:
         journal=section.journal_days * SECONDS_A_DAY,
         prices=section.prices_days * SECONDS_A_DAY,
         deliveries=section.deliveries_days * SECONDS_A_DAY,
+        messages=section.messages_days * SECONDS_A_DAY,
+        transactions=section.transactions_days * SECONDS_A_DAY,
         assets=tuple(AssetId(asset.asset) for asset in config.oracle.assets),
     )
 
@@ -259,7 +272,7 @@ def principal_settings(principal: Principal, secret: SecretOf) -> PrincipalSetti
 
 def _allowed(call: config_transactions.AllowedCall) -> AllowedCall:
     selector = b"" if call.selector is None else bytes.fromhex(call.selector[2:])
-    return AllowedCall(ChainId(call.chain), parse_address(call.to), selector, frozenset(call.purposes))
+    return AllowedCall(ChainId(call.chain), parse_address(call.to), selector, frozenset(call.purposes), call.approval)
 
 
 def _feed(asset: Asset) -> oracle.FeedSettings:

@@ -134,9 +134,7 @@ class Announcer:
             self.log.info("lease", **told)
 
 
-async def stand_by(
-    candidacy: Candidacy, announcer: Announcer, held_back: Callable[[], Sequence[str]]
-) -> Lease | None:
+async def stand_by(candidacy: Candidacy, announcer: Announcer, held_back: Callable[[], Sequence[str]]) -> Lease | None:
     """Until this daemon holds the lease; None when a signal told it to stop before. Raises as `Candidacy.won`, in a
     group."""
     lease = None

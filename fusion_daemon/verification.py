@@ -6,12 +6,14 @@ checked from there on.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from fusion_daemon.chain.events import EventTable, load_event_table
-from fusion_daemon.chain.journal import PositionKey, position_changes
+from fusion_daemon.chain.journal_rows import PositionKey, position_changes
 from fusion_daemon.chain.repository import load_entries
+from fusion_daemon.crosschain import Rules
+from fusion_daemon.crosschain.soundness import unsound_messages
 from fusion_daemon.domain.account import ACCOUNT_STREAM
 from fusion_daemon.domain.identifiers import Address, ChainId
 from fusion_daemon.domain.journal import Side, journal_stream
@@ -23,8 +25,11 @@ from fusion_daemon.store import Reader
 from fusion_daemon.store.migrate import MigrationRefused, schema_state
 from fusion_daemon.store.partitions import Partition, read_partitions
 from fusion_daemon.store.snapshot import open_snapshot
+from fusion_daemon.transactions.soundness import unsound_transactions
 
 _BATCH = 2_000
+MOST_SHOWN = 5
+"""Of what is wrong with one subject."""
 _TABLE_OF = {
     PRICE_STREAM: "prices",
     MARGIN_STREAM: "margin_events",
@@ -66,8 +71,8 @@ SELECT
 """
 
 
-async def verify_database(dsn: str) -> list[Finding]:
-    """Every check, failed or not. Raises `StoreUnavailable`, `StoreRefused`."""
+async def verify_database(dsn: str, rules: Rules) -> list[Finding]:
+    """Every check, failed or not. `rules`: by which messages are judged. Raises `StoreUnavailable`, `StoreRefused`."""
     try:
         state = await schema_state(dsn)
     except MigrationRefused as refused:
@@ -84,6 +89,8 @@ async def verify_database(dsn: str) -> list[Finding]:
         for row in await reader.fetch("SELECT chain_id FROM chain_state ORDER BY chain_id"):
             findings += await _chain(reader, table, ChainId(row.integer("chain_id")), partitions)
         findings += await _alerts(reader, partitions)
+        findings += _unsound(await unsound_messages(reader, rules))
+        findings += _unsound(await unsound_transactions(reader))
     return findings
 
 
@@ -123,9 +130,7 @@ async def _cursors(reader: Reader) -> Finding:
     return Finding("cursors", bool(ahead), f"beyond their streams: {'; '.join(ahead)}" if ahead else "none beyond")
 
 
-async def _chain(
-    reader: Reader, table: EventTable, chain: ChainId, partitions: Sequence[Partition]
-) -> list[Finding]:
+async def _chain(reader: Reader, table: EventTable, chain: ChainId, partitions: Sequence[Partition]) -> list[Finding]:
     row = await reader.fetch_one(_CHAIN, chain)
     assert row is not None  # the chain was found a moment ago, in the same snapshot
     tip, lowest = row.optional_integer("tip_number"), row.optional_integer("lowest")
@@ -188,6 +193,13 @@ async def _alerts(reader: Reader, partitions: Sequence[Partition]) -> list[Findi
         own = [each for each in partitions if each.parent == parent]
         findings.append(_partitioned(parent, own, newest.integer("number")))
     return findings
+
+
+def _unsound(found: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    for subject, wrong in found.items():
+        more = f" and {len(wrong) - MOST_SHOWN} more" if len(wrong) > MOST_SHOWN else ""
+        says = "; ".join(wrong[:MOST_SHOWN]) + more
+        yield Finding(subject, bool(wrong), f"{says}; restore a backup" if wrong else "as their evidence says")
 
 
 def _partitioned(of: str, partitions: Sequence[Partition], newest: int) -> Finding:

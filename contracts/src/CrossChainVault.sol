@@ -191,7 +191,7 @@ contract CrossChainVault is Liquidations, AccessControlDefaultAdminRules, Reentr
         _creditLines[account] = limit;
     }
 
-    /// @notice Writes off all debt of an account without collateral of any value and without a credit line.
+    /// @notice Writes off all debt of an account without collateral worth a cent and without a credit line.
     function writeOffBadDebt(address account) external onlyRole(RISK_ROLE) nonReentrant {
         if (!_writeOffUnbacked(account)) revert StillBacked(account);
     }

@@ -45,19 +45,12 @@ def _check_webhook(target: str, secret: str | None) -> None:
         port_fits = url.port is None or url.port > 0
     except ValueError as error:
         raise _invalid("its target is not a URL") from error
-    if (
-        len(target) > TARGET_LENGTH
-        or url.scheme not in ("http", "https")
-        or not url.hostname
-        or not port_fits
-    ):
+    if len(target) > TARGET_LENGTH or url.scheme not in ("http", "https") or not url.hostname or not port_fits:
         raise _invalid("a webhook's target is an absolute https URL")
     if url.scheme == "http" and url.hostname not in _LOOPBACK:
         raise _invalid("a webhook outside this machine is reached by https")
     if url.username is not None or url.password is not None or url.fragment:
-        raise _invalid(
-            "a webhook's target holds no user, password or fragment: it is shown in answers and logs"
-        )
+        raise _invalid("a webhook's target holds no user, password or fragment: it is shown in answers and logs")
 
 
 def _check_mail(target: str, secret: str | None) -> None:

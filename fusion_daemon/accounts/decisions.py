@@ -138,14 +138,11 @@ def register(known: Known, new: Sequence[NewAccount], by: By) -> Decided:
         for link in each.addresses:
             _claim_address(owners, link, each.account)
     records = tuple(
-        AccountRecord(each.account, each.customer, each.name, tuple(sorted(each.addresses)), ())
-        for each in new
+        AccountRecord(each.account, each.customer, each.name, tuple(sorted(each.addresses)), ()) for each in new
     )
     return Decided(
         (
-            Copy(
-                "accounts", ("id", "customer", "name"), [(one.account, one.customer, one.name) for one in new]
-            ),
+            Copy("accounts", ("id", "customer", "name"), [(one.account, one.customer, one.name) for one in new]),
             Copy(
                 "account_addresses",
                 ("chain_id", "address", "account"),
@@ -199,8 +196,7 @@ def add_contact(known: Known, contact: Contact, by: By) -> Decided:
     return Decided(
         (
             Execute(
-                "INSERT INTO account_contacts (account, channel, target, secret_name) "
-                "VALUES ($1, $2, $3, $4)",
+                "INSERT INTO account_contacts (account, channel, target, secret_name) VALUES ($1, $2, $3, $4)",
                 (contact.account, contact.channel.value, contact.target, contact.secret),
                 expect=1,
             ),
@@ -285,9 +281,7 @@ def _claim_address(owners: dict[ChainAddress, AccountId], link: ChainAddress, ac
 
 
 def _invalid(why: str) -> InvalidAccount:
-    return InvalidAccount(
-        f"This cannot be registered: {why}.", "Nothing was changed.", "Correct it and ask again."
-    )
+    return InvalidAccount(f"This cannot be registered: {why}.", "Nothing was changed.", "Correct it and ask again.")
 
 
 def _find(owner: KnownAccount, channel: Channel, target: str) -> KnownContact | None:

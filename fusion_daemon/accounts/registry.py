@@ -115,9 +115,7 @@ class Registry:
             lambda known: register(known, new, by),
         )
 
-    async def link_address(
-        self, account: AccountId, chain: ChainId, address: Address, by: By
-    ) -> AccountRecord:
+    async def link_address(self, account: AccountId, chain: ChainId, address: Address, by: By) -> AccountRecord:
         link = checked_link(chain, address)
         records = await self._change([account], [link], lambda known: link_address(known, account, link, by))
         return records[0]
@@ -126,12 +124,8 @@ class Registry:
         records = await self._change([contact.account], [], lambda known: add_contact(known, contact, by))
         return records[0]
 
-    async def verify_contact(
-        self, account: AccountId, channel: Channel, target: str, by: By
-    ) -> AccountRecord:
-        records = await self._change(
-            [account], [], lambda known: verify_contact(known, account, channel, target, by)
-        )
+    async def verify_contact(self, account: AccountId, channel: Channel, target: str, by: By) -> AccountRecord:
+        records = await self._change([account], [], lambda known: verify_contact(known, account, channel, target, by))
         return records[0]
 
     async def _change(

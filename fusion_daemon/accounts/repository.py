@@ -69,9 +69,7 @@ _ADDRESSES = msgspec.json.Decoder(tuple[AddressView, ...])
 _CONTACTS = msgspec.json.Decoder(tuple[ContactView, ...])
 
 
-async def load_known(
-    reader: Reader, accounts: Sequence[AccountId], addresses: Sequence[ChainAddress]
-) -> Known:
+async def load_known(reader: Reader, accounts: Sequence[AccountId], addresses: Sequence[ChainAddress]) -> Known:
     """What a command about these accounts and addresses has to know."""
     rows = await reader.fetch(f"{_SELECT} WHERE a.id = ANY($1::text[])", list(accounts))
     owners = await reader.fetch(
@@ -176,9 +174,7 @@ def _known(view: AccountView) -> KnownAccount:
         view.name,
         tuple((ChainId(each.chain_id), parse_address(each.address)) for each in view.addresses),
         tuple(
-            KnownContact(
-                Contact(account, each.channel, each.target, each.secret), each.verified_at is not None
-            )
+            KnownContact(Contact(account, each.channel, each.target, each.secret), each.verified_at is not None)
             for each in view.contacts
         ),
     )

@@ -122,9 +122,7 @@ def routes(store: Store, aio: Aio, registry: Registry, chains: Collection[ChainI
         _command("/v1/accounts", commands.register, "Register an account, or a list of them at once."),
         _command("/v1/accounts/{id}/addresses", commands.link_address, "Link an address on a chain."),
         _command("/v1/accounts/{id}/contacts", commands.add_contact, "Add a contact, not yet verified."),
-        _command(
-            "/v1/accounts/{id}/contacts/verify", commands.verify_contact, "Attest that a contact is right."
-        ),
+        _command("/v1/accounts/{id}/contacts/verify", commands.verify_contact, "Attest that a contact is right."),
     )
 
 
@@ -145,9 +143,7 @@ class _Commands:
         if len(forms) > BATCH_LIMIT:
             raise invalid(f"A list may have at most {BATCH_LIMIT} accounts.")
         new = [self._new_account(form) for form in forms]
-        records = await self._aio.to_trio(
-            self._registry.register_many, new, _by(request), timeout=COMMAND_TIMEOUT
-        )
+        records = await self._aio.to_trio(self._registry.register_many, new, _by(request), timeout=COMMAND_TIMEOUT)
         shown = await self._store.query(read_accounts, [each.account for each in records])
         if many:
             return reply_json({"accounts": shown}, HTTPStatus.CREATED)

@@ -98,9 +98,7 @@ def accept_margin_events(
     return _writes(accepted, at)
 
 
-def accept(
-    alert: Alert, record: AccountRecord | None, receivers: Sequence[Receiver], at: float
-) -> Sequence[Write]:
+def accept(alert: Alert, record: AccountRecord | None, receivers: Sequence[Receiver], at: float) -> Sequence[Write]:
     """Any other producer's alert (a chain stalled, a feed is stale), and its deliveries if it may not wait.
 
     `record` is that of the alert's account, None when it has none; `at` is in unix seconds.
@@ -134,9 +132,7 @@ def moment(unix_seconds: float) -> datetime:
 def _writes(accepted: Sequence[_Accepted], at: float) -> Sequence[Write]:
     if not accepted:
         return ()
-    pairs = [
-        (each.alert.id, receiver) for each in accepted if each.may_be_critical for receiver in each.receivers
-    ]
+    pairs = [(each.alert.id, receiver) for each in accepted if each.may_be_critical for receiver in each.receivers]
     writes: list[Write] = [Execute(INSERT_ALERTS, _alert_arguments(accepted, at))]
     if pairs:
         arguments: tuple[SqlValue, ...] = (*delivery_columns(pairs), moment(at), int(Severity.CRITICAL))

@@ -65,13 +65,9 @@ class Channels:
                 return Outcome(Verdict.FAILED, None, f"The secret {name} cannot sign: {error}")
         request = WebhookRequest(delivery.receiver.target, headers, body, now)
         try:
-            return await self._aio.call(
-                self._webhooks.post, request, timeout=self._settings.timeout + _CROSSING_SLACK
-            )
+            return await self._aio.call(self._webhooks.post, request, timeout=self._settings.timeout + _CROSSING_SLACK)
         except AioTimeout:
-            return Outcome(
-                Verdict.AMBIGUOUS, None, "The attempt overran its deadline; the receiver may have it."
-            )
+            return Outcome(Verdict.AMBIGUOUS, None, "The attempt overran its deadline; the receiver may have it.")
 
     async def _mail(self, delivery: Delivery, now: float) -> Outcome:
         if self._mails is None or self._settings.smtp is None:

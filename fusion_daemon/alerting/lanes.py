@@ -49,9 +49,7 @@ class Lanes:
     def limits(self, now: float) -> list[LaneLimit]:
         """The lanes that may take fewer than `per_destination` at `now` (unix seconds)."""
         lanes = {*self._in_flight, *((each, severity) for each in self._slowed for severity in Severity)}
-        return [
-            LaneLimit(each, severity, self._free((each, severity), now)) for each, severity in sorted(lanes)
-        ]
+        return [LaneLimit(each, severity, self._free((each, severity), now)) for each, severity in sorted(lanes)]
 
     def resumes_at(self, now: float) -> float | None:
         """The next time after `now` at which a throttled destination may be tried again."""

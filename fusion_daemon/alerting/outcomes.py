@@ -119,6 +119,4 @@ def channel_broken_alert(attempt: Attempt) -> Alert:
         "code": attempt.outcome.code,
         "detail": attempt.outcome.detail,
     }
-    return Alert(
-        alert, CHANNEL_BROKEN, Severity.CRITICAL, None, int(attempt.finished_at), summary, orjson.dumps(data)
-    )
+    return Alert(alert, CHANNEL_BROKEN, Severity.CRITICAL, None, int(attempt.finished_at), summary, orjson.dumps(data))

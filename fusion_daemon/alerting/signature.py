@@ -88,9 +88,7 @@ def verify(
         raise _invalid("The webhook-id or the webhook-timestamp is missing or malformed.")
     if abs(now - int(timestamp)) > tolerance:
         raise _invalid("The webhook-timestamp is too old or too new.")
-    offered = [
-        each[3:].encode() for each in found.get("webhook-signature", "").split(" ") if each.startswith("v1,")
-    ]
+    offered = [each[3:].encode() for each in found.get("webhook-signature", "").split(" ") if each.startswith("v1,")]
     genuine = False
     for secret in secrets:
         expected = _sign(parse_secret(secret), message_id, timestamp, body)[3:].encode()

@@ -55,6 +55,16 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Created:
+    """A contract that a factory created."""
+
+    address: Address
+    block: int
+    """Of its creation; its logs count from there on, this block included."""
+    factory: Address
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """Consecutive blocks and the watched contracts' logs in them, from one endpoint."""
 
@@ -63,6 +73,8 @@ class Span:
     """In chain order: by block, then log index."""
     repaired: int = 0
     """Blocks whose logs the node left out of a range answer and gave when asked by hash."""
+    created: tuple[Created, ...] = ()
+    """What factories created in these blocks; its logs are among them."""
 
 
 @dataclass(frozen=True, slots=True)

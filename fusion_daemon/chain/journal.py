@@ -3,6 +3,7 @@
 INVARIANTS
 * Folding the journal (APPLY adds, RETRACT takes away) always yields the canonical chain, without a gap.
 * positions = the sum of the journal's balance changes; chain_registers = those of the canonical blocks.
+* The coverage says which blocks' logs were read, never more: it goes with the blocks, in the same commit.
 * A log row is written once and never changed: a block that was stored before (A -> B -> A) is applied again
   with the changes of its *stored* logs, and of those that another contract, read only since, emitted in it. A
   row says since which entry it counts, so what was published equals what is read back.
@@ -11,65 +12,25 @@ INVARIANTS
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain as chained
 
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
+from fusion_daemon.chain.coverage import NOTHING_READ, Coverage
+from fusion_daemon.chain.coverage_rows import coverage_writes
 from fusion_daemon.chain.events import Event, EventTable
-from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
+from fusion_daemon.chain.journal_rows import append_write, block_writes, log_writes, position_writes, register_writes
+from fusion_daemon.domain.identifiers import ChainId, Hash32
 from fusion_daemon.domain.journal import (
-    AssetParameters,
-    BalanceChange,
     BlockRef,
     Change,
-    CreditChange,
-    IndexUpdate,
     JournalEntry,
     Op,
-    Register,
-    Side,
-    journal_stream,
 )
-from fusion_daemon.store.writes import Append, Commit, Copy, Execute, SqlValue, Write
+from fusion_daemon.store.writes import Commit, Execute, Write
 
-FILTER_VERSION = 1
-"""Which set of contracts an entry was read with. There is one set until late backfills exist."""
-
-_LOG_COLUMNS = (
-    "chain_id",
-    "block_hash",
-    "log_index",
-    "block_number",
-    "transaction_hash",
-    "transaction_index",
-    "address",
-    "topics",
-    "data",
-    "name",
-    "args",
-    "since",
-)
-_REGISTER_COLUMNS = (
-    "chain_id",
-    "block_hash",
-    "log_index",
-    "block_number",
-    "kind",
-    "vault",
-    "subject",
-    "borrow_index",
-    "borrow_rate",
-    "effective_at",
-    "decimals",
-    "ltv_bps",
-    "liquidation_threshold_bps",
-    "credit_limit",
-)
-
-Row = tuple[SqlValue, ...]
 StoredLogs = Mapping[Hash32, Mapping[int, tuple[Change, ...]]]
 """Of stored blocks: what each of their logs changed, by log index."""
-PositionKey = tuple[Address, Address, Address, Side]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +63,8 @@ class ChainView:
     """The chain has named its final block itself: it is never counted any more."""
     seq: int
     """Head of the chain's journal."""
+    coverage: Coverage = NOTHING_READ
+    """Whose logs are read, and of which blocks they were. Of a chain that has no block yet, nothing of it is stored."""
 
     @property
     def tip(self) -> BlockRef | None:
@@ -186,16 +149,31 @@ def _plan(
     events = [table.event(log.address, log.log_index, log.topics, log.data) for log in logs]
     entries = _entries(view, lost, span.headers, _by_block(fresh, stored, logs, events))
     after = _after(view, finality, lost, span.headers, {header.hash for header in returning}, entries)
+    after = replace(after, coverage=_covered(view, lost, span))
+    told = (*entries, *completions(view, after))
+    after = replace(after, seq=view.seq + len(told))
     writes = [
-        *_block_writes(view.chain, lost, returning, fresh),
-        *_log_writes(view.chain, logs, events, entries),
-        *_position_writes(view.chain, entries),
-        *_register_writes(view.chain, lost, entries),
+        *block_writes(view.chain, lost, returning, fresh),
+        *log_writes(view.chain, logs, events, entries),
+        *position_writes(view.chain, entries),
+        *register_writes(view.chain, lost, entries),
+        *coverage_writes(view.chain, view.coverage if view.blocks else NOTHING_READ, after.coverage),
         _state_write(after, finality),
     ]
-    commit = Commit(tuple(writes), (_append(view, epoch, entries),))
+    commit = Commit(tuple(writes), (append_write(view.chain, epoch, view.seq, told),))
     undecodable = sum(event.name is not None and event.args is None for event in events)
-    return Plan(commit, entries, after, undecodable)
+    return Plan(commit, told, after, undecodable)
+
+
+def completions(before: ChainView, after: ChainView) -> Iterable[JournalEntry]:
+    """For each version whose history is whole with this commit and was not before: the late entry that says so.
+    A reorg makes one whole, too, when it replaces all that was missing."""
+    if before.tip is None or after.tip is None:
+        return
+    lacking = [version for version in before.coverage.ranges if before.coverage.gaps(version, before.tip.number)]
+    whole = [version for version in lacking if not after.coverage.gaps(version, after.tip.number)]
+    for seq, version in enumerate(whole, after.seq + 1):
+        yield JournalEntry(after.chain, seq, Op.APPLY, after.tip, True, (), version)
 
 
 def _by_block(
@@ -207,8 +185,7 @@ def _by_block(
     for log, event in zip(logs, events, strict=True):
         changes[log.block_hash][log.log_index] = event.changes
     return {
-        block: tuple(chained.from_iterable(found[index] for index in sorted(found)))
-        for block, found in changes.items()
+        block: tuple(chained.from_iterable(found[index] for index in sorted(found))) for block, found in changes.items()
     }
 
 
@@ -253,114 +230,10 @@ def _after(
     )
 
 
-def _block_writes(
-    chain: ChainId, lost: Sequence[BlockRef], returning: Sequence[Header], fresh: Sequence[Header]
-) -> Iterable[Write]:
-    # In this order: at no moment are two blocks of one height canonical.
-    for blocks, canonical in ((lost, False), (returning, True)):
-        if blocks:
-            yield _flag(chain, blocks, canonical=canonical)
-    if fresh:
-        columns = ("chain_id", "hash", "number", "parent_hash", "timestamp", "canonical")
-        yield Copy(
-            "chain_blocks",
-            columns,
-            [(chain, h.hash, h.number, h.parent_hash, h.timestamp, True) for h in fresh],
-        )
-
-
-def _flag(chain: ChainId, blocks: Sequence[BlockRef] | Sequence[Header], *, canonical: bool) -> Write:
-    return Execute(
-        "UPDATE chain_blocks SET canonical = $3 WHERE chain_id = $1 AND hash = ANY($2) AND number >= $4",
-        (chain, [block.hash for block in blocks], canonical, min(block.number for block in blocks)),
-        expect=len(blocks),
-    )
-
-
-def _log_writes(
-    chain: ChainId, logs: Sequence[Log], events: Sequence[Event], entries: Iterable[JournalEntry]
-) -> Iterable[Write]:
-    if logs:
-        applied = {entry.block.hash: entry.seq for entry in entries if entry.op is Op.APPLY}
-        rows: list[Row] = [
-            (
-                chain,
-                log.block_hash,
-                log.log_index,
-                log.block_number,
-                log.transaction_hash,
-                log.transaction_index,
-                log.address,
-                log.topics,
-                log.data,
-                event.name,
-                event.args,
-                applied[log.block_hash],
-            )
-            for log, event in zip(logs, events, strict=True)
-        ]
-        yield Copy("chain_logs", _LOG_COLUMNS, rows)
-
-
-def position_changes(entries: Iterable[JournalEntry]) -> dict[PositionKey, int]:
-    """The net change of every position over some entries; keys whose changes cancel out are left out."""
-    sums: dict[PositionKey, int] = {}
-    for entry in entries:
-        sign = 1 if entry.op is Op.APPLY else -1
-        for change in entry.changes:
-            if isinstance(change, BalanceChange):
-                key = (change.vault, change.owner, change.token, change.side)
-                sums[key] = sums.get(key, 0) + sign * change.amount
-    return {key: amount for key, amount in sums.items() if amount}
-
-
-def _position_writes(chain: ChainId, entries: Iterable[JournalEntry]) -> Iterable[Write]:
-    sums = position_changes(entries)
-    if sums:
-        keys = list(sums)
-        yield Execute(
-            "INSERT INTO positions AS held (chain_id, vault, owner, token, side, amount)"
-            " SELECT $1, * FROM unnest"
-            "($2::bytea[], $3::bytea[], $4::bytea[], $5::text[], $6::text[]::numeric[])"
-            " ON CONFLICT (chain_id, vault, owner, token, side)"
-            " DO UPDATE SET amount = held.amount + excluded.amount",
-            (
-                chain,
-                [vault for vault, _, _, _ in keys],
-                [owner for _, owner, _, _ in keys],
-                [token for _, _, token, _ in keys],
-                [side.value for _, _, _, side in keys],
-                [str(amount) for amount in sums.values()],  # an array of numerics is slow to encode
-            ),
-        )
-
-
-def _register_writes(chain: ChainId, lost: Sequence[BlockRef], entries: Iterable[JournalEntry]) -> Iterable[Write]:
-    if lost:
-        yield Execute(
-            "DELETE FROM chain_registers WHERE chain_id = $1 AND block_hash = ANY($2)",
-            (chain, [block.hash for block in lost]),
-        )
-    rows = [
-        _register_row(chain, entry.block, change)
-        for entry in entries
-        if entry.op is Op.APPLY
-        for change in entry.changes
-        if not isinstance(change, BalanceChange)
-    ]
-    if rows:
-        yield Copy("chain_registers", _REGISTER_COLUMNS, rows)
-
-
-def _register_row(chain: ChainId, block: BlockRef, register: Register) -> Row:
-    place = (chain, block.hash, register.log_index, block.number)
-    match register:
-        case IndexUpdate(vault, token, index, rate, timestamp):
-            return (*place, "index", vault, token, index, rate, timestamp, None, None, None, None)
-        case AssetParameters(vault, token, decimals, ltv, threshold):
-            return (*place, "asset", vault, token, None, None, None, decimals, ltv, threshold, None)
-        case CreditChange(vault, owner, limit):
-            return (*place, "credit", vault, owner, None, None, None, None, None, None, limit)
+def _covered(view: ChainView, lost: Sequence[BlockRef], span: Span) -> Coverage:
+    first, last = span.headers[0].number, span.headers[-1].number
+    kept = view.coverage.retracted(first - 1) if lost else view.coverage
+    return kept.created(span.created).read(first, last)
 
 
 def _state_write(view: ChainView, finality: Finality) -> Write:
@@ -374,12 +247,3 @@ def _state_write(view: ChainView, finality: Finality) -> Write:
         (view.chain, tip.number, tip.hash, finality.head, finality.safe, view.finalized, view.named, view.start),
         expect=1,
     )
-
-
-def _append(view: ChainView, epoch: int, entries: Iterable[JournalEntry]) -> Append:
-    rows: list[Row] = [
-        (view.chain, entry.op.value, entry.block.hash, entry.block.number, FILTER_VERSION, entry.settles)
-        for entry in entries
-    ]
-    columns = ("chain_id", "op", "block_hash", "block_number", "filter_version", "settles")
-    return Append(journal_stream(view.chain), epoch, view.seq, "chain_journal", columns, rows)

@@ -42,10 +42,19 @@ class Polling:
         wish = self.bounds.longest if observed is None else observed / _POLLS_PER_BLOCK
         return self.slowdown * min(max(wish, self.bounds.shortest), self.bounds.longest)
 
+    @property
+    def heeds_hints(self) -> bool:
+        """Not while faults or limits tell us to ask less: a hint says nothing about those."""
+        return self.faults == 0 and self.slowdown == 1.0
+
     def succeeded(self) -> Polling:
         if self.faults == 0 and self.slowdown == 1.0:
             return self
         return replace(self, faults=0, slowdown=max(1.0, self.slowdown / 2))
+
+    def progressed(self) -> Polling:
+        """Something was committed: the faults before it were not in a row with those that come."""
+        return self if self.faults == 0 else replace(self, faults=0)
 
     def limited(self) -> Polling:
         """The provider said: too many requests."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from fusion_daemon.chain.blocks import Header, Span
 from fusion_daemon.domain.journal import BlockRef
@@ -47,4 +48,5 @@ def parting(stored: Sequence[BlockRef], ancestor: BlockRef | None, branch: Span)
     ancestor = common_ancestor(stored, branch.headers) or ancestor
     kept = -1 if ancestor is None else ancestor.number
     headers = tuple(header for header in branch.headers if header.number > kept)
-    return ancestor, Span(headers, tuple(log for log in branch.logs if log.block_number > kept), branch.repaired)
+    logs = tuple(log for log in branch.logs if log.block_number > kept)
+    return ancestor, replace(branch, headers=headers, logs=logs)

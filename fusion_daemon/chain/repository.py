@@ -5,11 +5,14 @@ transaction.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from fusion_daemon.chain.coverage import Contract, Coverage, Range, Ranges
+from fusion_daemon.chain.coverage_rows import coverage_writes
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.journal import ChainView, StoredLogs
+from fusion_daemon.chain.journal_rows import fence
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef, Change, JournalEntry, Op, journal_stream
@@ -68,7 +71,43 @@ async def load_view(reader: Reader, chain: ChainId, seq: int) -> ChainView | Non
         final,
         state.boolean("finality_named"),
         seq,
+        await load_coverage(reader, chain),
     )
+
+
+async def load_coverage(reader: Reader, chain: ChainId) -> Coverage:
+    contracts = await reader.fetch(
+        "SELECT address, filter_version, since_block, origin FROM chain_contracts WHERE chain_id = $1"
+        " ORDER BY filter_version, number",
+        chain,
+    )
+    read = await reader.fetch(
+        "SELECT filter_version, first, last FROM chain_coverage WHERE chain_id = $1 ORDER BY filter_version, first",
+        chain,
+    )
+    versions = {row.integer("filter_version") for row in (*contracts, *read)}
+    ranges: dict[int, Ranges] = dict.fromkeys(sorted(versions), ())
+    for row in read:
+        version = row.integer("filter_version")
+        ranges[version] = (*ranges[version], Range(row.integer("first"), row.integer("last")))
+    return Coverage(
+        tuple(
+            Contract(
+                Address(row.octets("address")),
+                row.integer("filter_version"),
+                row.integer("since_block"),
+                None if (origin := row.optional_octets("origin")) is None else Address(origin),
+            )
+            for row in contracts
+        ),
+        ranges,
+    )
+
+
+async def load_tip_and_coverage(reader: Reader, chain: ChainId) -> tuple[int | None, Coverage]:
+    """Of a chain that may never have been read."""
+    row = await reader.fetch_one("SELECT tip_number FROM chain_state WHERE chain_id = $1", chain)
+    return None if row is None else row.optional_integer("tip_number"), await load_coverage(reader, chain)
 
 
 async def load_latched(reader: Reader, chain: ChainId) -> str | None:
@@ -90,7 +129,8 @@ async def load_entries(
 ) -> Sequence[JournalEntry]:
     """Journal entries after+1 … after+limit as far as they are committed: equal to those once published."""
     rows = await reader.fetch(
-        "SELECT j.seq, j.op, j.block_hash, j.block_number, j.settles, b.timestamp FROM chain_journal j"
+        "SELECT j.seq, j.op, j.block_hash, j.block_number, j.settles, j.filter_version, b.timestamp"
+        " FROM chain_journal j"
         " JOIN chain_blocks b ON b.chain_id = j.chain_id AND b.hash = j.block_hash AND b.number = j.block_number"
         " WHERE j.chain_id = $1 AND j.seq > $2 ORDER BY j.seq LIMIT $3",
         chain,
@@ -161,6 +201,27 @@ async def propose_start_block(writer: Reader, chain: ChainId, block: int) -> Non
     )
 
 
+async def load_headers(reader: Reader, chain: ChainId, first: int, last: int) -> Mapping[int, tuple[Hash32, Hash32]]:
+    """Of the stored canonical blocks among first..last: hash and parent's hash, by number."""
+    rows = await reader.fetch(
+        "SELECT number, hash, parent_hash FROM chain_blocks"
+        " WHERE chain_id = $1 AND canonical AND number BETWEEN $2 AND $3",
+        chain,
+        first,
+        last,
+    )
+    return {
+        row.integer("number"): (Hash32(row.octets("hash")), Hash32(row.octets("parent_hash"))) for row in rows
+    }
+
+
+def register_contracts(chain: ChainId, epoch: int, before: Coverage, after: Coverage) -> Commit:
+    """What is read from now on, though nothing of it was read yet. Fenced by the journal's epoch."""
+    last = after.contracts[-1].address
+    proof = Execute("SELECT EXISTS (SELECT 1 FROM chain_contracts WHERE chain_id = $1 AND address = $2)", (chain, last))
+    return Commit((fence(chain, epoch), *coverage_writes(chain, before, after)), proof=proof)
+
+
 def latch(chain: ChainId, epoch: int, reason: str | None) -> Commit:
     """The chain stands still and says why; None: it goes on. Fenced by the journal's epoch."""
     return Commit(
@@ -206,8 +267,10 @@ def _changes(table: EventTable, row: Row) -> tuple[Change, ...]:
 def _entry(chain: ChainId, row: Row, logs: Mapping[Hash32, Sequence[tuple[int, tuple[Change, ...]]]]) -> JournalEntry:
     """`logs`: since which entry each counts, and what it changed, in log order."""
     seq, block = row.integer("seq"), _block(row)
-    changes = tuple(change for since, changes in logs[block.hash] if since <= seq for change in changes)
-    return JournalEntry(chain, seq, Op(row.text("op")), block, row.boolean("settles"), changes)
+    version = row.integer("filter_version")
+    entry = JournalEntry(chain, seq, Op(row.text("op")), block, row.boolean("settles"), (), version)
+    found = (changes for since, changes in logs[block.hash] if entry.holds(since))
+    return replace(entry, changes=tuple(change for changes in found for change in changes))
 
 
 def _block(row: Row) -> BlockRef:

@@ -11,10 +11,12 @@ import msgspec
 from fusion_daemon.accounts.audit import AuditEntry, By, detail_of
 from fusion_daemon.accounts.repository import write_audit
 from fusion_daemon.aio import Aio
+from fusion_daemon.chain.coverage import Contract, Coverage, Ranges
 from fusion_daemon.chain.repository import (
     ChainStatus,
     StartBlockRefused,
     load_statuses,
+    load_tip_and_coverage,
     set_start_block,
 )
 from fusion_daemon.domain.identifiers import ChainId, hex_of
@@ -40,6 +42,10 @@ def routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes:
             {"chains": [_described(chain, name, stored.get(chain)) for chain, name in sorted(names.items())]}
         )
 
+    async def show_coverage(request: Request) -> Reply:
+        chain = _configured(request.path["id"], names)
+        return reply_json(_covered(chain, *await store.query(load_tip_and_coverage, chain)))
+
     async def choose(chain: ChainId, block: int, by: By) -> None:
         """trio side: a write takes an actor's way to the store, where HTTP traffic cannot crowd it out."""
         await store.transact(_choose, chain, block, by, timeout=_CHOICE_SECONDS)
@@ -58,6 +64,12 @@ def routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes:
 
     return (
         Route("GET", "/v1/chains", list_chains, "Every configured chain and where its listener stands"),
+        Route(
+            "GET",
+            "/v1/chains/{id}/coverage",
+            show_coverage,
+            "Whose logs of a chain are read, and of which blocks they were",
+        ),
         Route(
             "POST",
             "/v1/chains/{id}/start-block",
@@ -80,6 +92,28 @@ def _configured(text: str, names: Mapping[ChainId, str]) -> ChainId:
     if text.isdecimal() and ChainId(int(text)) in names:
         return ChainId(int(text))
     raise not_found(f"configured chain {text}")
+
+
+def _covered(chain: ChainId, tip: int | None, coverage: Coverage) -> dict[str, object]:
+    filters = [
+        {
+            "filter_version": version,
+            "contracts": [_contract(each) for each in coverage.contracts if each.filter_version == version],
+            "covered": _ranges(covered),
+            "missing": _ranges(() if tip is None else coverage.gaps(version, tip)),
+        }
+        for version, covered in sorted(coverage.ranges.items())
+    ]
+    return {"chain_id": chain, "tip": tip, "filters": filters}
+
+
+def _contract(contract: Contract) -> dict[str, object]:
+    origin = None if contract.origin is None else hex_of(contract.origin)
+    return {"address": hex_of(contract.address), "since_block": contract.since, "origin": origin}
+
+
+def _ranges(ranges: Ranges) -> list[dict[str, int]]:
+    return [{"first": each.first, "last": each.last} for each in ranges]
 
 
 def _described(chain: ChainId, name: str, status: ChainStatus | None) -> dict[str, object]:

@@ -6,7 +6,9 @@ from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from fusion_daemon.chain.ranges import Refusal
+from fusion_daemon.chain.endpoint_state import Behind, Event, Faulted
+from fusion_daemon.chain.range_rules import Said
+from fusion_daemon.chain.validate import Inconsistent
 from fusion_daemon.domain.failure import Failure
 
 
@@ -56,6 +58,14 @@ class BlockUnknown(RpcFailure):
     """
 
 
+class Unanswered(EndpointFault):
+    """Nothing came, or not all of it, or too late: perhaps what was asked for is too large to be answered in time."""
+
+
+class BlockTooDense(RpcFailure):
+    """No way that is left gives the logs of one single block."""
+
+
 @dataclass(eq=False)
 class RateLimited(RpcFailure):
     retry_after: float | None = None
@@ -68,7 +78,7 @@ class RangeRefused(RpcFailure):
 
     first: int
     last: int
-    refusal: Refusal
+    said: Said
 
 
 @dataclass(eq=False)
@@ -79,11 +89,36 @@ class WrongChain(RpcFailure):
     found: int
 
 
+def complaint_of(failure: RpcFailure | Inconsistent) -> Event | None:
+    """What a step that ended so says about its endpoint. None: nothing, or what the pool knows already."""
+    match failure:
+        case BlockUnknown():
+            return Behind(failure.happened, None)
+        case RateLimited() | WrongChain() | RangeRefused():
+            return None
+    return Faulted(failure.happened)
+
+
+_NO_DATA = (
+    "This endpoint gives no data; the listener tries again, with the next endpoint if there is one.",
+    "If it lasts, check the provider's status page, the API key and the network.",
+)
+
+
 def endpoint_fault(url: str, what: str) -> EndpointFault:
-    return EndpointFault(
-        f"{endpoint_name(url)} {what}.",
-        "This endpoint gives no data; the listener tries again, with the next endpoint if there is one.",
-        "If it lasts, check the provider's status page, the API key and the network.",
+    return EndpointFault(f"{endpoint_name(url)} {what}.", *_NO_DATA)
+
+
+def unanswered(url: str, what: str) -> Unanswered:
+    return Unanswered(f"{endpoint_name(url)} {what}.", *_NO_DATA)
+
+
+def block_too_dense(url: str, number: int, message: str) -> BlockTooDense:
+    return BlockTooDense(
+        f"{endpoint_name(url)} gives neither the logs nor the receipts of the single block {number}:"
+        f" {quote_node(url, message)}.",
+        "The listener cannot pass this block; nothing behind it is read, and nothing is skipped.",
+        "Use an RPC provider with a higher limit for eth_getLogs, or with eth_getBlockReceipts.",
     )
 
 
@@ -104,14 +139,14 @@ def rate_limited(url: str, retry_after: float | None) -> RateLimited:
     )
 
 
-def range_refused(url: str, first: int, last: int, message: str, refusal: Refusal) -> RangeRefused:
+def range_refused(url: str, first: int, last: int, message: str, said: Said) -> RangeRefused:
     return RangeRefused(
         f"{endpoint_name(url)} refuses the logs of blocks {first} to {last}: {quote_node(url, message)}.",
         "The range is too large for this provider; the listener asks for less.",
         "Nothing.",
         first,
         last,
-        refusal,
+        said,
     )
 
 

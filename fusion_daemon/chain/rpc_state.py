@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import aiohttp
 
 from fusion_daemon.chain.blocks import Creation, Log
-from fusion_daemon.chain.ranges import classify
+from fusion_daemon.chain.range_rules import classify
 from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, raise_error
 from fusion_daemon.chain.rpc_errors import RpcFailure, block_unknown, endpoint_fault, quote_node
 from fusion_daemon.chain.rpc_wire import (
@@ -110,7 +110,7 @@ class StateRpc:
             raise self._endpoints.fault(endpoint, f"answered with a malformed log ({error})") from error
 
     async def _proved(self) -> Endpoint:
-        endpoint = self._endpoints.choose(None)
+        endpoint = self._endpoints.choose()
         await self._endpoints.prove(endpoint)
         return endpoint
 

@@ -113,7 +113,7 @@ class TransactionRpc:
 
     async def simulate(self, signer: Address, to: Address, data: bytes, value: int) -> int | CallRefused:
         """On the pending block: the gas that it needs."""
-        endpoint = self._endpoints.choose(None)
+        endpoint = self._endpoints.choose()
         await self._endpoints.prove(endpoint)
         call: Param = {"from": hex_of(signer), "to": hex_of(to), "data": hex_of(data), "value": hex(value)}
         calls: list[Call] = [(method, [call, "pending"]) for method in ("eth_call", "eth_estimateGas")]
@@ -125,7 +125,7 @@ class TransactionRpc:
 
     async def submit(self, raw: bytes) -> str | None:
         """None when the node took it, else what it says."""
-        endpoint = self._endpoints.choose(None)
+        endpoint = self._endpoints.choose()
         await self._endpoints.prove(endpoint)
         [answer] = await self._endpoints.ask(endpoint, [("eth_sendRawTransaction", [hex_of(raw)])], RAWS)
         return None if answer.error is None else quote_node(endpoint.url, answer.error.message)

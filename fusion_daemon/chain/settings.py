@@ -18,6 +18,15 @@ class PollSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RateBounds:
+    """Of the calls a second that one endpoint is asked; a batch counts as its calls. The highest is where it starts:
+    far above what a listener asks, so that nothing waits before a provider has said what is too much."""
+
+    lowest: float = 5.0
+    highest: float = 100_000.0
+
+
+@dataclass(frozen=True, slots=True)
 class ChainSettings:
     chain: ChainId
     name: str
@@ -25,6 +34,8 @@ class ChainSettings:
     """In order of preference. They may hold credentials: never log them, `endpoint_name` hides those."""
     contracts: tuple[Address, ...]
     """Whose logs are read: vaults, escrow factories, and what carries messages to other chains."""
+    factories: tuple[Address, ...] = ()
+    """Those of them that create further ones, which are read from their creation on."""
     start_block: int | None = None
     """The first block to read when nothing is stored yet. None: wait until an operator sets one."""
     finality_depth: int = 64
@@ -34,6 +45,11 @@ class ChainSettings:
     logs_per_answer: int = 500
     """What the range size aims at: reading and planning so many takes about 3 ms of either thread, and
     nothing else of the daemon runs meanwhile."""
+    workers: int = 4
+    """Spans that are read at once while the chain is behind; what is stored does not depend on it."""
     request_timeout: float = 15.0
     """Seconds for one HTTP request to a node."""
     poll: PollSettings = PollSettings()
+    rate: RateBounds = RateBounds()
+    ws_urls: tuple[str, ...] = ()
+    """Where new heads are announced, as a hint. They may hold credentials, too."""

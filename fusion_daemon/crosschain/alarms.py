@@ -17,6 +17,7 @@ from fusion_daemon.domain.identifiers import hex_of
 _GRAVE_STATES = frozenset({State.ORPHAN, State.DUPLICATE})
 _GRAVE_FLAGS = frozenset({Flag.FORGED, Flag.SUCCESS_WITHOUT_APPLICATION, Flag.STRAY_APPROVAL})
 _NOTED_FLAGS = frozenset({Flag.REFUSED, Flag.REPLAY_REFUSED, Flag.ID_MISMATCH, Flag.GAS_UNPAID})
+ALARMING_FLAGS = _GRAVE_FLAGS | _NOTED_FLAGS
 
 _STATES: Mapping[State, str] = {
     State.FAILED: "its execution failed on the destination; it can be executed again",
@@ -55,7 +56,9 @@ def alarm_of(transition: Transition, seq: int, now: int) -> Alert | None:
 def _troubles(standing: Standing | None) -> frozenset[State | Flag]:
     if standing is None:
         return frozenset()
-    flags = frozenset(flag for flag in standing.flags if flag in _GRAVE_FLAGS | _NOTED_FLAGS)
+    flags = frozenset(flag for flag in standing.flags if flag in ALARMING_FLAGS)
+    if Flag.RESENT in standing.flags:
+        flags -= {Flag.REPLAY_REFUSED}  # nobody has to look at what somebody has asked for
     return flags | ({standing.state} if standing.state in ALARMING else frozenset())
 
 

@@ -13,6 +13,7 @@ from fusion_daemon.crosschain.evidence import (
     Received,
     Recovered,
     Refused,
+    Resent,
     Retried,
     Sent,
     Stored,
@@ -23,6 +24,7 @@ from fusion_daemon.crosschain.parsing import Parse
 from fusion_daemon.domain.identifiers import Address, Hash32
 
 MESSAGE_SENT = Layout("MessageSent(bytes32 indexed,bytes32 indexed,address indexed,uint64,bytes)")
+MESSAGE_RESENT = Layout("MessageResent(bytes32 indexed,bytes32 indexed,address indexed,uint64)")
 MESSAGE_RECEIVED = Layout("MessageReceived(bytes32 indexed,bytes32 indexed,address indexed,uint64,bytes)")
 MESSAGE_FAILED = Layout("MessageFailed(bytes32 indexed,bytes32 indexed,address indexed,uint64,bytes,bytes)")
 MESSAGE_REFUSED = Layout("MessageRefused(bytes32 indexed,bytes32 indexed,uint64,uint64,bytes,bytes)")
@@ -42,6 +44,11 @@ def _named(named: bytes, payload: bytes) -> MessageId:
 def _sent(log: RawLog, values: Values, _networks: Networks) -> tuple[Evidence, ...]:
     named, bridge, app, seq, payload = cast("tuple[bytes, bytes, bytes, int, bytes]", values)
     return (Sent(log.place, _named(named, payload), bridge, Address(app), seq, payload),)
+
+
+def _resent(log: RawLog, values: Values, _networks: Networks) -> tuple[Evidence, ...]:
+    named, bridge, by, seq = cast("tuple[bytes, bytes, bytes, int]", values)
+    return (Resent(log.place, Hash32(named), bridge, Address(by), seq),)
 
 
 def _received(log: RawLog, values: Values, _networks: Networks) -> tuple[Evidence, ...]:
@@ -71,6 +78,7 @@ def _recovered(log: RawLog, values: Values, _networks: Networks) -> tuple[Eviden
 
 ROUTER: Mapping[Layout, Parse] = {
     MESSAGE_SENT: _sent,
+    MESSAGE_RESENT: _resent,
     MESSAGE_RECEIVED: _received,
     MESSAGE_FAILED: _failed,
     MESSAGE_REFUSED: _refused,

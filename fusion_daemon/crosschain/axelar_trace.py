@@ -20,7 +20,7 @@ from fusion_daemon.crosschain.evidence import (
 from fusion_daemon.crosschain.gas import fees_of
 from fusion_daemon.crosschain.ids import axelar_message
 from fusion_daemon.crosschain.networks import Networks, address_of
-from fusion_daemon.crosschain.standing import Flag
+from fusion_daemon.crosschain.standing import Flag, State
 from fusion_daemon.crosschain.trace import Outcome, Trace
 
 
@@ -30,7 +30,6 @@ def trace_axelar(trace: Trace, found: ByKind, envelope: Envelope | None, network
         if is_our_call(call, envelope, networks):
             calls.append(call)
             trace.sources.append(call.place)
-            trace.by_axelar = True
         else:
             trace.forged.append(call.place)
     approvals = found.of(AxelarApproved)
@@ -59,13 +58,12 @@ def _trace_destination(
             trace.forged.append(approval.place)
             continue
         commands.add((approval.place.chain, approval.command))
-        trace.by_axelar = True
         if not approval.sound:
             trace.flags.add(Flag.ID_MISMATCH)
         if messages and approval.source_message not in messages:
             trace.flags.add(Flag.STRAY_APPROVAL)
         else:
-            trace.accepted.append(approval.place)
+            trace.accepted.append((approval.place, State.APPROVED))
     for run in found.of(AxelarExecuted):
         if (run.place.chain, run.command) in commands:
             trace.outcomes.append((run.place, Outcome.SUCCESS))

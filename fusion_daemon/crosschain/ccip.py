@@ -59,16 +59,16 @@ ATTEMPTED_1_6 = Layout("AlreadyAttempted(uint64,uint64)")
 ROOT_REMOVED = Layout("RootRemoved(bytes32)")
 
 Values = tuple[Value, ...]
-_Message15 = tuple[
+Message15 = tuple[
     int, bytes, bytes, int, int, bool, int, bytes, int, bytes, tuple[ids.Token15, ...], tuple[bytes, ...], bytes
 ]
 _Header16 = tuple[bytes, int, int, int, int]
-_Message16 = tuple[_Header16, bytes, bytes, bytes, bytes, bytes, int, int, tuple[ids.Token16, ...]]
+Message16 = tuple[_Header16, bytes, bytes, bytes, bytes, bytes, int, int, tuple[ids.Token16, ...]]
 _Root = tuple[int, bytes, int, int, bytes]
 
 
 def _sent_1_5(log: RawLog, values: Values, networks: Networks) -> tuple[Evidence, ...]:
-    message = cast("tuple[_Message15]", values)[0]
+    message = cast("tuple[Message15]", values)[0]
     source, sender, receiver, seq, gas, strict, nonce, fee_token, fee, data, tokens, token_data, named = message
     far = networks.far_selector(log.place.chain, log.emitter)
     if not _concerns(networks, source, far, sender, receiver, data):
@@ -94,10 +94,10 @@ def _sent_1_5(log: RawLog, values: Values, networks: Networks) -> tuple[Evidence
 
 
 def _sent_1_6(log: RawLog, values: Values, networks: Networks) -> tuple[Evidence, ...]:
-    _, _, message = cast("tuple[int, int, _Message16]", values)
+    _, _, message = cast("tuple[int, int, Message16]", values)
     header, sender, data, receiver, extra, fee_token, fee, _juels, tokens = message
     named, source, destination, seq, nonce = header
-    to = _address(receiver)
+    to = address_in(receiver)
     if not _concerns(networks, source, destination, sender, to, data):
         return ()
     sound = named == ids.ccip_1_6_id(
@@ -113,10 +113,10 @@ def _sent_2_0(log: RawLog, values: Values, networks: Networks) -> tuple[Evidence
         "tuple[int, bytes, bytes, bytes, int, bytes, tuple[Value, ...], tuple[bytes, ...]]", values
     )
     packed = read_packed(encoded)
-    to = _address(packed.receiver)
+    to = address_in(packed.receiver)
     if not _concerns(networks, packed.source, packed.destination, sender, to, packed.data):
         return ()
-    sound = named == ids.ccip_2_0_id(encoded) and _address(packed.sender) == sender
+    sound = named == ids.ccip_2_0_id(encoded) and address_in(packed.sender) == sender
     return (_sent(log, CcipVersion.V2_0, named, None, packed.number, sender, to, packed.data, sound),)
 
 
@@ -148,7 +148,7 @@ def _concerns(
     )
 
 
-def _address(octets: bytes) -> bytes:
+def address_in(octets: bytes) -> bytes:
     """20 octets, or the 32 of an `abi.encode(address)`; of another family as they are, which matches nobody."""
     return octets[12:] if len(octets) == 32 and octets[:12] == bytes(12) else octets
 
@@ -172,7 +172,7 @@ def _committed_1_6(log: RawLog, values: Values, networks: Networks) -> tuple[Evi
     if near is None:
         return ()
     return tuple(
-        CcipCommitted(log.place, part, (CcipVersion.V1_6, source, near, _address(on_ramp)), first, last, Hash32(root))
+        CcipCommitted(log.place, part, (CcipVersion.V1_6, source, near, address_in(on_ramp)), first, last, Hash32(root))
         for part, (source, on_ramp, first, last, root) in enumerate((*blessed, *unblessed))
         if networks.by_selector(source) is not None
     )

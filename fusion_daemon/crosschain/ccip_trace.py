@@ -16,7 +16,7 @@ from fusion_daemon.crosschain.evidence import (
     CcipVersion,
 )
 from fusion_daemon.crosschain.networks import Networks
-from fusion_daemon.crosschain.standing import Flag
+from fusion_daemon.crosschain.standing import Flag, State
 from fusion_daemon.crosschain.trace import Outcome, Trace
 
 _OUTCOMES = {
@@ -54,11 +54,11 @@ def trace_ccip(trace: Trace, found: ByKind, envelope: Envelope | None, networks:
 def _trace_commits(trace: Trace, found: ByKind, sent: Sequence[CcipSent]) -> None:
     for commit in found.of(CcipCommitted):
         covered = any(each.lane == commit.lane and commit.first <= each.seq <= commit.last for each in sent)
-        if covered and not _withdrawn(commit, found.of(CcipRootRemoved)):
-            trace.accepted.append(commit.place)
+        if covered and not is_withdrawn(commit, found.of(CcipRootRemoved)):
+            trace.accepted.append((commit.place, State.COMMITTED))
 
 
-def _withdrawn(commit: CcipCommitted, removals: Sequence[CcipRootRemoved]) -> bool:
+def is_withdrawn(commit: CcipCommitted, removals: Sequence[CcipRootRemoved]) -> bool:
     """After it, on its chain: a root that was removed can be committed again."""
     return any(
         removal.root == commit.root

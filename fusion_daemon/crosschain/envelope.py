@@ -13,8 +13,8 @@ from fusion_daemon.domain.identifiers import Address, ChainId
 VERSION = 1
 SIZE = 384
 _WORDS = struct.Struct("32s" * 12).unpack
-_BITS = (16, 64, 160, 64, 160, 64, 8, 160, 160, 256, 64, 256)
-"""Of each word, in order; a word with more is no envelope."""
+_BITS = (16, 63, 160, 63, 160, 64, 8, 160, 160, 256, 64, 256)
+"""Of each word, in order; a word with more is no envelope. Chain ids end below 2**63 (EIP-2294), as our columns do."""
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):

@@ -11,6 +11,7 @@ from enum import IntEnum
 
 import msgspec
 
+from fusion_daemon.crosschain.packing import pack
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 
 MessageId = Hash32
@@ -36,6 +37,11 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     def order(self) -> tuple[int, int]:
         """Comparable within one chain."""
         return (self.block_number, self.log_index)
+
+    @property
+    def at(self) -> tuple[int, bytes, int]:
+        """The log itself, whatever else is known of it."""
+        return (self.chain, self.block_hash, self.log_index)
 
 
 class RawLog(msgspec.Struct, frozen=True, gc=False):
@@ -65,6 +71,15 @@ class Sent(_Evidence, frozen=True, gc=False):
     app: Address
     seq: int
     payload: bytes
+
+
+class Resent(_Evidence, frozen=True, gc=False):
+    """The same message, handed to a bridge once more: another attempt."""
+
+    id: MessageId
+    bridge: bytes
+    by: Address
+    seq: int
 
 
 class Received(_Evidence, frozen=True, gc=False):
@@ -250,6 +265,7 @@ class CcipSkipped(_Evidence, frozen=True, gc=False):
 
 Evidence = (
     Sent
+    | Resent
     | Received
     | Stored
     | Refused
@@ -268,13 +284,12 @@ Evidence = (
     | CcipSkipped
 )
 
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER: msgspec.msgpack.Decoder[Evidence] = msgspec.msgpack.Decoder(Evidence)
+_DECODER: msgspec.msgpack.Decoder[Evidence] = msgspec.msgpack.Decoder(Evidence, strict=False)
 
 
 def encode_evidence(evidence: Evidence) -> bytes:
     """For a row's `bytea`; `decode_evidence` gives an equal one back."""
-    return _ENCODER.encode(evidence)
+    return pack(evidence)
 
 
 def decode_evidence(octets: bytes) -> Evidence:

@@ -17,8 +17,11 @@ import msgspec
 from fusion_daemon.crosschain.axelar_trace import trace_axelar
 from fusion_daemon.crosschain.by_kind import ByKind
 from fusion_daemon.crosschain.ccip_trace import trace_ccip
+from fusion_daemon.crosschain.closing import Closed
 from fusion_daemon.crosschain.envelope import Envelope
 from fusion_daemon.crosschain.evidence import (
+    AxelarCalled,
+    CcipSent,
     Evidence,
     ExecutionReverted,
     MessageId,
@@ -26,6 +29,7 @@ from fusion_daemon.crosschain.evidence import (
     Received,
     Recovered,
     Refused,
+    Resent,
     Retried,
     Sent,
     Stored,
@@ -37,6 +41,8 @@ from fusion_daemon.crosschain.trace import Outcome, Trace
 from fusion_daemon.domain.identifiers import ChainId
 
 _GAS = frozenset({Flag.GAS_UNPAID, Flag.GAS_LOW})
+_BRIDGES = frozenset({Stage.ACCEPTANCE, Stage.EXECUTION, Stage.RETRY})
+"""Stages in which a bridge has to act: who sends the message again gives it its time again."""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -50,6 +56,8 @@ class Subject(msgspec.Struct, frozen=True):
     successor: MessageId | None = None
     abandoned: bool = False
     """The operator's word."""
+    closed: Closed | None = None
+    """What is remembered of evidence that is kept no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +90,20 @@ _NOTHING = _Step(None, None, 0, ())
 
 def judge(subject: Subject, rules: Rules, finalized: Mapping[ChainId, int], now: int) -> Standing | None:
     """`finalized`: the highest final block of each chain. None: nothing is left of it, and it never had a source."""
-    if not subject.evidence and subject.lost is None:
+    if not subject.evidence and subject.lost is None and subject.closed is None:
         return None
     envelope, found = subject.envelope, ByKind(subject.evidence)
     lane = rules.terms.default if envelope is None else rules.terms.of(envelope.source, envelope.destination)
     trace = Trace()
-    for sent in found.of(Sent):
-        at_home = envelope is None or envelope.source == sent.place.chain
-        (trace.sources if at_home else trace.forged).append(sent.place)
-    trace_axelar(trace, found, envelope, rules.networks, lane.least_gas)
-    trace_ccip(trace, found, envelope, rules.networks)
+    for places, events in ((trace.sources, found.of(Sent)), (trace.resent, found.of(Resent))):
+        for event in events:
+            at_home = envelope is None or envelope.source == event.place.chain
+            (places if at_home else trace.forged).append(event.place)
+    if envelope is None or all(end in rules.networks for end in (envelope.source, envelope.destination)):
+        trace_axelar(trace, found, envelope, rules.networks, lane.least_gas)
+        trace_ccip(trace, found, envelope, rules.networks)
+    else:
+        trace.forged += _strangers(found, rules.networks)
     arrival = _arrival(trace, found, envelope)
     if envelope is not None:
         trace.outcomes += [
@@ -99,11 +111,25 @@ def judge(subject: Subject, rules: Rules, finalized: Mapping[ChainId, int], now:
             for each in found.of(ExecutionReverted)
             if each.place.chain == envelope.destination
         ]
+    if subject.closed is not None:
+        _recall(trace, arrival, subject.closed)
     step = _step(trace, arrival, finalized)
     if step.progress is None and not trace.forged and subject.lost is None:
         return None  # a payment for nothing that was sent
     _flag(trace, arrival, step)
     return _standing(subject, trace, step, lane, rules.terms.orphan_grace, now)
+
+
+def _strangers(found: ByKind, networks: Networks) -> list[Place]:
+    """Of a message one of whose chains nobody reads, or nobody reads any more: what bridges say of it cannot be
+    judged, but for who called them where we do read."""
+    sent: list[AxelarCalled | CcipSent] = [*found.of(AxelarCalled), *found.of(CcipSent)]
+    return [
+        each.place
+        for each in sent
+        if (chain := each.place.chain) in networks
+        and each.sender not in (networks.axelar_adapter(chain), networks.ccip_adapter(chain))
+    ]
 
 
 def _arrival(trace: Trace, found: ByKind, envelope: Envelope | None) -> _Arrival:
@@ -125,6 +151,17 @@ def _arrival(trace: Trace, found: ByKind, envelope: Envelope | None) -> _Arrival
     return arrival
 
 
+def _recall(trace: Trace, arrival: _Arrival, closed: Closed) -> None:
+    """A log that is read again is the one that is remembered."""
+    trace.flags.update(closed.flags)
+    if closed.source is not None and closed.source not in trace.sources:
+        trace.sources.append(closed.source)
+    if closed.forged is not None and closed.forged not in trace.forged:
+        trace.forged.append(closed.forged)
+    if closed.applied is not None and closed.applied not in (*arrival.applied, *arrival.recovered):
+        arrival.applied.append(closed.applied)
+
+
 def _step(trace: Trace, arrival: _Arrival, finalized: Mapping[ChainId, int]) -> _Step:
     """How far it came, by what the chains say alone: the furthest that is proven."""
     source = min(trace.sources, key=_age, default=None)
@@ -143,8 +180,7 @@ def _step(trace: Trace, arrival: _Arrival, finalized: Mapping[ChainId, int]) -> 
             return _Step(State.FAILED, Stage.RETRY, place.timestamp, (place,))
         return _Step(State.EXECUTING, Stage.APPLICATION, place.timestamp, (place,))
     if trace.accepted:
-        accepted = min(trace.accepted, key=_age)
-        state = State.APPROVED if trace.by_axelar else State.COMMITTED
+        accepted, state = min(trace.accepted, key=lambda each: _age(each[0]))
         return _Step(state, Stage.EXECUTION, accepted.timestamp, (accepted,))
     if source is None:
         return _NOTHING
@@ -172,6 +208,8 @@ def _flag(trace: Trace, arrival: _Arrival, step: _Step) -> None:
         flags.add(Flag.FORGED)
     if step.progress is not None and not trace.sources:
         flags.add(Flag.SOURCE_UNSEEN)
+    if trace.resent:
+        flags.add(Flag.RESENT)
     if arrival.refused:
         delivered = arrival.applied or arrival.recovered or arrival.stored
         flags.add(Flag.REPLAY_REFUSED if delivered else Flag.REFUSED)
@@ -213,7 +251,7 @@ def _verdict(
     if not trace.sources and subject.lost is not None:
         return State.REORGED_OUT, (subject.lost, *because), None
     if subject.abandoned and not applied:
-        return State.ABANDONED, because or tuple(trace.forged), None
+        return State.ABANDONED, because or tuple(sorted(trace.forged, key=_age)), None
     if progress is None:
         return State.ORPHAN, tuple(sorted(trace.forged, key=_age)), None
     if not trace.sources:
@@ -226,12 +264,18 @@ def _verdict(
         allowed = lane.of(step.stage)
         if progress is State.SOURCE_FINAL and step.stage is Stage.EXECUTION:
             allowed += lane.acceptance
-        times.append((step.since + allowed, State.STUCK))
+        times.append((_since(step, trace) + allowed, State.STUCK))
     passed = [state for at, state in times if now >= at]
     due = min((at for at, _ in times if now < at), default=None)
     if State.EXPIRED in passed:
         return State.EXPIRED, because, None
     return (passed[0] if passed else progress), because, due
+
+
+def _since(step: _Step, trace: Trace) -> int:
+    if step.stage not in _BRIDGES:
+        return step.since
+    return max([step.since, *(each.timestamp for each in trace.resent)])
 
 
 def _final(place: Place, finalized: Mapping[ChainId, int]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from fusion_daemon.crosschain.envelope import Envelope
 from fusion_daemon.crosschain.evidence import MessageId
@@ -24,6 +24,11 @@ class Kinship:
             there: Collection[MessageId] = self._kin.get(key, ())
             if len(there) > 1:
                 yield from (each for each in sorted(there) if each != message)
+
+    def among(self, envelope: Envelope, chosen: Mapping[MessageId, object]) -> Iterator[MessageId]:
+        """Those of `chosen` that are its kin, however many others say the same."""
+        for key in _keys(envelope):
+            yield from self._kin.get(key, {}).keys() & chosen.keys()
 
 
 def _keys(envelope: Envelope) -> tuple[_Key, _Key]:

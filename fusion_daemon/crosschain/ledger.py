@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
+from fusion_daemon.crosschain.closing import Closed
 from fusion_daemon.crosschain.commits import CommitIndex
 from fusion_daemon.crosschain.envelope import Envelope, read_envelope
 from fusion_daemon.crosschain.evidence import (
@@ -47,6 +48,8 @@ class Ledger:
         self.blocks: dict[Block, dict[EvidenceKey, Evidence]] = {}
         self.lost: dict[MessageId, Sent] = {}
         """Messages whose source was seen and is not canonical, as it last was."""
+        self.closed: dict[MessageId, Closed] = {}
+        """What is remembered in the place of evidence."""
         self.touched: dict[MessageId, None] = {}
         """Who is to be judged again, since the caller last cleared this."""
         self.altered: dict[MessageId, None] = {}
@@ -74,6 +77,29 @@ class Ledger:
         for key, each in self.blocks.pop((chain, block), {}).items():
             self._drop(each, key)
 
+    def close(self, message: MessageId, closed: Closed) -> None:
+        """All that names it is forgotten, and this remembered."""
+        self.remember(message, closed)
+        for each in tuple(self.named(message).values()):
+            self.forget(each)
+
+    def remember(self, message: MessageId, closed: Closed) -> None:
+        self.closed[message] = closed
+        if closed.envelope is not None:
+            self._envelopes[message] = closed.envelope
+            self._kin.add(message, closed.envelope)
+
+    def forget(self, evidence: Evidence) -> None:
+        """It is kept no longer, and as true as before: nobody has to be judged again."""
+        place, key = evidence.place, evidence.key
+        block = (place.chain, place.block_hash)
+        del self.blocks[block][key]
+        if not self.blocks[block]:
+            del self.blocks[block]
+        touched, altered = dict(self.touched), dict(self.altered)
+        self._drop(evidence, key)
+        self.touched, self.altered = touched, altered
+
     def restore_lost(self, lost: Mapping[MessageId, Sent], standing: Iterable[MessageId]) -> None:
         """After the evidence: what else was remembered, and everybody to be judged again."""
         for message, sent in lost.items():
@@ -86,6 +112,21 @@ class Ledger:
         for each in self.blocks.get(block, {}).values():
             if not isinstance(each, _Linked | CcipCommitted | CcipRootRemoved):
                 self.touched[each.id] = None
+
+    def piece(self, key: EvidenceKey) -> Evidence | None:
+        return self.blocks.get((ChainId(key[0]), Hash32(key[1])), {}).get(key)
+
+    def named(self, message: MessageId) -> Mapping[EvidenceKey, Evidence]:
+        """What shows the message by its id."""
+        return self._named.get(message, {})
+
+    def concerned(self, evidence: Evidence) -> Iterable[MessageId]:
+        """Whose evidence it is."""
+        if isinstance(evidence, _Linked):
+            return self._claims.get(_claim_on(evidence), {}).values()
+        if isinstance(evidence, CcipCommitted | CcipRootRemoved):
+            return self._commits.concerned(evidence)
+        return (evidence.id,)
 
     def envelope(self, message: MessageId) -> Envelope | None:
         return self._envelopes.get(message)
@@ -166,9 +207,13 @@ class Ledger:
         self._close(message)
 
     def _close(self, message: MessageId) -> None:
-        """An envelope is known while canonical evidence, or the lost source, shows it."""
+        """An envelope is known while canonical evidence, the lost source or what is remembered shows it."""
         named = self._named.get(message, {}).values()
-        if message not in self.lost and not any(isinstance(each, _WITH_PAYLOAD) for each in named):
+        if (
+            message not in self.lost
+            and message not in self.closed
+            and not any(isinstance(each, _WITH_PAYLOAD) for each in named)
+        ):
             self._envelopes.pop(message, None)
 
     def _source_changed(self, message: MessageId) -> None:
@@ -178,9 +223,12 @@ class Ledger:
         envelope = self._envelopes.get(message)
         if envelope is not None:
             self._kin.add(message, envelope)
-            self._touch(each for each in self._kin.of(message, envelope) if each in self.lost)
+            self._touch(self._kin.among(envelope, self.lost))
 
     def _has_source(self, message: MessageId) -> bool:
+        closed = self.closed.get(message)
+        if closed is not None and closed.source is not None:
+            return True
         return any(isinstance(each, Sent) for each in self._named.get(message, {}).values())
 
     def _touch(self, messages: Iterable[MessageId]) -> None:

@@ -9,6 +9,8 @@ from enum import StrEnum
 import msgspec
 
 from fusion_daemon.crosschain.evidence import Evidence, Sent, encode_evidence
+from fusion_daemon.crosschain.packing import pack
+from fusion_daemon.crosschain.pruning import Pruned
 from fusion_daemon.crosschain.reading import UnreadableLog
 from fusion_daemon.crosschain.standing import Standing, Transition
 from fusion_daemon.crosschain.timeline import place_view, timeline
@@ -23,10 +25,17 @@ VALUES ($1, $2, $3, $4, $5, $6, true)
 ON CONFLICT (chain_id, block_hash, log_index, part) DO UPDATE SET canonical = true
 """
 _RETRACT = "UPDATE message_evidence SET canonical = false WHERE chain_id = $1 AND block_hash = $2"
-_SAVE_MESSAGE = """
+_SHOWN = """coalesce((
+    SELECT jsonb_agg(line ORDER BY (line->>'at')::bigint, (line->>'chain')::bigint, (line->>'block')::bigint,
+                     (line->>'log_index')::integer)
+    FROM (SELECT DISTINCT line FROM closed_messages AS c, jsonb_array_elements(c.timeline || {timeline}::jsonb) AS line
+          WHERE c.message = {message}) AS lines), {timeline}::jsonb)"""
+"""A timeline, and before it that of the evidence that is kept no longer."""
+_SAVE_MESSAGE = f"""
 INSERT INTO messages (id, state, progress, stage, flags, bridge, source, destination, kind, account, asset, amount,
                       standing, timeline, sent_at, changed_at, changes)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::jsonb, $15, $16, $17)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+        {_SHOWN.format(message="$1", timeline="$14")}, $15, $16, $17)
 ON CONFLICT (id) DO UPDATE SET
     state = excluded.state, progress = excluded.progress, stage = excluded.stage, flags = excluded.flags,
     bridge = coalesce(excluded.bridge, messages.bridge), source = excluded.source,
@@ -34,17 +43,24 @@ ON CONFLICT (id) DO UPDATE SET
     amount = excluded.amount, standing = excluded.standing, timeline = excluded.timeline,
     sent_at = coalesce(excluded.sent_at, messages.sent_at), changed_at = excluded.changed_at,
     changes = excluded.changes
-"""
-_REDRAW = """
-UPDATE messages SET standing = $2, timeline = $3::jsonb, bridge = coalesce($4, bridge), sent_at = coalesce($5, sent_at)
+"""  # noqa: S608 - constants of this module
+_REDRAW = f"""
+UPDATE messages SET standing = $2, timeline = {_SHOWN.format(message="$1", timeline="$3")},
+    bridge = coalesce($4, bridge), sent_at = coalesce($5, sent_at)
 WHERE id = $1
+"""  # noqa: S608 - constants of this module
+_DROP_EVIDENCE = """
+DELETE FROM message_evidence WHERE chain_id = $1 AND block_hash = $2 AND log_index = $3 AND part = $4
+"""
+_CLOSE = """
+INSERT INTO closed_messages (message, closed, timeline) SELECT id, $2, timeline FROM messages WHERE id = $1
+ON CONFLICT (message) DO UPDATE SET closed = excluded.closed, timeline = excluded.timeline
 """
 _FORGET = "DELETE FROM messages WHERE id = $1"
 _SAVE_UNREADABLE = """
 INSERT INTO unreadable_message_logs (chain_id, block_hash, log_index, event, why) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING
 """
-_STANDING = msgspec.msgpack.Encoder()
 
 
 class Cause(StrEnum):
@@ -72,6 +88,14 @@ def save_evidence(evidence: Sequence[Evidence]) -> Iterable[Write]:
 
 def retract_block(chain: ChainId, block_hash: Hash32) -> Write:
     return Execute(_RETRACT, (chain, block_hash))
+
+
+def drop_pruned(pruned: Pruned) -> Iterable[Write]:
+    """In one transaction, so that a message is judged by its evidence or by what is remembered of it."""
+    if pruned.closed:
+        yield ExecuteMany(_CLOSE, [(message, pack(each)) for message, each in pruned.closed.items()])
+    if pruned.evidence:
+        yield ExecuteMany(_DROP_EVIDENCE, list(pruned.evidence))
 
 
 def save_unreadable(logs: Sequence[UnreadableLog]) -> Iterable[Write]:
@@ -113,7 +137,7 @@ def redraw_message(standing: Standing, evidence: Sequence[Evidence]) -> Write:
     """The projection where the evidence changed and nothing else: no change of the stream is about it."""
     sent = _sent_of(evidence)
     bridge = None if sent is None else bridge_name(sent.bridge)
-    row = (standing.id, _STANDING.encode(standing), _timeline_text(evidence), bridge, _sent_at(sent))
+    row = (standing.id, pack(standing), _timeline_text(evidence), bridge, _sent_at(sent))
     return Execute(_REDRAW, row)
 
 
@@ -150,7 +174,7 @@ def _message_row(standing: Standing, evidence: Sequence[Evidence], seq: int, now
         [flag.value for flag in standing.flags],
         None if sent is None else bridge_name(sent.bridge),
         *shown,
-        _STANDING.encode(standing),
+        pack(standing),
         _timeline_text(evidence),
         _sent_at(sent),
         datetime.fromtimestamp(now, UTC),

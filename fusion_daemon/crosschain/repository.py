@@ -7,16 +7,28 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from fusion_daemon.crosschain.evidence import Evidence, MessageId, Place, RawLog, Sent, decode_evidence
+from fusion_daemon.crosschain.closing import Closed
+from fusion_daemon.crosschain.evidence import (
+    CcipCommitted,
+    CcipExecuted,
+    CcipSent,
+    Evidence,
+    MessageId,
+    Place,
+    RawLog,
+    Sent,
+    decode_evidence,
+)
 from fusion_daemon.crosschain.standing import APPLIED, Standing
 from fusion_daemon.crosschain.tracker import TrackerState
-from fusion_daemon.crosschain.value_in_flight import UNITS
+from fusion_daemon.crosschain.value_in_flight import UNITS, kind_name
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of
-from fusion_daemon.domain.journal import BlockRef, journal_stream
+from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
 from fusion_daemon.domain.message import MessageChange
 from fusion_daemon.store import Reader, Row
 
-_STANDING = msgspec.msgpack.Decoder(Standing)
+_STANDING = msgspec.msgpack.Decoder(Standing, strict=False)
+_CLOSED = msgspec.msgpack.Decoder(Closed, strict=False)
 
 
 async def load_state(reader: Reader) -> TrackerState:
@@ -26,12 +38,14 @@ async def load_state(reader: Reader) -> TrackerState:
     lost = await reader.fetch("SELECT evidence FROM lost_messages")
     abandoned = await reader.fetch("SELECT message FROM abandoned_messages")
     finalized = await reader.fetch("SELECT chain_id, finalized FROM message_finality")
+    closed = await reader.fetch("SELECT message, closed FROM closed_messages")
     return TrackerState(
         tuple(decode_evidence(row.octets("evidence")) for row in evidence),
         {ChainId(row.integer("chain_id")): row.integer("finalized") for row in finalized},
         {sent.id: sent for sent in map(_sent, lost)},
         tuple(MessageId(Hash32(row.octets("message"))) for row in abandoned),
         tuple(_STANDING.decode(row.octets("standing")) for row in standings),
+        {MessageId(Hash32(row.octets("message"))): _CLOSED.decode(row.octets("closed")) for row in closed},
     )
 
 
@@ -89,15 +103,15 @@ async def load_finality(reader: Reader, chains: Sequence[ChainId]) -> Mapping[Ch
 
 
 async def load_raw_logs(
-    reader: Reader, chain: ChainId, blocks: Sequence[BlockRef], emitters: Sequence[Address]
-) -> Mapping[Hash32, Sequence[RawLog]]:
-    """The logs of these contracts in these blocks, in the order of each block."""
-    if not blocks:
+    reader: Reader, chain: ChainId, applied: Sequence[JournalEntry], emitters: Sequence[Address]
+) -> Mapping[int, Sequence[RawLog]]:
+    """The logs of these contracts that belong to these entries, by the entry's number, in the order of each block."""
+    if not applied:
         return {}
-    times = {block.hash: block.timestamp for block in blocks}
-    numbers = [block.number for block in blocks]
+    times = {entry.block.hash: entry.block.timestamp for entry in applied}
+    numbers = [entry.block.number for entry in applied]
     rows = await reader.fetch(
-        "SELECT block_hash, block_number, log_index, transaction_hash, address, data,"
+        "SELECT block_hash, block_number, log_index, transaction_hash, address, data, since,"
         " topics[1] AS topic0, topics[2] AS topic1, topics[3] AS topic2, topics[4] AS topic3"
         " FROM chain_logs WHERE chain_id = $1 AND block_hash = ANY($2) AND address = ANY($3)"
         " AND block_number BETWEEN $4 AND $5 ORDER BY block_number, log_index",
@@ -107,11 +121,74 @@ async def load_raw_logs(
         min(numbers),
         max(numbers),
     )
-    found: dict[Hash32, list[RawLog]] = {}
+    found: dict[Hash32, list[tuple[int, RawLog]]] = {}
     for row in rows:
         log = _raw_log(chain, row, times)
-        found.setdefault(log.place.block_hash, []).append(log)
-    return found
+        found.setdefault(log.place.block_hash, []).append((row.integer("since"), log))
+    return {
+        entry.seq: [log for since, log in found.get(entry.block.hash, ()) if entry.holds(since)] for entry in applied
+    }
+
+
+_LOG = "l.*, b.timestamp, topics[1] AS topic0, topics[2] AS topic1, topics[3] AS topic2, topics[4] AS topic3"
+_BLOCK = "JOIN chain_blocks AS b ON (b.chain_id, b.hash, b.number) = (l.chain_id, l.block_hash, l.block_number)"
+_NAMED_LOGS = f"""
+SELECT {_LOG} FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::integer[])
+    AS named (chain_id, block_hash, block_number, log_index)
+JOIN chain_logs AS l USING (chain_id, block_hash, block_number, log_index) {_BLOCK}
+"""  # noqa: S608 - constants of this module
+_LANE_LOGS = f"""
+SELECT {_LOG} FROM chain_logs AS l {_BLOCK}
+WHERE l.chain_id = $1 AND l.address = $2 AND l.topics[1] = $3 AND l.topics[2] IS NOT DISTINCT FROM $4 AND b.canonical
+  AND l.block_number BETWEEN $5 AND $6 AND coalesce(l.topics[3], substr(l.data, 129, 32)) BETWEEN $7 AND $8
+"""  # noqa: S608 - constants of this module
+"""To one destination, from one number to another. 1.6 has both among the topics; an on-ramp of 1.5 has one destination,
+and the number is the fifth word of its data."""
+_LANE_BLOCKS = 131_072
+"""A commit's messages lie no further apart: 9 hours of the fastest chains, two partitions of the logs at the most. No
+index leads to them, for only a retry by hand asks."""
+
+
+async def load_lane_logs(reader: Reader, evidence: Sequence[Evidence]) -> Sequence[RawLog]:
+    """What CCIP's manual execution of a message is made of: the logs of its own evidence, and those of all messages
+    under the same commits."""
+    shown = [each for each in evidence if isinstance(each, CcipSent | CcipCommitted | CcipExecuted)]
+    places = [each.place for each in shown]
+    rows = await reader.fetch(
+        _NAMED_LOGS,
+        [place.chain for place in places],
+        [place.block_hash for place in places],
+        [place.block_number for place in places],
+        [place.log_index for place in places],
+    )
+    logs = [_stored_log(row) for row in rows]
+    for sent in (each for each in shown if isinstance(each, CcipSent) and each.lane is not None):
+        own = next((log for log in logs if log.place.at == sent.place.at), None)
+        commits = [each for each in shown if isinstance(each, CcipCommitted) and each.lane == sent.lane]
+        if own is not None and commits:
+            logs += await _load_numbered(reader, own, commits)
+    return logs
+
+
+async def _load_numbered(reader: Reader, own: RawLog, commits: Sequence[CcipCommitted]) -> Sequence[RawLog]:
+    """The messages of these commits, on the lane of this one."""
+    rows = await reader.fetch(
+        _LANE_LOGS,
+        own.place.chain,
+        own.emitter,
+        own.topics[0],
+        own.topics[1] if len(own.topics) > 1 else None,
+        own.place.block_number - _LANE_BLOCKS,
+        own.place.block_number + _LANE_BLOCKS,
+        min(each.first for each in commits).to_bytes(32),
+        max(each.last for each in commits).to_bytes(32),
+    )
+    return [_stored_log(row) for row in rows]
+
+
+def _stored_log(row: Row) -> RawLog:
+    times = {Hash32(row.octets("block_hash")): row.integer("timestamp")}
+    return _raw_log(ChainId(row.integer("chain_id")), row, times)
 
 
 async def load_canonical(reader: Reader, chain: ChainId, blocks: Sequence[BlockRef]) -> bool:
@@ -167,6 +244,7 @@ def _raw_log(chain: ChainId, row: Row, times: Mapping[Hash32, int]) -> RawLog:
     )
 
 
+_KNOWN = "SELECT id FROM accounts WHERE id = $1"
 _ADDRESSES = "SELECT chain_id, address FROM account_addresses WHERE account = $1 ORDER BY chain_id, address"
 _CHAINS = """
 SELECT chain_id, tip_number, head, finalized, updated_at,
@@ -186,8 +264,10 @@ WHERE kind = 'credit' ORDER BY r.chain_id, vault, subject, block_number DESC, lo
 """
 _ON_THE_WAY = """
 SELECT id, state, source, destination, kind, amount FROM messages
-WHERE account = ANY($1) AND kind = ANY($2) AND sent_at IS NOT NULL
-  AND (progress IS NULL OR progress <> ALL($3)) AND state <> 'reorged_out'
+WHERE account = ANY($2) AND kind = ANY($3) AND sent_at IS NOT NULL
+  AND (progress IS NULL OR progress <> ALL($4)) AND state <> 'reorged_out'
+  AND EXISTS (SELECT FROM unnest($1::bigint[], $2::bytea[]) AS owned (chain, owner)
+              WHERE owner = account AND chain IN (source, destination))
 ORDER BY changes
 """
 """Without `sent_at` no router of ours sent it: whatever its envelope claims, a forged message carries nothing."""
@@ -202,14 +282,14 @@ async def read_collateral(
     INVARIANT: locked collateral counts once, at its home, from the lock to the release or seizure there: a message that
     is on its way never adds to it.
     """
-    owned = await reader.fetch(_ADDRESSES, account)
-    if not owned:
+    if await reader.fetch_one(_KNOWN, account) is None:
         return None
+    owned = await reader.fetch(_ADDRESSES, account)
     chains = [row.integer("chain_id") for row in owned]
     addresses = [row.octets("address") for row in owned]
     held = await reader.fetch(_HELD, chains, addresses)
     credit = await reader.fetch(_CREDIT, chains, addresses)
-    ways = await reader.fetch(_ON_THE_WAY, addresses, list(UNITS), [state.value for state in APPLIED])
+    ways = await reader.fetch(_ON_THE_WAY, chains, addresses, list(UNITS), [state.value for state in APPLIED])
     states = await reader.fetch(_CHAINS, chains)
     return {
         "account": account,
@@ -250,6 +330,6 @@ def _on_the_way(row: Row) -> dict[str, object]:
         "state": row.text("state"),
         "source": row.integer("source"),
         "destination": row.integer("destination"),
-        "kind": row.integer("kind"),
+        "kind": kind_name(row.integer("kind")),
         "credit_usd_e8": str(row.integer("amount")),
     }

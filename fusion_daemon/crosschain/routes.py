@@ -12,12 +12,15 @@ import msgspec
 from fusion_daemon.accounts.audit import AuditEntry, By, detail_of
 from fusion_daemon.accounts.repository import write_audit
 from fusion_daemon.aio import Aio
-from fusion_daemon.crosschain.evidence import MessageId
+from fusion_daemon.crosschain.ccip_manual import MOST_GAS, Manual, Verification
+from fusion_daemon.crosschain.evidence import Evidence, MessageId
 from fusion_daemon.crosschain.hints import Opinion, Question, opinion_view, questions_of
 from fusion_daemon.crosschain.networks import Networks
-from fusion_daemon.crosschain.recovery import NotRecoverable, recovery_of
-from fusion_daemon.crosschain.repository import load_message, read_collateral
-from fusion_daemon.crosschain.standing import Standing, State
+from fusion_daemon.crosschain.recovery import NotRecoverable, RecoveryKind, recovery_kind, recovery_of
+from fusion_daemon.crosschain.repository import load_lane_logs, load_message, read_collateral
+from fusion_daemon.crosschain.standing import Flag, Standing, State
+from fusion_daemon.crosschain.terms import Terms
+from fusion_daemon.crosschain.value_in_flight import kind_name
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of, parse_address
 from fusion_daemon.domain.transaction import NATIVE_ASSET, Intent
@@ -35,17 +38,18 @@ _COLUMNS = (
 _LIST = f"""
 SELECT {_COLUMNS} FROM messages
 WHERE ($1::text IS NULL OR state = $1) AND ($2::bytea IS NULL OR account = $2) AND ($3::bigint IS NULL OR changes < $3)
-ORDER BY changes DESC LIMIT $4
+AND ($4::text IS NULL OR flags @> ARRAY[$4])
+ORDER BY changes DESC LIMIT $5
 """  # noqa: S608 - a constant of this module
 _ONE = f"SELECT {_COLUMNS}, timeline FROM messages WHERE id = $1"  # noqa: S608 - a constant of this module
 _CHANGES = """
 SELECT seq, before, after, flags, cause, evidence, at FROM message_changes WHERE message = $1 ORDER BY seq
 """
-_NEWEST = 2**63 - 1
+_DIGITS = 19
+"""Of a number that any bigint holds there are fewer."""
 RETRY_SECONDS = 10.0
+GAS_CAP = 2_000_000
 RETRY_PURPOSE = "bridge.retry"
-KINDS = {1: "grant", 2: "call", 3: "release", 4: "seize"}
-"""Of our RemoteCredit's envelopes."""
 
 
 class TooLateToAbandon(Failure):
@@ -84,14 +88,32 @@ def word_routes(say: Say) -> Routes:
     )
 
 
+class VerificationForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a verifier of CCIP 2.0 answered, as its API tells it."""
+
+    verifier: str
+    """Its contract on the destination."""
+    result: str
+    """0x and hex digits."""
+
+
+CATCHING = frozenset({RecoveryKind.RETRY, RecoveryKind.EXECUTE})
+"""Our router catches what runs out of gas, and stores the message again: a simulation takes that for enough."""
+
+
 class RetryForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Body of POST /v1/messages/{id}/retry. Wei are decimal strings."""
 
     signer: str
-    gas_cap: Annotated[int, msgspec.Meta(gt=0, le=30_000_000)] = 2_000_000
+    gas_cap: Annotated[int, msgspec.Meta(gt=0, le=30_000_000)] | None = None
+    """Absent: GAS_CAP, or what CCIP's manual execution needs where that is more."""
     fee_cap: str = "200000000000"
     value: str = "0"
     """What is added to an Axelar call's gas."""
+    gas_limit: Annotated[int, msgspec.Meta(gt=0, le=MOST_GAS)] | None = None
+    """For the receiver of CCIP's manual execution. Absent: twice the message's own after a failure, else its own."""
+    verifications: tuple[VerificationForm, ...] = ()
+    """For the manual execution of CCIP 2.0."""
 
 
 ProposeNext = Callable[[Reader, str, Callable[[str], Intent], float], Awaitable[str]]
@@ -105,6 +127,7 @@ class Recoveries:
     aio: Aio
     clock: Clock
     networks: Networks
+    terms: Terms
     propose: ProposeNext
     proposed: Callable[[], None]
     """Trio side, after the commit: the sender's bell."""
@@ -140,10 +163,18 @@ async def _propose(writer: Reader, parts: Recoveries, message: bytes, form: Retr
     found = await load_message(writer, message)
     if found is None:
         raise not_found("message of that id")
-    signer, value = _signer(form.signer), _wei("value", form.value)
-    recovery = recovery_of(*found, parts.networks, signer)
+    signer, value = _address("signer", form.signer), _wei("value", form.value)
+    fee_cap = _wei("fee_cap", form.fee_cap)
+    if not fee_cap:
+        raise invalid("fee_cap is more than 0.")
+    recovery = recovery_of(*found, parts.networks, signer, await _manual(writer, parts, *found, form))
     if recovery.refundable != (value > 0):
-        raise invalid("value is wei above 0 where gas is added to an Axelar call, and 0 otherwise.")
+        raise invalid(
+            "value is wei above 0 where gas is added to an Axelar call or a message is sent again, and 0 otherwise."
+        )
+    gas_cap = max(GAS_CAP, recovery.gas_floor) if form.gas_cap is None else form.gas_cap
+    if gas_cap < recovery.gas_floor:
+        raise invalid(f"gas_cap is at least {recovery.gas_floor} for this execution.")
 
     def intent(id_: str) -> Intent:
         return Intent(
@@ -153,12 +184,13 @@ async def _propose(writer: Reader, parts: Recoveries, message: bytes, form: Retr
             to=recovery.to,
             data=recovery.data,
             value=value,
-            gas_cap=form.gas_cap,
-            fee_cap=_wei("fee_cap", form.fee_cap),
+            gas_cap=gas_cap,
+            fee_cap=fee_cap,
             purpose=RETRY_PURPOSE,
             asset=NATIVE_ASSET,
             amount=value,
             proposer=by.principal,
+            gas_floor=gas_cap if recovery.kind in CATCHING else recovery.gas_floor,
         )
 
     series = f"message:{message.hex()[:16]}:{recovery.kind.value}"
@@ -168,11 +200,33 @@ async def _propose(writer: Reader, parts: Recoveries, message: bytes, form: Retr
     return id_
 
 
-def _signer(text: str) -> Address:
+async def _manual(
+    reader: Reader, parts: Recoveries, standing: Standing, evidence: Sequence[Evidence], form: RetryForm
+) -> Manual:
+    """Raises NotRecoverable."""
+    envelope, terms = standing.envelope, parts.terms
+    lane = terms.default if envelope is None else terms.of(envelope.source, envelope.destination)
+    verifications = tuple(
+        Verification(_address("verifications.verifier", each.verifier), _result(each.result))
+        for each in form.verifications
+    )
+    executed = recovery_kind(standing) in (RecoveryKind.EXECUTE, RecoveryKind.MANUAL)
+    logs = await load_lane_logs(reader, evidence) if executed else ()
+    return Manual(logs, int(parts.clock.now()), lane.manual, form.gas_limit, verifications)
+
+
+def _result(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError as error:
+        raise invalid("verifications.result is 0x and hex digits.") from error
+
+
+def _address(name: str, text: str) -> Address:
     try:
         return parse_address(text)
     except ValueError as error:
-        raise invalid("signer is an address: 0x and 40 hex digits.") from error
+        raise invalid(f"{name} is an address: 0x and 40 hex digits.") from error
 
 
 def _wei(name: str, text: str) -> int:
@@ -195,7 +249,7 @@ def routes(store: Store, locks: Mapping[ChainId, Address], explaining: Explainin
 
     async def listed(request: Request) -> Reply:
         page = page_of(request)
-        rows = await store.query(_read_messages, _state(request), _account(request), page)
+        rows = await store.query(_read_messages, _state(request), _account(request), _flag(request), page)
         last = str(rows[-1].integer("changes")) if rows else None
         return page_reply(page, "/v1/messages", "messages", [_message(row) for row in rows], last)
 
@@ -219,7 +273,7 @@ def routes(store: Store, locks: Mapping[ChainId, Address], explaining: Explainin
             "/v1/messages",
             listed,
             "Cross-chain messages, the last changed first; of one state with ?state=, of one address with ?account=.",
-            query=("state", "account", *PAGE_QUERY),
+            query=("state", "account", "flag", *PAGE_QUERY),
         ),
         Route(
             "GET",
@@ -236,8 +290,11 @@ def routes(store: Store, locks: Mapping[ChainId, Address], explaining: Explainin
     )
 
 
-async def _read_messages(reader: Reader, state: str | None, account: bytes | None, page: Page) -> Sequence[Row]:
-    return await reader.fetch(_LIST, state, account, None if page.after is None else _number(page.after), page.limit)
+async def _read_messages(
+    reader: Reader, state: str | None, account: bytes | None, flag: str | None, page: Page
+) -> Sequence[Row]:
+    after = None if page.after is None else _number(page.after)
+    return await reader.fetch(_LIST, state, account, after, flag, page.limit)
 
 
 async def _read_message(
@@ -270,7 +327,7 @@ def _message(row: Row) -> dict[str, object]:
         "bridge": row.optional_text("bridge"),
         "source": row.optional_integer("source"),
         "destination": row.optional_integer("destination"),
-        "kind": None if kind is None else KINDS.get(kind, str(kind)),
+        "kind": None if kind is None else kind_name(kind),
         "account": None if account is None else hex_of(account),
         "asset": None if asset is None else hex_of(asset),
         "amount": None if amount is None else str(amount),
@@ -298,6 +355,13 @@ def _state(request: Request) -> str | None:
     return text
 
 
+def _flag(request: Request) -> str | None:
+    text = request.query.get("flag")
+    if text is not None and text not in [flag.value for flag in Flag]:
+        raise invalid(f"flag is one of {', '.join(Flag)}.")
+    return text
+
+
 def _account(request: Request) -> bytes | None:
     text = request.query.get("account")
     if text is None:
@@ -319,6 +383,6 @@ def _octets(text: str) -> bytes:
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal() or int(text[:20]) > _NEWEST:
+    if not (text.isascii() and text.isdecimal() and len(text) < _DIGITS):
         raise bad_cursor()
     return int(text)

@@ -67,6 +67,8 @@ class Flag(StrEnum):
     """The destination knows it already, its source is not read yet."""
     REPLAY_REFUSED = "replay_refused"
     """It came again and was dropped: the guard worked."""
+    RESENT = "resent"
+    """It was handed to a bridge more than once: a replay that is refused is then what has to come."""
     REFUSED = "refused"
     """Our router dropped it for good without applying it."""
     ID_MISMATCH = "id_mismatch"

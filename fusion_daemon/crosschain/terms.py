@@ -28,6 +28,8 @@ class LaneTerms:
     """From the application's event."""
     least_gas: int = 0
     """Wei of the source chain; less is GAS_LOW."""
+    manual: int = 8 * HOUR
+    """From CCIP's commit until anyone may execute what its network left alone: the off-ramp's own setting."""
 
     def of(self, stage: Stage) -> int:
         match stage:

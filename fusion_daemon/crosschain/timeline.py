@@ -37,9 +37,11 @@ def _says(evidence: Evidence) -> dict[str, object]:
 
 
 def _plain(value: object) -> object:
-    """Octets as hex, integers beyond JSON's own as text."""
+    """Octets as hex, and text that the store would not take as such; integers beyond JSON's own as text."""
     if isinstance(value, bytes):
         return hex_of(value)
+    if isinstance(value, str) and "\0" in value:
+        return hex_of(value.encode())
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53:

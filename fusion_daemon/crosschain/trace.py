@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from fusion_daemon.crosschain.evidence import Place
-from fusion_daemon.crosschain.standing import Flag
+from fusion_daemon.crosschain.standing import Flag, State
 
 
 class Outcome(Enum):
@@ -20,11 +20,11 @@ class Trace:
     """Only genuine evidence, but for `forged`. Filled by the bridges' readers, then read by the judgement."""
 
     sources: list[Place] = field(default_factory=list)
-    accepted: list[Place] = field(default_factory=list)
+    accepted: list[tuple[Place, State]] = field(default_factory=list)
+    """APPROVED by Axelar or COMMITTED by CCIP: a message that was resent may have gone over both."""
+    resent: list[Place] = field(default_factory=list)
     outcomes: list[tuple[Place, Outcome]] = field(default_factory=list)
     forged: list[Place] = field(default_factory=list)
     flags: set[Flag] = field(default_factory=set)
-    by_axelar: bool = False
-    """Acceptance is Axelar's approval, or else CCIP's commit."""
     silent: bool = False
     """Some bridge that carries it shows no acceptance before it executes (CCIP 2.0)."""

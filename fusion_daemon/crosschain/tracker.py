@@ -10,9 +10,11 @@ from heapq import heappop, heappush
 
 import msgspec
 
+from fusion_daemon.crosschain.closing import Closed
 from fusion_daemon.crosschain.evidence import Evidence, MessageId, Place, Sent
 from fusion_daemon.crosschain.judgement import Rules, Subject, judge
 from fusion_daemon.crosschain.ledger import Ledger
+from fusion_daemon.crosschain.pruning import Pruned, Pruning
 from fusion_daemon.crosschain.standing import Standing, Transition
 from fusion_daemon.domain.identifiers import ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef
@@ -27,6 +29,8 @@ class TrackerState(msgspec.Struct, frozen=True):
     abandoned: tuple[MessageId, ...]
     standings: tuple[Standing, ...]
     """As last told: what differs from them is told by the next `settle`."""
+    closed: dict[MessageId, Closed]
+    """Whose evidence is kept no longer."""
 
 
 class MessageTracker:
@@ -44,6 +48,7 @@ class MessageTracker:
         self._scheduled: dict[MessageId, int] = {}
         """The entries of the heap that count; others are left behind."""
         self._redrawn: list[Standing] = []
+        self._pruning = Pruning(self._ledger, self._standings)
 
     @classmethod
     def restored(cls, rules: Rules, state: TrackerState) -> MessageTracker:
@@ -51,6 +56,8 @@ class MessageTracker:
         tracker = cls(rules)
         tracker._finalized.update(state.finalized)
         tracker._abandoned.update(dict.fromkeys(state.abandoned))
+        for message, closed in state.closed.items():
+            tracker._ledger.remember(message, closed)
         tracker._ledger.add(state.evidence)
         for each in state.evidence:
             tracker._watch(each.place)
@@ -65,6 +72,7 @@ class MessageTracker:
             dict(self._ledger.lost),
             tuple(self._abandoned),
             tuple(self._standings.values()),
+            dict(self._ledger.closed),
         )
 
     # Folds
@@ -100,6 +108,11 @@ class MessageTracker:
         """The operator takes the word back."""
         self._abandoned.pop(message, None)
         self._ledger.touched[message] = None
+
+    def prune(self, before: int, portion: int) -> Pruned:
+        """Forget what is kept no longer, in some blocks more at each call. Between a `settle` and the next fold.
+        `before`: unix second from which on all is kept."""
+        return self._pruning.look(self._finalized, before, portion)
 
     # Answers
 
@@ -177,10 +190,13 @@ class MessageTracker:
             None if lost is None else lost.place,
             None if lost is None else ledger.successor(message),
             message in self._abandoned,
+            ledger.closed.get(message),
         )
 
     def _undone(self, before: Standing | None) -> Iterable[Place]:
-        places: Iterator[Place] = iter(()) if before is None else iter(before.because)
+        if before is None or before.id in self._ledger.closed:
+            return ()  # what was forgotten is final
+        places: Iterator[Place] = iter(before.because)
         return (place for place in places if (place.chain, place.block_hash) not in self._ledger.blocks)
 
     def _watch(self, place: Place) -> None:

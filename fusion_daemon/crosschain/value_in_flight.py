@@ -25,6 +25,14 @@ class Kind(IntEnum):
     SEIZE = 4
 
 
+_NAMES: Mapping[int, str] = {kind: kind.name.lower() for kind in Kind}
+
+
+def kind_name(kind: int) -> str:
+    """`grant`, `call`, `release`, `seize`; of another application's kind, its number."""
+    return _NAMES.get(kind, str(kind))
+
+
 class Unit(Enum):
     """What an envelope's amount is, by its kind."""
 

@@ -28,7 +28,7 @@ class Wiring:
 def render_config(wiring: Wiring, links: Sequence[Link], max_span: int) -> str:
     """TOML text that `fusion-daemon check` accepts. ETH is priced by the first chain's feed."""
     first = links[0].deployment
-    parts = [_head(wiring), *(_chain(link, max_span) for link in links)]
+    parts = [_head(wiring), *(_chain(link, links, max_span) for link in links)]
     parts.append("[oracle]\npoll_seconds = 0.05\n")
     parts.append(_asset("ETH", first.chain_id, hex_of(first.weth_feed)))
     parts.append(_asset("USDC", first.chain_id, hex_of(first.usdc_feed)))
@@ -62,8 +62,9 @@ directory = "{wiring.secrets}"
 """
 
 
-def _chain(link: Link, max_span: int) -> str:
+def _chain(link: Link, links: Sequence[Link], max_span: int) -> str:
     deployment, bridge = link.deployment, link.bridge
+    [far] = [each.deployment.chain_id for each in links if each is not link]
     return f"""
 [[chains]]
 id = {deployment.chain_id}
@@ -94,6 +95,7 @@ selector = {bridge.selector}
 on_ramps = {_addresses(bridge.on_ramps.values())}
 off_ramps = {_addresses(bridge.off_ramps.values())}
 commit_stores = {_addresses([bridge.commit_store])}
+lanes = {{ "{hex_of(bridge.off_ramps["1.5"])}" = {far} }}
 adapter = "{hex_of(link.ccip)}"
 
 [[chains.tokens]]

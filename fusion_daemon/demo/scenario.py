@@ -4,6 +4,7 @@ arrive; all is repaid and released."""
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -48,8 +49,8 @@ class Outcome:
     """Arrivals whose signature did not verify."""
     missing: int
     """Deliveries that never arrived."""
-    messages: int
-    """Between the chains, applied where they went and final."""
+    messages: dict[str, int]
+    """By bridge: between the chains, applied where they went and final."""
     locked: int
     """Collateral that is still locked at the end, in base units over all chains."""
     tick_to_webhook_ms: tuple[float, ...]
@@ -167,7 +168,7 @@ def _outcome(stage: Stage, gone_at: float, back_at: float) -> Outcome:
         duplicates=len(arrivals) - len(first),
         unsigned=sum(not arrival.genuine for arrival in arrivals),
         missing=counts.deliveries - len(first),
-        messages=len(_final_messages(stage)),
+        messages=dict(Counter(str(each["bridge"]) for each in _final_messages(stage))),
         locked=sum(link.locked() for link in stage.links),
         tick_to_webhook_ms=tuple(round(value, 1) for value in sorted(latencies)),
     )

@@ -15,7 +15,12 @@ from rich.text import Text
 from fusion_daemon.demo.message_table import message_table
 from fusion_daemon.demo.stage import Stage
 
-_ROWS = 12
+_ACCOUNTS, _MESSAGES = 12, 8
+"""Rows of the two tables where there is room, as in a log."""
+_FRAMES = 2 * 5 + 1
+"""Lines that are no row: titles, headings and frames, and one to spare."""
+_WIDE = 110
+"""Columns from which a message's way fits in a line."""
 _COLOURS = {"HEALTHY": "green", "WARNING": "yellow", "MARGIN_CALL": "dark_orange", "LIQUIDATION": "red"}
 
 
@@ -50,16 +55,18 @@ class LiveTable:
             self._live.update(self._picture(), refresh=True)
 
     def _picture(self) -> Group:
-        return Group(self._accounts(), message_table(self._ask))
+        console = self._live.console
+        accounts, messages = shares(console.height, console.width) if console.is_terminal else (_ACCOUNTS, _MESSAGES)
+        return Group(self._accounts(accounts), message_table(self._ask, messages))
 
-    def _accounts(self) -> Table:
+    def _accounts(self, rows: int) -> Table:
         arrivals = self._stage.receiver.arrivals()
         distinct = len({arrival.webhook_id for arrival in arrivals})
         title = f"ETH {self._price()}   webhooks: {distinct} alerts in {len(arrivals)} requests"
         table = Table(title=title, title_justify="left")
         for heading in ("account", "collateral USD", "debt USD", "health factor", "score %", "state"):
             table.add_column(heading, justify="left" if heading in ("account", "state") else "right")
-        for player in self._stage.players[-_ROWS:]:
+        for player in self._stage.players[-rows:]:
             table.add_row(player.id, *self._cells(player.id))
         return table
 
@@ -86,6 +93,13 @@ class LiveTable:
         except (OSError, http.client.HTTPException):
             return None  # it was killed, as the play has it: the table shows a dash
         return answer if status == 200 and isinstance(answer, dict) else None
+
+
+def shares(height: int, width: int) -> tuple[int, int]:
+    """How many accounts and messages a terminal of that size shows: what is below its last line nobody sees."""
+    room, lines = height - _FRAMES, 1 if width >= _WIDE else 2
+    messages = max(1, min(_MESSAGES, room * 3 // 5 // lines))
+    return max(1, min(_ACCOUNTS, room - messages * lines)), messages
 
 
 def tell(console: Console, line: str) -> None:

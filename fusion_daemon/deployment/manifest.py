@@ -103,8 +103,9 @@ def _load(path: Path, kind: type[F]) -> F:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError) as error:
+        why = (error.strerror or error) if isinstance(error, OSError) else error
         raise DeploymentInvalid(
-            f"{path} does not say what is deployed: {error}.",
+            f"{path} does not say what is deployed: {why}.",
             "Nothing of it was looked at.",
             "Correct the file; contracts/README.md has its form.",
         ) from error

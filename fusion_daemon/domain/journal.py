@@ -3,6 +3,9 @@
 The journal of chain N is the durable stream ``journal_stream(N)``. A consumer folds its
 entries in order and never reads a canonical flag: APPLY adds the entry's changes, RETRACT
 takes the very same changes away again.
+
+The history of a contract that is read only since the chain was at its tip comes late: entries of blocks that
+were applied long before, in the order of the blocks, between those of the head.
 """
 
 from __future__ import annotations
@@ -11,6 +14,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
+
+CHAIN_VERSION = 1
+"""The filter version of entries that are the chain itself."""
 
 
 class Op(Enum):
@@ -94,9 +100,21 @@ class JournalEntry:
     block: BlockRef
     settles: bool
     """False inside a reorg's transaction: the state after this entry never was the chain's state,
-    so a consumer folds it but does not evaluate before the next entry that settles."""
+    so a consumer folds it but does not evaluate before the next entry that settles. Of late history only the
+    last entry settles, whose block is the tip: before it, what the history touches is not whole."""
     changes: tuple[Change, ...]
     """In log order, as of APPLY; a RETRACT carries the same ones."""
+    filter_version: int = CHAIN_VERSION
+    """Above CHAIN_VERSION: the late history of the contracts of that version."""
+
+    @property
+    def late(self) -> bool:
+        """An APPLY of a canonical block that only adds what was not read of it before: it moves no tip."""
+        return self.filter_version != CHAIN_VERSION
+
+    def holds(self, since: int) -> bool:
+        """Does a log of its block that counts since the entry `since` belong to it?"""
+        return since == self.seq if self.late else since <= self.seq
 
 
 def journal_stream(chain: ChainId) -> str:

@@ -39,6 +39,9 @@ class Intent:
     """An actor's or a principal's name."""
     deadline: float | None = None
     """Unix seconds: not mined by then, it is called off."""
+    gas_floor: int = 0
+    """The least gas that it is given, `gas_cap` at the most: a call that catches its own want of gas goes through in a
+    simulation with too little of it."""
 
     @property
     def selector(self) -> bytes:
@@ -50,5 +53,6 @@ class Intent:
         parts = (
             self.id, self.chain, self.signer.hex(), self.to.hex(), self.data.hex(), self.value, self.gas_cap,
             self.fee_cap, self.purpose, self.asset, self.amount, self.proposer, self.deadline,
+            self.gas_floor,
         )  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).digest()

@@ -128,6 +128,7 @@ def counter(name: str, text: str, samples: Sequence[Sample], labels: tuple[str, 
     unit = next((each for each in Unit if each.value and each.value == bare), Unit.NONE)
     return Family(name, Kind.COUNTER, text, samples, labels, unit)
 
+
 AnyFamily = Family | HistogramFamily
 Source = Callable[[], Iterable[AnyFamily]]
 """Called on the asyncio side at each scrape; must not block and must bear the trio side writing

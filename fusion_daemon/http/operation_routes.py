@@ -193,9 +193,7 @@ class _Command:
         name = request.path["name"]
         if not self.knows(name):
             raise unknown_actor(name)
-        return reply_json(
-            await audited(self.audit, request, f"actor.{self.verb}", name, lambda: self.act(name))
-        )
+        return reply_json(await audited(self.audit, request, f"actor.{self.verb}", name, lambda: self.act(name)))
 
 
 def _look(request: Request) -> tuple[int | None, int]:

@@ -51,9 +51,7 @@ def page_of(request: Request) -> Page:
 
 
 def bad_cursor() -> Problem:
-    return Problem(
-        HTTPStatus.BAD_REQUEST, "bad-cursor", "The cursor is not one that this API gave: start without one."
-    )
+    return Problem(HTTPStatus.BAD_REQUEST, "bad-cursor", "The cursor is not one that this API gave: start without one.")
 
 
 def cursor_of(key: str) -> str:
@@ -70,6 +68,4 @@ def page_reply(page: Page, path: str, member: str, rows: Sequence[object], last_
         return reply_json({member: rows, "next_cursor": None})
     cursor = cursor_of(last_key)
     query = urlencode({"limit": page.limit, "cursor": cursor})
-    return reply_json(
-        {member: rows, "next_cursor": cursor}, headers={"Link": f'<{path}?{query}>; rel="next"'}
-    )
+    return reply_json({member: rows, "next_cursor": cursor}, headers={"Link": f'<{path}?{query}>; rel="next"'})

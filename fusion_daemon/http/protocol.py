@@ -146,6 +146,4 @@ async def _continue(raw: web.BaseRequest) -> None:
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", f"The body may have at most {limit} bytes."
-    )
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", f"The body may have at most {limit} bytes.")

@@ -51,8 +51,7 @@ class Router:
             raise not_found("resource at this path")
         for shape in self._shapes:
             if len(shape) != len(segments) or not all(
-                literal is None or literal == segment
-                for literal, segment in zip(shape, segments, strict=True)
+                literal is None or literal == segment for literal, segment in zip(shape, segments, strict=True)
             ):
                 continue
             methods = self._by_shape[shape]
@@ -69,9 +68,7 @@ def _shape(path: str) -> _Segments:
 
 def _values(template: str, segments: Sequence[str]) -> Mapping[str, str]:
     parts = template.removeprefix("/").split("/")
-    return {
-        part[1:-1]: segment for part, segment in zip(parts, segments, strict=True) if part.startswith("{")
-    }
+    return {part[1:-1]: segment for part, segment in zip(parts, segments, strict=True) if part.startswith("{")}
 
 
 def _not_allowed(method: str, methods: Mapping[str, Route]) -> Problem:

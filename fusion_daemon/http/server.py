@@ -151,9 +151,7 @@ class AdminServer:
         try:
             async with asyncio.timeout(self._settings.deadline):
                 body = await read_body(raw, self._settings.body_limit)
-                request = Request(
-                    raw.method, match.path, dict(raw.query), raw.headers, body, principal, request_id
-                )
+                request = Request(raw.method, match.path, dict(raw.query), raw.headers, body, principal, request_id)
                 if route.management:
                     return await route.handler(request)
                 async with self._admission.slot():

@@ -23,9 +23,7 @@ def http_families(servers: Mapping[str, HttpStatistics]) -> Sequence[AnyFamily]:
             "Time from a request's first byte to its reply.",
             BOUNDS,
             [
-                HistogramSample(
-                    route.buckets, route.seconds, (name, route.method, route.route, str(route.status))
-                )
+                HistogramSample(route.buckets, route.seconds, (name, route.method, route.route, str(route.status)))
                 for name, server in named
                 for route in server.routes
             ],

@@ -48,9 +48,7 @@ def round_call(source: ChainlinkSource) -> Call:
     return (source.address, LATEST_ROUND_DATA)
 
 
-def judge_identity(
-    source: ChainlinkSource, answers: Sequence[bytes | CallFailed]
-) -> FeedMismatch | CallFailed | None:
+def judge_identity(source: ChainlinkSource, answers: Sequence[bytes | CallFailed]) -> FeedMismatch | CallFailed | None:
     """Whether the answers to `identity_calls` are those of the feed that is meant.
 
     None: they are. CallFailed: nothing is known yet, ask again; an empty answer too is what a node gives that

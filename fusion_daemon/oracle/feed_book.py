@@ -142,9 +142,7 @@ class FeedBook:
         if any(self.refused(source.name) for source in feed.sources):
             # Other sources of the asset are no way around the refusal: the operator meant another asset.
             reason = "another source of the asset is refused"
-            outcomes = [
-                Rejection(each.source, reason) if isinstance(each, Reading) else each for each in outcomes
-            ]
+            outcomes = [Rejection(each.source, reason) if isinstance(each, Reading) else each for each in outcomes]
         last = self._last.get(feed.asset)
         figure = aggregate(feed, outcomes, last, now, self._settings.dark_after)
         return None if figure is None else judged(feed, figure, last, now)
@@ -218,9 +216,7 @@ class FeedBook:
         )
 
     def _asked(self, feed: FeedSettings) -> bool:
-        return all(
-            isinstance(source, StaticSource) or source.name in self._outcomes for source in feed.sources
-        )
+        return all(isinstance(source, StaticSource) or source.name in self._outcomes for source in feed.sources)
 
     def _rejections(self, feed: FeedSettings, now: float) -> tuple[Rejection, ...]:
         outcomes = [self._outcome(feed, index, now) for index in range(len(feed.sources))]

@@ -25,7 +25,6 @@ class Reading:
     digest: str
     """SHA-256 (hex) of the raw payload."""
 
-
     def precedes(self, other: Reading) -> bool:
         """Whether it is an earlier round than `other`, and says so by number and by time: after a change of phase
         numbers jump ahead, and a round may be as old as the one before it."""

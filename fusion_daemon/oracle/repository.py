@@ -49,9 +49,7 @@ async def prices_after(reader: Reader, after: int, limit: int) -> list[Price]:
 
 async def latest_with_provenance(reader: Reader) -> list[PublishedPrice]:
     rows = await reader.fetch(_LATEST, None)
-    return [
-        PublishedPrice(_price(row), row.text("reason"), _SOURCES.decode(row.json("sources"))) for row in rows
-    ]
+    return [PublishedPrice(_price(row), row.text("reason"), _SOURCES.decode(row.json("sources"))) for row in rows]
 
 
 def _price(row: Row) -> Price:

@@ -42,9 +42,7 @@ async def keep(writer: Reader, found: Sequence[SetAside]) -> None:
     for each in found:
         entry = each.entry
         place = (None, None, None, None) if entry is None else (entry.stream, entry.seq, entry.resting, entry.phase)
-        await writer.fetch(
-            _INSERT, each.mark, each.source, *place, each.message, each.payload, each.traceback, each.at
-        )
+        await writer.fetch(_INSERT, each.mark, each.source, *place, each.message, each.payload, each.traceback, each.at)
 
 
 async def settled_entries(reader: Reader, consumer: str) -> list[tuple[Entry, State]]:

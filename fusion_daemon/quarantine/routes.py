@@ -92,9 +92,7 @@ class _Commands:
     """INVARIANTS: the change and its audit row commit together; only then is anybody told. Whenever the change may have
     happened, whoever heeds it is told: also when the answer to the commit was lost, or nobody waits for ours."""
 
-    def __init__(
-        self, store: Store, aio: Aio, replays: Replays, settled: Callable[[str], None]
-    ) -> None:
+    def __init__(self, store: Store, aio: Aio, replays: Replays, settled: Callable[[str], None]) -> None:
         self._store = store
         self._aio = aio
         self._replays = replays

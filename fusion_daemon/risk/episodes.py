@@ -174,6 +174,4 @@ def _elsewhere(places: Iterable[Place], chain: ChainId) -> tuple[Place, ...]:
 
 
 def _is_back(withdrawn: Iterable[Place], place: Place) -> bool:
-    return any(
-        each.chain == place.chain and place.block <= each.block + RESUMABLE_BLOCKS for each in withdrawn
-    )
+    return any(each.chain == place.chain and place.block <= each.block + RESUMABLE_BLOCKS for each in withdrawn)

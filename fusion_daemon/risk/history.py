@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fusion_daemon.domain.identifiers import AccountId, ChainId
+from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.domain.journal import BlockRef, JournalEntry, Op
 from fusion_daemon.risk.episodes import Retracted
 from fusion_daemon.risk.portfolio import Touched
@@ -39,9 +39,6 @@ class Pending:
             number, before = entry.block.number, self.retracted
             lowest, tip = (number, number) if before is None else (before.lowest, before.tip)
             self.retracted = Retracted(entry.chain, min(lowest, number), max(tip, number))
-
-    def holds(self, account: AccountId) -> bool:
-        return self.history is not None and account in self.touched.accounts
 
 
 class Paces:

@@ -160,9 +160,7 @@ def cure(totals: Totals, rule: Rule) -> tuple[int, int]:
     bearable = min(totals.collateral * _SQUARE // need.score, totals.weighted * BPS // need.health)
     average = totals.weighted // totals.collateral if totals.collateral else 0
     by_score = _up(need.score * totals.debt, _SQUARE) - totals.collateral
-    by_health = _up(
-        need.health * totals.debt - totals.weighted * BPS, BPS * (average or rule.assumed_threshold_bps)
-    )
+    by_health = _up(need.health * totals.debt - totals.weighted * BPS, BPS * (average or rule.assumed_threshold_bps))
     return max(totals.debt - bearable, 0), max(by_score, by_health, 0)
 
 

@@ -7,12 +7,12 @@ state could differ (`screen`); every state is decided in integers (`margin`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from fusion_daemon.domain.account import AccountRecord
-from fusion_daemon.domain.identifiers import AccountId, ChainId
+from fusion_daemon.domain.identifiers import AccountId, Address, ChainId
 from fusion_daemon.domain.journal import BlockRef, JournalEntry
 from fusion_daemon.domain.margin import Cause, MarginEvent, MarginInputs, MarginState
 from fusion_daemon.domain.price import Price
@@ -61,8 +61,15 @@ class MarginMonitor:
         self._patient_until = started_at + PATIENCE
         self._screen = Screen(self.rule)
         self._pending: dict[ChainId, Pending] = {}
+        self._late: dict[tuple[ChainId, int], Touched] = {}
+        """What late history touched that is not whole yet, by filter version. Who holds half of it is not judged."""
         self.unsaved: dict[AccountId, None] = {}
         """Accounts whose standing changed without an event; whoever commits it clears this."""
+
+    def resume_late(self, chain: ChainId, version: int, contracts: Collection[Address]) -> None:
+        """This late history of these contracts was folded in part by a life before."""
+        markets = dict.fromkeys(self.portfolio.markets_at(chain, contracts))
+        self._late[chain, version] = Touched(self.portfolio.holders(markets), markets)
 
     # Folds: each gives the case to be decided
 
@@ -74,8 +81,14 @@ class MarginMonitor:
     def entry(self, entry: JournalEntry, now: int) -> Case | None:
         """None while inside a reorg: such a state never was the chain's; and for what is history at unix
         second `now`: see `risk.history`. Raises JournalMismatch."""
+        touched = self.portfolio.fold(entry)
+        if entry.late:
+            self._late.setdefault((entry.chain, entry.filter_version), Touched()).add(touched)
+            if not entry.settles:
+                return None
+            touched = self._late.pop((entry.chain, entry.filter_version))
         pending = self._pending.setdefault(entry.chain, Pending())
-        pending.add(entry, self.portfolio.fold(entry))
+        pending.add(entry, touched)
         present = min(self.portfolio.priced_at or now, now)
         old = entry.block.timestamp < present - TOLERANCE
         pending.history = entry.block if old and entry.settles else None
@@ -101,9 +114,10 @@ class MarginMonitor:
 
     def registration(self, record: AccountRecord, now: int) -> Case:
         touched = self.portfolio.register(record)
-        for pending in self._pending.values():
-            if any(map(pending.holds, touched.accounts)):
-                pending.touched.add(touched)  # an address that is history makes its new account history
+        held = [each.touched for each in self._pending.values() if each.history is not None]
+        for history in (*held, *self._late.values()):
+            if any(account in history.accounts for account in touched.accounts):
+                history.add(touched)  # an address that is history makes its new account history
         return Case(Driver(Cause.REGISTRY, now, past=False), touched)
 
     def interest(self, now: int) -> Case:
@@ -128,9 +142,7 @@ class MarginMonitor:
         portfolio = self.portfolio
         few = portfolio.account_count if case.everyone else portfolio.holder_count(markets)
         if few <= FEW:
-            decided.update(
-                dict.fromkeys(portfolio.accounts()) if case.everyone else portfolio.holders(markets)
-            )
+            decided.update(dict.fromkeys(portfolio.accounts()) if case.everyone else portfolio.holders(markets))
         yield from _portions(decided)
         if few > FEW:
             yield from self._screened(case, decided, markets)
@@ -162,9 +174,10 @@ class MarginMonitor:
         """Evaluate these accounts exactly, but for those that are history; those whose state changes take
         their new standing at once."""
         events = []
-        held = [each for each in self._pending.values() if each.history is not None]
+        held = [each.touched.accounts for each in self._pending.values() if each.history is not None]
+        held += [touched.accounts for touched in self._late.values()]
         for account in accounts:
-            if held and any(each.holds(account) for each in held):
+            if held and any(account in each for each in held):
                 continue
             event = self._decide(account, driver)
             if event is not None:

@@ -159,6 +159,11 @@ class Portfolio:
     def markets_of(self, asset: AssetId) -> list[Market]:
         return [market for market in self.markets if market.asset == asset]
 
+    def markets_at(self, chain: ChainId, contracts: Iterable[Address]) -> list[Market]:
+        """Of vaults, and of those that lock what is in vaults."""
+        vaults = {self._locks.get((chain, contract), contract) for contract in contracts}
+        return [market for market in self.markets if market.chain == chain and market.vault in vaults]
+
     def holder_count(self, markets: Iterable[Market]) -> int:
         """At least the number of accounts that hold one of these."""
         return sum(len(self._holders[market]) for market in markets)
@@ -194,7 +199,7 @@ class Portfolio:
         that JournalMismatch ended is not followed by another one that ends the same way.
         """
         touched = self._change(entry, forward=entry.op is Op.APPLY)
-        self.chains[entry.chain] = place_of(entry)
+        self.chains[entry.chain] = place_of(entry, self.chains[entry.chain].block)
         if entry.op is Op.APPLY and entry.seq > self.start_heads.get(entry.chain, 0):
             for change in entry.changes:
                 if isinstance(change, IndexUpdate):
@@ -240,9 +245,7 @@ class Portfolio:
                 del self._holders[market][owner]
         self._touch(owner, touched)
 
-    def _set_register(
-        self, entry: JournalEntry, change: Register, touched: Touched, *, forward: bool
-    ) -> None:
+    def _set_register(self, entry: JournalEntry, change: Register, touched: Touched, *, forward: bool) -> None:
         block, time = entry.block.number, entry.block.timestamp
         if isinstance(change, CreditChange):
             line = self.credit_line((entry.chain, change.owner), change.vault)
@@ -278,7 +281,10 @@ class Portfolio:
         return self._credit.setdefault(owner, {}).setdefault(vault, CreditLine())
 
 
-def place_of(entry: JournalEntry) -> ChainInput:
-    """Where a chain stands after an entry: its block, or the parent's after a retract."""
+def place_of(entry: JournalEntry, height: int) -> ChainInput:
+    """Where a chain that stands at `height` stands after an entry: at its block, or the parent's after a retract. Late
+    history leaves it where it is."""
+    if entry.late:
+        return ChainInput(entry.chain, entry.seq, height)
     number = entry.block.number if entry.op is Op.APPLY else entry.block.number - 1
     return ChainInput(entry.chain, entry.seq, number)

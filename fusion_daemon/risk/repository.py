@@ -9,6 +9,7 @@ from fusion_daemon.accounts.records import record_from_json
 from fusion_daemon.domain.account import ACCOUNT_STREAM
 from fusion_daemon.domain.identifiers import AccountId, Address, AssetId, ChainId
 from fusion_daemon.domain.journal import (
+    CHAIN_VERSION,
     AssetParameters,
     CreditChange,
     IndexUpdate,
@@ -67,11 +68,15 @@ async def load_snapshot(
         prices=[_price(row) for row in await reader.fetch(_PRICES, assets, price_cursor, no_prices)],
         price_seq=price_cursor,
         records=[
-            record_from_json(row.json("record"))
-            for row in await reader.fetch(_RECORDS, account_cursor, no_accounts)
+            record_from_json(row.json("record")) for row in await reader.fetch(_RECORDS, account_cursor, no_accounts)
         ],
         standings=dict([_standing(row) for row in await reader.fetch("SELECT * FROM margin_states")]),
         heads=heads,
+        late={
+            (chain, version): contracts
+            for chain, cursor in folded.items()
+            for version, contracts in (await _late(reader, chain, cursor)).items()
+        },
         fingerprint=None if configuration is None else configuration.text("fingerprint"),
     )
 
@@ -97,9 +102,7 @@ class RecordedEvent:
     event: MarginEvent
 
 
-async def events_of_account(
-    reader: Reader, account: AccountId, before: int, limit: int
-) -> Sequence[RecordedEvent]:
+async def events_of_account(reader: Reader, account: AccountId, before: int, limit: int) -> Sequence[RecordedEvent]:
     """The newest events of an account with a number below `before`, newest first."""
     rows = await reader.fetch(_EVENTS_OF_ACCOUNT, account, before, limit)
     return [RecordedEvent(row.integer("seq"), _event(row)) for row in rows]
@@ -141,6 +144,14 @@ _EVENTS_AFTER = _EVENT_COLUMNS + " WHERE seq > $1 ORDER BY seq LIMIT $2"
 _EVENTS_OF_ACCOUNT = _EVENT_COLUMNS + " WHERE account = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3"
 
 
+_LATE = """
+SELECT filter_version, address FROM chain_contracts JOIN (
+    SELECT filter_version FROM chain_journal WHERE chain_id = $1 AND seq <= $2 AND filter_version > $3
+    GROUP BY filter_version HAVING NOT bool_or(settles)
+) AS begun USING (filter_version) WHERE chain_id = $1 ORDER BY number
+"""
+
+
 async def _backlog(
     reader: Reader, chain: ChainId, cursor: int, head: int, entries_after: EntriesAfter
 ) -> Sequence[JournalEntry]:
@@ -160,9 +171,22 @@ async def _registers(reader: Reader, chain: ChainId, backlog: Iterable[JournalEn
     return [_register(row) for row in await reader.fetch(_REGISTERS, chain, min(reachable))]
 
 
+async def _late(reader: Reader, chain: ChainId, cursor: int) -> Mapping[int, Sequence[Address]]:
+    """Of late history begun at the cursor and not whole there: whose it is."""
+    rows = await reader.fetch(_LATE, chain, cursor, CHAIN_VERSION)
+    found: dict[int, list[Address]] = {}
+    for row in rows:
+        found.setdefault(row.integer("filter_version"), []).append(Address(row.octets("address")))
+    return found
+
+
 async def _place(reader: Reader, chain: ChainId, cursor: int) -> ChainInput:
     row = await reader.fetch_one(
-        "SELECT op, block_number FROM chain_journal WHERE chain_id = $1 AND seq = $2", chain, cursor
+        "SELECT op, block_number FROM chain_journal WHERE chain_id = $1 AND seq <= $2 AND filter_version = $3"
+        " ORDER BY seq DESC LIMIT 1",
+        chain,
+        cursor,
+        CHAIN_VERSION,
     )
     if row is None:
         return ChainInput(chain, cursor, 0)

@@ -49,9 +49,7 @@ def routes(store: Store, ask: AskMargin) -> Routes:
         return page_reply(page, path, "events", [_recorded(each) for each in found], last)
 
     return (
-        Route(
-            "GET", "/v1/accounts/{id}/margin", margin, "An account's margin now: state, figures, legs, inputs"
-        ),
+        Route("GET", "/v1/accounts/{id}/margin", margin, "An account's margin now: state, figures, legs, inputs"),
         Route(
             "GET",
             "/v1/accounts/{id}/margin/events",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fusion_daemon.domain.account import AccountRecord
 from fusion_daemon.domain.identifiers import AccountId, Address, ChainId
@@ -56,6 +56,8 @@ class Snapshot:
     """Of every stream."""
     fingerprint: str | None
     """Of the configuration last evaluated under; None: never evaluated."""
+    late: Mapping[tuple[ChainId, int], Sequence[Address]] = field(default_factory=dict)
+    """Contracts whose late history was folded in part at the cursor, by filter version."""
 
 
 Blame = Callable[[JournalEntry], AbstractContextManager[None]]

@@ -312,4 +312,3 @@ class Branch:
             self._failure = failure
             self._log.error("supervisor_gives_up", error=describe(failure))
             self._scope.cancel(describe(failure))
-

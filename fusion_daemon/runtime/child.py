@@ -26,6 +26,9 @@ class Order(Enum):
 
     START = auto()
     RESTART = auto()
+    """After it has finished what it accepted."""
+    REVIVE = auto()
+    """It is stuck: nothing that it could finish is waited for."""
 
 
 class Child:
@@ -115,6 +118,10 @@ class Child:
 
     def note_start_timeout(self, error: BaseException) -> None:
         self._note(error)
+
+    def note_stuck(self, error: BaseException) -> None:
+        self._note(error)
+        self._log.error("actor_stuck", error=describe(error), whereabouts=self.whereabouts())
 
     async def stop(self, reason: str, *, drain: bool) -> tuple[Departure, ...]:
         """Tell the present life to stop and wait, at most its budget. Trio side.
@@ -294,9 +301,7 @@ class Child:
         if self.life is life:
             self.life = None
         zombie = life.as_zombie()
-        self._log.error(
-            "actor_would_not_stop", life=life.number, age=zombie.age, whereabouts=zombie.whereabouts
-        )
+        self._log.error("actor_would_not_stop", life=life.number, age=zombie.age, whereabouts=zombie.whereabouts)
 
     def _note(self, error: BaseException) -> None:
         self._last_error = describe(error)

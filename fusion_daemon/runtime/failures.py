@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fusion_daemon.runtime.health import ActorState
+from fusion_daemon.runtime.health import ActorState, Finding
 from fusion_daemon.runtime.life import StopReport, describe
 from fusion_daemon.runtime.restart import Intensity
 
@@ -17,6 +17,13 @@ class UnknownActor(SupervisionError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(f"No actor is named {name!r}. `fusion-daemon status` lists them.")
+
+
+class ActorStuck(SupervisionError):
+    """The child made no progress for longer than it may."""
+
+    def __init__(self, found: Finding) -> None:
+        super().__init__(f"{found.name} made no progress and was stopped: {found.reason}.")
 
 
 class ActorBusy(SupervisionError):

@@ -1,7 +1,7 @@
 """A truth that does not flap: pure, on given times.
 
-    observed  ▔▔▔▁▔▔▔▔▁▁▁▁▁▁▁▁▔▁▔▔▔▔▔▔▔▔
-    shown     ▔▔▔▔▔▔▔▔▔▔▔▔▔▁▁▁▁▁▁▁▁▁▁▔▔▔     (a blip is not shown, and a recovery has to last)
+observed  ▔▔▔▁▔▔▔▔▁▁▁▁▁▁▁▁▔▁▔▔▔▔▔▔▔▔
+shown     ▔▔▔▔▔▔▔▔▔▔▔▔▔▁▁▁▁▁▁▁▁▁▁▔▔▔     (a blip is not shown, and a recovery has to last)
 """
 
 from __future__ import annotations

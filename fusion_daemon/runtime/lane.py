@@ -139,8 +139,8 @@ class Lane:
         order, child.order = child.order, None
         if child.life is not None and child.life.ended_by_itself:
             return self._after_exit(child)
-        if order is Order.RESTART and child.life is not None:
-            return Patient(child, 0.0, ordered=True)
+        if order in (Order.RESTART, Order.REVIVE) and child.life is not None:
+            return Patient(child, 0.0, ordered=order is Order.RESTART)
         if order is not None and child.life is None:
             return Patient(child, 0.0, alone=True)
         if child.passing and not child.wanted and child.life is None:

@@ -75,9 +75,7 @@ class Intensity:
 
     def __post_init__(self) -> None:
         if self.limit < 0 or not 0 < self.period < inf:
-            raise ValueError(
-                f"intensity needs limit >= 0 and a finite period > 0, not {self.limit} in {self.period} s"
-            )
+            raise ValueError(f"intensity needs limit >= 0 and a finite period > 0, not {self.limit} in {self.period} s")
 
 
 class RestartWindow:
@@ -119,9 +117,7 @@ class Backoff:
 
     def __post_init__(self) -> None:
         if not 0 <= self.initial <= self.maximum or self.factor < 1 or self.stable_after < 0:
-            raise ValueError(
-                f"a backoff needs 0 <= initial <= maximum, factor >= 1 and stable_after >= 0: {self}"
-            )
+            raise ValueError(f"a backoff needs 0 <= initial <= maximum, factor >= 1 and stable_after >= 0: {self}")
 
     def ceiling(self, failures: int) -> float:
         """The longest delay after `failures` consecutive failures (1 or more)."""

@@ -22,9 +22,7 @@ class Staff:
     are the children of the roster that are or once were supervisors; so only `describe` changes a child's spec.
     """
 
-    def __init__(
-        self, name: str, strategy: Strategy, ward: Ward, random: Random, log: FilteringBoundLogger
-    ) -> None:
+    def __init__(self, name: str, strategy: Strategy, ward: Ward, random: Random, log: FilteringBoundLogger) -> None:
         self.roster = Roster()
         self.branches: dict[str, Child] = {}
         """Few among many: whoever looks for a name below has to look at these alone."""

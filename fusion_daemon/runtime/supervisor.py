@@ -24,8 +24,8 @@ from structlog.typing import FilteringBoundLogger
 from fusion_daemon.runtime.branch import Branch, Outline, SupervisorStatistics
 from fusion_daemon.runtime.child import Child, Order
 from fusion_daemon.runtime.clock import Clock
-from fusion_daemon.runtime.failures import ActorBusy, NameTaken, NotRunning, UnknownActor
-from fusion_daemon.runtime.health import ActorState, ActorStatus
+from fusion_daemon.runtime.failures import ActorBusy, ActorStuck, NameTaken, NotRunning, UnknownActor
+from fusion_daemon.runtime.health import ActorState, ActorStatus, Finding, stalled
 from fusion_daemon.runtime.life import Graveyard, StopReport, Zombie
 from fusion_daemon.runtime.spec import ChildSpec, SupervisorSpec
 from fusion_daemon.runtime.trace import Trace
@@ -98,6 +98,17 @@ class Supervisor:
         child.wanted = True
         child.order = Order.RESTART if child.life is not None else Order.START
         child.wake()
+
+    def revive_stalled(self) -> tuple[Finding, ...]:
+        """Restart, as a crash would, every child that made no progress within its own `beat_limit`; the others go on.
+        One that will not stop is left as a zombie, beside its next life. Returns at once, with those it found."""
+        found = stalled(self.tree())
+        for finding in found:
+            _, child = self._locate(finding.name)
+            child.note_stuck(ActorStuck(finding))
+            child.order = Order.REVIVE
+            child.wake()
+        return found
 
     async def add(self, spec: ChildSpec, *, under: str | None = None) -> None:
         """Take on and start one more child, last in order, here or under a branch of that name.

@@ -78,7 +78,11 @@ async def take_backup(dsn: str, target: Path, configuration: str) -> tuple[Path,
     dump = _free_place(target, taken_at)
     applied = (await schema_state(dsn)).applied
     if not applied:
-        raise BackupRefused("The database has no schema.", "There is nothing to back up.", "Check [database] dsn.")
+        raise BackupRefused(
+            "The database has no schema.",
+            "There is nothing to back up.",
+            "Check [database] dsn, or [daemon] state_directory for the embedded one.",
+        )
     draft = dump.with_name(dump.name + ".part")
     draft.unlink(missing_ok=True)
     _create(draft)

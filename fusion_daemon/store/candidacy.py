@@ -1,10 +1,10 @@
 """A daemon's way to the lease of its database, and how it keeps it. trio side.
 
-     started ──▶ STARTING ──▶ ACTIVE ──▶ LOST
-                     │  ▲        ▲
-        someone else holds it    │ the holder died, fell silent, gave it back, or an operator told us to
-                     ▼           │
-                  STANDBY ───────┘
+started ──▶ STARTING ──▶ ACTIVE ──▶ LOST
+                │  ▲        ▲
+   someone else holds it    │ the holder died, fell silent, gave it back, or an operator told us to
+                ▼           │
+             STANDBY ───────┘
 """
 
 from __future__ import annotations

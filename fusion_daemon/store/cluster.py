@@ -68,15 +68,40 @@ class ClusterRefused(Failure):
     """initdb failed, or the data belong to another major version of Postgres."""
 
 
+class ClusterMissing(Failure):
+    """Nobody has started a server in that state directory, and who only reads makes none."""
+
+
 def dsn_of_running(state_dir: Path) -> str | None:
-    """How to reach the server that another process runs in `state_dir`; None when none accepts connections."""
+    """How to reach the server that another process runs in `state_dir`; None when none accepts connections. Raises
+    `StateDirectoryForbidden`."""
     data = state_dir.absolute() / "postgres" / "data"
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError as error:
+        raise _forbidden(state_dir.absolute(), error) from error
     alive = len(lines) >= 8 and lines[7].strip() == "ready" and _runs_on(int(lines[0]), data)
     return _dsn(lines[4]) if alive else None
+
+
+def require_cluster(state_dir: Path) -> None:
+    """Raises `ClusterMissing` when there are no data to start a server on."""
+    if not (state_dir.absolute() / "postgres" / "data").exists():
+        raise ClusterMissing(
+            f"There is no database in the state directory {state_dir}.",
+            "Nothing was looked at, and none was made.",
+            "Check [daemon] state_directory, or [database] dsn for an external Postgres; `run` makes the embedded one.",
+        )
+
+
+def _forbidden(state_dir: Path, error: PermissionError) -> StateDirectoryForbidden:
+    return StateDirectoryForbidden(
+        f"The state directory {state_dir} cannot be used by this user ({error.filename}).",
+        "The embedded Postgres cannot be reached or started.",
+        "Run as the user that made it, or as root while the daemon runs, or choose another.",
+    )
 
 
 def _runs_on(pid: int, data: Path) -> bool:
@@ -133,11 +158,7 @@ class Cluster:
             self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = StateLock(self.state_dir)
         except PermissionError as error:
-            raise StateDirectoryForbidden(
-                f"The state directory {self.state_dir} cannot be used by this user ({error.filename}).",
-                "The embedded Postgres cannot be started.",
-                "Run as the user that made it (systemd's DynamicUser: through the unit), or choose another.",
-            ) from error
+            raise _forbidden(self.state_dir, error) from error
         try:
             self._open_way()
             self._binaries = reachable_binaries(self._binaries, self.account, self.home)

@@ -209,9 +209,7 @@ class LockSession:
             raise unavailable("went away")
         return self._connection
 
-    async def _try_to_begin(
-        self, connection: asyncpg.Connection[asyncpg.Record], mine: Candidate, how: Taken
-    ) -> int:
+    async def _try_to_begin(self, connection: asyncpg.Connection[asyncpg.Record], mine: Candidate, how: Taken) -> int:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = '{WRITES_END * 1000:.0f}ms'")
             await connection.execute("SELECT pg_advisory_xact_lock($1)", WRITERS)

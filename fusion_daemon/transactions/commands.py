@@ -29,6 +29,10 @@ class AlreadyApproved(Failure):
     """This principal has approved it: another one has to."""
 
 
+class OwnTransaction(Failure):
+    """This principal proposed it: another one has to approve it."""
+
+
 def command(transaction: Transaction | None, id_: str, asked: Command, principal: str) -> Moved:
     """What it makes of the transaction. Raises the failures above."""
     if transaction is None:
@@ -49,10 +53,16 @@ _STEPS = {Command.APPROVE: "vouched", Command.REFUSE: "refused", Command.CANCEL:
 def _approved(transaction: Transaction, principal: str) -> Transaction:
     if transaction.state is not State.PROPOSED:
         raise _settled(transaction)
+    if principal == transaction.intent.proposer:
+        raise OwnTransaction(
+            f"{principal} proposed {transaction.intent.id}.",
+            "Nobody approves what is their own: nothing was changed.",
+            "Have another one approve it.",
+        )
     if principal in transaction.approvals:
         raise AlreadyApproved(
             f"{principal} has approved {transaction.intent.id} already.",
-            "Two principals have to: nothing was changed.",
+            "One word of each principal counts: nothing was changed.",
             "Have another one approve it.",
         )
     return replace(transaction, approvals=transaction.approvals | {principal})

@@ -123,12 +123,13 @@ def prepare(
     intent = transaction.intent
     if isinstance(trial, Reverted):
         return End(State.FAILED, f"Its simulation reverts: {trial.reason}")
-    if trial.gas > intent.gas_cap:
-        return End(State.FAILED, f"It needs {trial.gas} gas and may use {intent.gas_cap}.")
+    needed = max(trial.gas, intent.gas_floor)
+    if needed > intent.gas_cap:
+        return End(State.FAILED, f"It needs {needed} gas and may use {intent.gas_cap}.")
     fees = first_offer(market, intent.fee_cap)
     if fees is None:
-        return Wait(f"The base fee is {market.base_fee} wei, and it may pay {intent.fee_cap}.")
-    gas = min(intent.gas_cap, trial.gas + trial.gas * policy.gas_margin_percent // 100)
+        return Wait(f"The base fee is {market.base_fee} wei, and it may pay {intent.fee_cap}.", True)
+    gas = min(intent.gas_cap, max(intent.gas_floor, trial.gas + trial.gas * policy.gas_margin_percent // 100))
     if gas * fees.most > gas_budget:
         return Wait(f"It may cost {gas * fees.most} wei of gas; {gas_budget} are left of the day's budget.", True)
     return Sign(Kind.INTENT, nonce, gas, fees)
@@ -197,6 +198,16 @@ def _in_pool(transaction: Transaction, sight: Sight, now: float, policy: Sending
             return better
     if transaction.state is State.SENT and latest.hash in sight.known:
         return Wait("A node has it.", slow)
+    return Broadcast(latest)
+
+
+def keep_up(transaction: Transaction, sight: Sight) -> Broadcast | Wait:
+    """Of one that is to be signed anew, and whose key cannot be used: what is signed already is all there is."""
+    latest = transaction.latest
+    if transaction.ending is not None and latest.kind is Kind.INTENT:
+        return Wait("It is to be called off, and no void can be signed.", True)
+    if transaction.state is State.SENT and latest.hash in sight.known:
+        return Wait("A node has it, and nothing better can be signed.", True)
     return Broadcast(latest)
 
 

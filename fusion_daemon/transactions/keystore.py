@@ -1,6 +1,9 @@
 """Keys: read from secrets, proven to belong to their address, and used. Opening a keystore takes seconds and signing
 milliseconds of pure computation, so neither belongs on a loop's thread.
 
+`eth_account` is imported where the first key is opened: it computes tables of curves that we do not use, a quarter of
+the time that a daemon without keys takes to start.
+
 INVARIANT: no key, no passphrase and no part of either is in what is raised, shown or told.
 """
 
@@ -11,7 +14,6 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from eth_account import Account
 from eth_utils.address import to_checksum_address
 
 from fusion_daemon.domain.failure import Failure
@@ -83,6 +85,8 @@ def open_key(signer: SignerSettings, secret: Callable[[str], str]) -> SigningKey
 
 
 def _account_of(signer: SignerSettings, text: str, name: str) -> LocalAccount:
+    from eth_account import Account
+
     if _KEY.fullmatch(text):
         try:
             account: LocalAccount = Account.from_key(text)
@@ -94,6 +98,8 @@ def _account_of(signer: SignerSettings, text: str, name: str) -> LocalAccount:
 
 
 def _decrypted(signer: SignerSettings, keystore: str, passphrase: str) -> bytes:
+    from eth_account import Account
+
     try:
         return bytes(Account.decrypt(json.loads(keystore), passphrase))
     except (ValueError, TypeError, KeyError, NotImplementedError):  # malformed, of another version, another passphrase

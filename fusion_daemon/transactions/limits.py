@@ -3,7 +3,8 @@
 INVARIANTS
 * Within any 24 hours no more than a limit is approved: what was approved counts until it has ended without effect.
 * The chain's own currency is limited by what the transaction really carries, whatever its proposer says of it.
-* Above the threshold two principals approve. The proposer may be one of them, and so never does it alone.
+* Above the threshold two principals approve, and one does each call that the allow-list says to. Its proposer is never
+  among them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from fusion_daemon.domain.identifiers import AssetId, hex_of
 from fusion_daemon.domain.transaction import NATIVE_ASSET, Intent
 from fusion_daemon.transactions.decide import End, Wait, is_late
 from fusion_daemon.transactions.records import State, Transaction
-from fusion_daemon.transactions.settings import AmountLimit, Limits, SignerSettings
+from fusion_daemon.transactions.settings import AllowedCall, AmountLimit, Limits, SignerSettings
 
 FOUR_EYES = 2
 
@@ -47,14 +48,21 @@ def judge(
     refusal = next(_refusals(intent, signer, limits, spent), None)
     if refusal is not None:
         return End(State.REFUSED, refusal)
-    if not needs_four_eyes(intent, limits):
+    needed, given = _approvals_needed(intent, limits), transaction.approvals - {intent.proposer}
+    if not needed:
         return Approve("Within the limits.")
-    if len(transaction.approvals) < FOUR_EYES:
-        return Wait(f"{len(transaction.approvals)} of {FOUR_EYES} principals have approved it.")
-    return Approve(f"By {' and '.join(sorted(transaction.approvals))}.")
+    if len(given) < needed:
+        return Wait(f"{len(given)} of {needed} principals have approved it.")
+    return Approve(f"By {' and '.join(sorted(given))}.")
 
 
-def needs_four_eyes(intent: Intent, limits: Limits) -> bool:
+def _approvals_needed(intent: Intent, limits: Limits) -> int:
+    if _is_large(intent, limits):
+        return FOUR_EYES
+    return 1 if any(each.approval for each in _allowing(intent, limits)) else 0
+
+
+def _is_large(intent: Intent, limits: Limits) -> bool:
     return any(
         limit is not None and amount > limit.four_eyes_above
         for asset, amount in moves(intent).items()
@@ -65,7 +73,7 @@ def needs_four_eyes(intent: Intent, limits: Limits) -> bool:
 def _refusals(intent: Intent, signer: SignerSettings | None, limits: Limits, spent: Spent) -> Iterator[str]:
     if signer is None or intent.chain not in signer.chains:
         yield f"Nobody here signs for {hex_of(intent.signer)} on chain {intent.chain}."
-    if not _is_allowed(intent, limits):
+    if not _allowing(intent, limits):
         what = hex_of(intent.selector) if intent.data else "a payment"
         yield f"{what} to {hex_of(intent.to)} on chain {intent.chain} is not allowed for {intent.purpose}."
     for asset, amount in moves(intent).items():
@@ -82,13 +90,15 @@ def _refusals(intent: Intent, signer: SignerSettings | None, limits: Limits, spe
             )
 
 
-def _is_allowed(intent: Intent, limits: Limits) -> bool:
+def _allowing(intent: Intent, limits: Limits) -> list[AllowedCall]:
     if 0 < len(intent.data) < 4:
-        return False  # no selector: whatever the contract makes of it, nobody allowed it
+        return []  # no selector: whatever the contract makes of it, nobody allowed it
     wanted = (intent.chain, intent.to, intent.selector)
-    return any(
-        (each.chain, each.to, each.selector) == wanted and intent.purpose in each.purposes for each in limits.calls
-    )
+    return [
+        each
+        for each in limits.calls
+        if (each.chain, each.to, each.selector) == wanted and intent.purpose in each.purposes
+    ]
 
 
 def _limit(intent: Intent, asset: AssetId, limits: Limits) -> AmountLimit | None:

@@ -22,8 +22,8 @@ GAP_GAS = 100_000
 
 _INSERT = """
 INSERT INTO transactions (id, chain_id, signer, recipient, data, value, gas_cap, fee_cap, purpose, asset, amount,
-                          proposer, digest, deadline, proposed_at, changed_at, state)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16)
+                          proposer, digest, deadline, proposed_at, changed_at, state, gas_floor)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17)
 ON CONFLICT (id) DO UPDATE SET digest = excluded.digest WHERE transactions.digest = excluded.digest
 """
 _FIRST_STEP = """
@@ -81,6 +81,7 @@ def _writes(intent: Intent, at: float, state: State, detail: str) -> Sequence[Ex
         None if intent.deadline is None else moment(intent.deadline),
         moment(at),
         state.value,
+        intent.gas_floor,
     )
     return (
         Execute(_INSERT, row, expect=1),

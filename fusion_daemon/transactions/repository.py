@@ -33,7 +33,7 @@ from fusion_daemon.transactions.views import StepView, TransactionDetail, Transa
 _NAMES = msgspec.json.Decoder(list[str])
 
 MOST_OPEN = 500
-"""Read at one look, the oldest first."""
+"""Read at one look: what holds a nonce, and then the oldest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,21 @@ WHERE s.transaction_id = ANY ($1::text[]) AND s.raw IS NOT NULL AND s.nonce = t.
 ORDER BY s.transaction_id, s.step
 """
 _FLOORS = """
-SELECT signer, max(nonce) + 1 AS floor FROM transactions
-WHERE chain_id = $1 AND nonce IS NOT NULL AND state <> ALL ($2::text[]) GROUP BY signer
+SELECT signer, used.nonce + 1 AS floor FROM unnest($3::bytea[]) AS asked (signer) CROSS JOIN LATERAL (
+    SELECT nonce FROM transactions AS t
+    WHERE t.chain_id = $1 AND t.signer = asked.signer AND nonce IS NOT NULL AND state <> ALL ($2::text[])
+    ORDER BY nonce DESC LIMIT 1
+) AS used
 """
 _GAS = """
-SELECT signer, sum(coalesce(gas_used * gas_price, gas_cost)) AS wei FROM transactions
-WHERE chain_id = $1 AND nonce IS NOT NULL AND (state = ANY ($2::text[]) OR changed_at > $3) GROUP BY signer
+SELECT signer, sum(coalesce(gas_used * gas_price, gas_cost)) AS wei FROM (
+    SELECT * FROM transactions WHERE state IN ('signed', 'sent', 'mined')
+    UNION ALL
+    SELECT * FROM transactions
+    WHERE state NOT IN ('proposed', 'approved', 'signed', 'sent', 'mined') AND changed_at > $2
+) AS counting WHERE chain_id = $1 AND nonce IS NOT NULL GROUP BY signer
 """
+"""Both ask at every look, and ended ones stay for ever: each part has an index of its own."""
 _SPENT = """
 SELECT purpose, asset, sum(amount) AS amount FROM (
     SELECT purpose, asset, CASE WHEN asset = $3 THEN greatest(amount, value) ELSE amount END AS amount
@@ -87,25 +95,26 @@ SELECT purpose, asset, sum(amount) AS amount FROM (
 
 async def queue_of(reader: Reader, chain: ChainId, now: float) -> Queue:
     rows = await reader.fetch(
-        f"{_SELECT} WHERE t.chain_id = $1 AND t.state = ANY ($2::text[]) ORDER BY t.number LIMIT $3",
+        f"{_SELECT} WHERE t.chain_id = $1 AND t.state = ANY ($2::text[]) ORDER BY t.state = $3, t.number LIMIT $4",
         int(chain),
         [State.APPROVED.value, *_HOLDING],
+        State.APPROVED.value,
         MOST_OPEN,
     )
-    floors = await reader.fetch(_FLOORS, int(chain), _HOLDING)
-    gas = await reader.fetch(_GAS, int(chain), _HOLDING, moment(now - SECONDS_A_DAY))
+    signers = sorted({row.octets("signer") for row in rows})
+    floors = await reader.fetch(_FLOORS, int(chain), _HOLDING, signers)
+    gas = await reader.fetch(_GAS, int(chain), moment(now - SECONDS_A_DAY))
     state = await reader.fetch_one("SELECT latched FROM chain_state WHERE chain_id = $1", int(chain))
+    found = await _transactions(reader, rows)
     return Queue(
-        await _transactions(reader, rows),
+        tuple(sorted(found, key=lambda each: each.number)),
         {Address(row.octets("signer")): row.integer("floor") for row in floors},
         {Address(row.octets("signer")): row.integer("wei") for row in gas},
         None if state is None else state.optional_text("latched"),
     )
 
 
-async def proposed(
-    reader: Reader, now: float
-) -> tuple[tuple[Transaction, ...], dict[tuple[str, AssetId], int]]:
+async def proposed(reader: Reader, now: float) -> tuple[tuple[Transaction, ...], dict[tuple[str, AssetId], int]]:
     """What waits for its approval, the oldest first, and what counts against the day's limits."""
     rows = await reader.fetch(
         f"{_SELECT} WHERE t.state = $1 ORDER BY t.number LIMIT $2", State.PROPOSED.value, MOST_OPEN
@@ -210,6 +219,7 @@ def _intent(row: Row) -> Intent:
         amount=row.integer("amount"),
         proposer=row.text("proposer"),
         deadline=row.number("deadline_seconds") if row.optional_moment("deadline") else None,
+        gas_floor=row.integer("gas_floor"),
     )
 
 

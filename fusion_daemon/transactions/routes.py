@@ -15,7 +15,13 @@ from fusion_daemon.http.problem import invalid
 from fusion_daemon.http.route import Reply, Request, Role, Route, Routes, reply_json
 from fusion_daemon.runtime import Clock
 from fusion_daemon.store import Store
-from fusion_daemon.transactions.commands import AlreadyApproved, Command, TransactionSettled, UnknownTransaction
+from fusion_daemon.transactions.commands import (
+    AlreadyApproved,
+    Command,
+    OwnTransaction,
+    TransactionSettled,
+    UnknownTransaction,
+)
 from fusion_daemon.transactions.records import State
 from fusion_daemon.transactions.repository import carry_out, list_transactions, read_transaction
 from fusion_daemon.transactions.views import TransactionPage
@@ -26,6 +32,7 @@ _FAILURES: Mapping[type[Failure], int] = {
     UnknownTransaction: HTTPStatus.NOT_FOUND,
     TransactionSettled: HTTPStatus.CONFLICT,
     AlreadyApproved: HTTPStatus.CONFLICT,
+    OwnTransaction: HTTPStatus.CONFLICT,
 }
 
 
@@ -50,9 +57,7 @@ def routes(store: Store, aio: Aio, clock: Clock, changed: Callable[[], None]) ->
 
         async def handler(request: Request) -> Reply:
             id_ = request.path["id"]
-            await aio.to_trio(
-                carry, id_, By(request.caller().name, request.request_id), timeout=2 * COMMAND_SECONDS
-            )
+            await aio.to_trio(carry, id_, By(request.caller().name, request.request_id), timeout=2 * COMMAND_SECONDS)
             return reply_json(await store.query(read_transaction, id_))
 
         return handler
@@ -72,7 +77,7 @@ def routes(store: Store, aio: Aio, clock: Clock, changed: Callable[[], None]) ->
             "One transaction with every step that was taken: signatures, broadcasts, blocks.",
             failures=_FAILURES,
         ),
-        _command("approve", commanded(Command.APPROVE), "One of the two words that a large one needs."),
+        _command("approve", commanded(Command.APPROVE), "One of the words that it waits for; not its proposer's."),
         _command("refuse", commanded(Command.REFUSE), "It is not sent; before it is approved only."),
         _command(
             "cancel",

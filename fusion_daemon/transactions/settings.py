@@ -34,6 +34,8 @@ class AllowedCall:
     selector: bytes
     """Four bytes; none for a plain payment."""
     purposes: frozenset[str]
+    approval: bool = False
+    """Each waits for a principal who did not propose it, whatever it moves."""
 
 
 @dataclass(frozen=True, slots=True)

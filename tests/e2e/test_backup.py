@@ -18,6 +18,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from fusion_daemon.crosschain import Networks, Rules, Terms
 from fusion_daemon.demo.accounts import players
 from fusion_daemon.demo.child import DaemonChild
 from fusion_daemon.demo.scenario import await_margin, move_price
@@ -77,7 +78,7 @@ async def broken(server: EmbeddedPostgres, statement: str) -> set[str]:
         connection = await asyncpg.connect(dsn)
         await connection.execute(statement)
         await connection.close()
-        findings = await verify_database(dsn)
+        findings = await verify_database(dsn, Rules(Networks([]), Terms()))
         await administration.execute("DROP DATABASE broken WITH (FORCE)")
     finally:
         await administration.close()

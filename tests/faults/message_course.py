@@ -58,6 +58,7 @@ class Course:
             (2, self._mine),
             (1, self._pause),
             (1, self._retry),
+            (2, self._resend),
             (1, self._change_faults),
         ]
         weights = [weight for weight, _ in deeds]
@@ -174,6 +175,15 @@ class Course:
             message = self._random.choice(stored)
             side = 1 if message.envelope["destination"] == self._pair.chain(1) else 0
             self._say(f"retry on {side}: {self._pair.retry(side, message.payload)}")
+
+    def _resend(self) -> None:
+        """One that is still on its way, or one that is long there."""
+        sent = [each for each in self._messages() if each.sent]
+        if sent:
+            message, way = self._random.choice(sent), self._way()
+            side = 0 if message.envelope["destination"] == self._pair.chain(1) else 1
+            self._say(f"resend on {side} by {way}")
+            self._pair.resend(side, message.payload, way)
 
     def _change_faults(self) -> None:
         fresh = self._some_faults(self._random.randrange(2**32))

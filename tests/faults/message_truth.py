@@ -31,6 +31,7 @@ _ENVELOPE = {
 }
 _FIELDS = {
     "MessageSent": ("uint64", "bytes"),
+    "MessageResent": ("uint64",),
     "MessageReceived": ("uint64", "bytes"),
     "MessageFailed": ("uint64", "bytes", "bytes"),
     "MessageRefused": ("uint64", "uint64", "bytes", "bytes"),
@@ -41,6 +42,7 @@ _TOPICS = {
     keccak(text=signature): signature.partition("(")[0]
     for signature in (
         "MessageSent(bytes32,bytes32,address,uint64,bytes)",
+        "MessageResent(bytes32,bytes32,address,uint64)",
         "MessageReceived(bytes32,bytes32,address,uint64,bytes)",
         "MessageFailed(bytes32,bytes32,address,uint64,bytes,bytes)",
         "MessageRefused(bytes32,bytes32,uint64,uint64,bytes,bytes)",

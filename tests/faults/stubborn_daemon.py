@@ -11,7 +11,7 @@ import trio
 
 from actors.oracle_poller import OraclePoller
 from actors.retention_keeper import RetentionKeeper
-from fusion_daemon import composition
+from fusion_daemon import branches
 from fusion_daemon.cli import main
 from fusion_daemon.runtime import ActorContext
 
@@ -37,7 +37,7 @@ class Slow(OraclePoller):
 
 
 if __name__ == "__main__":
-    vars(composition).update(RetentionKeeper=Stubborn, OraclePoller=Slow)
-    composition.PARTING["retention_keeper"] = (0.1, 0.3)
-    composition.PARTING["oracle_poller"] = (0.1, 5.0)
+    vars(branches).update(RetentionKeeper=Stubborn, OraclePoller=Slow)
+    branches.PARTING["retention_keeper"] = (0.1, 0.3)
+    branches.PARTING["oracle_poller"] = (0.1, 5.0)
     main()

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 import orjson
 import pytest
+import trio
 
 from fusion_daemon.aio import Aio
 from fusion_daemon.crosschain import Standing, in_flight
@@ -20,15 +21,18 @@ from fusion_daemon.crosschain.repository import load_state
 from fusion_daemon.store import Row, Store
 from tests.faults.message_course import Course
 from tests.faults.message_truth import Event, TrueMessage, Truth, locks_minus_grants, read_truth
-from tests.integration.crosschain.pair import Pair, open_pair
-from tests.integration.crosschain.tracking import Tracking, tracking
+from tests.integration.crosschain.pair import FINAL, Pair, open_pair
+from tests.integration.crosschain.tracking import PATIENCE, Tracking, tracking
 
 SOAK = os.environ.get("FUSION_PRIME_SOAK") == "1"
 COURSES = 500 if SOAK else 30
 """Each of its number: `-k [17]` runs one again."""
 STEPS = 16
+NOTHING = -(10.0**9)
+"""Seconds that evidence is kept: all that may go goes at once, in every third course."""
 _TIMELINE = {
     "MessageSent": "Sent",
+    "MessageResent": "Resent",
     "MessageReceived": "Received",
     "MessageFailed": "Stored",
     "MessageRefused": "Refused",
@@ -51,13 +55,28 @@ async def test_the_tables_say_what_the_chains_say(
     pair = pairs[seed % 2]
     pair.reset()
     async with tracking(aio, store, pair) as tracked:
+        tracked.keep = tracked.keep if seed % 3 else NOTHING
         course = Course(seed, tracked, STEPS)
         try:
             await course.run()
+            if tracked.keep == NOTHING:
+                await _until_pruned(tracked)
             await _check(tracked, read_truth(pair))
         except BaseException as error:
             error.add_note(f"Seed {seed}: " + "; ".join(course.said))
             raise
+
+
+async def _until_pruned(tracked: Tracking) -> None:
+    """What ended becomes final; what is pruned goes with the blocks that are folded after that."""
+    ended = "SELECT FROM messages WHERE state = 'executed_final' AND id NOT IN (SELECT message FROM closed_messages)"
+    with trio.fail_after(PATIENCE):
+        blocks = FINAL + 1
+        while blocks > 1 or await tracked.rows(ended):
+            for side in (0, 1):
+                tracked.pair.mine(side, blocks)
+            await tracked.quiet()
+            blocks = 1
 
 
 async def _check(tracked: Tracking, truth: Truth) -> None:
@@ -112,12 +131,13 @@ def _check_row(row: Row, standing: Standing, true: TrueMessage) -> None:
 
 
 async def _check_evidence(tracked: Tracking, truth: Truth) -> None:
-    """What the tracker starts from again is on the chains, and all of what our routers said is there."""
+    """What the tracker starts from again is on the chains, and all of what our routers said is there, or remembered."""
+    closed = {row.octets("message") for row in await tracked.rows("SELECT message FROM closed_messages")}
     held = {
         (row.octets("block_hash"), row.integer("log_index"))
         for row in await tracked.rows("SELECT block_hash, log_index FROM message_evidence WHERE canonical")
     }
-    assert held >= {(each.block_hash, each.log_index) for each in truth.events}
+    assert held >= {(each.block_hash, each.log_index) for each in truth.events if each.id not in closed}
     canonical = tracked.pair.hashes(0) | tracked.pair.hashes(1)
     assert {block for block, _ in held} <= canonical
 

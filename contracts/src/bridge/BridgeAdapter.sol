@@ -71,7 +71,7 @@ abstract contract BridgeAdapter is IBridge, BridgePeers {
 
     /// @dev A receiver that does not take its surplus does not stop the message.
     function _refund(address to, uint256 amount) private {
-        if (to != address(0) && LowLevelCall.callNoReturn(to, amount, "")) return;
+        if (LowLevelCall.callNoReturn(to, amount, "")) return;
         uint256 balance = refundOf[to] += amount;
         emit RefundStored(to, amount, balance, _nextSeq());
     }

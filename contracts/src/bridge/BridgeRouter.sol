@@ -20,8 +20,14 @@ contract BridgeRouter is IBridgeRouter, BridgeInbox, AccessControlDefaultAdminRu
 
     uint48 private constant ADMIN_TRANSFER_DELAY = 1 days;
 
+    /// @notice Nobody could get back what the bridge does not need.
+    error NoRefundTo();
+    error NotSent(bytes32 id);
+
     /// @notice Of the last envelope sent.
     uint64 public nonce;
+    /// @notice What this router sent, whatever became of it.
+    mapping(bytes32 id => bool) public sent;
 
     constructor(address admin) AccessControlDefaultAdminRules(ADMIN_TRANSFER_DELAY, admin) {}
 
@@ -29,20 +35,39 @@ contract BridgeRouter is IBridgeRouter, BridgeInbox, AccessControlDefaultAdminRu
 
     /// @inheritdoc IBridgeRouter
     function send(Outbound calldata message, address refundTo) external payable returns (bytes32 id) {
-        address adapter = _requireBridge(message.bridge);
-        if (_isPaused(message.bridge, PAUSE_OUTBOUND)) revert BridgePaused(message.bridge, PAUSE_OUTBOUND);
         if (remoteAppOf[msg.sender][message.dstChainId] == address(0)) {
             revert UnknownApp(msg.sender, message.dstChainId);
         }
+        address adapter = _openAdapter(message.bridge, refundTo);
         bytes memory payload = _payload(message, ++nonce);
         id = Envelopes.idOf(payload);
+        sent[id] = true;
         emit MessageSent(id, message.bridge, msg.sender, _nextSeq(), payload);
         IBridge(adapter).send{value: msg.value}(message.dstChainId, payload, refundTo);
     }
 
     /// @inheritdoc IBridgeRouter
+    function resend(bytes calldata payload, bytes32 bridge, address refundTo) external payable {
+        bytes32 id = Envelopes.idOf(payload);
+        if (!sent[id]) revert NotSent(id);
+        address adapter = _openAdapter(bridge, refundTo);
+        // What was sent is an envelope.
+        // slither-disable-next-line unused-return
+        (, Envelope memory envelope) = Envelopes.tryDecode(payload);
+        emit MessageResent(id, bridge, msg.sender, _nextSeq());
+        IBridge(adapter).send{value: msg.value}(envelope.dstChainId, payload, refundTo);
+    }
+
+    /// @inheritdoc IBridgeRouter
     function quote(Outbound calldata message) external view returns (uint256 fee) {
         return IBridge(_requireBridge(message.bridge)).quote(message.dstChainId, _payload(message, nonce + 1));
+    }
+
+    /// @return adapter Of a bridge over which messages may leave now.
+    function _openAdapter(bytes32 bridge, address refundTo) private view returns (address adapter) {
+        adapter = _requireBridge(bridge);
+        if (_isPaused(bridge, PAUSE_OUTBOUND)) revert BridgePaused(bridge, PAUSE_OUTBOUND);
+        if (refundTo == address(0)) revert NoRefundTo();
     }
 
     function _payload(Outbound calldata message, uint64 nonce_) private view returns (bytes memory) {

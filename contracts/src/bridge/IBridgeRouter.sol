@@ -19,6 +19,8 @@ struct Outbound {
 /// @notice The events an indexer folds. `seq` counts the router's events from 1 without gaps.
 interface IBridgeRouterEvents {
     event MessageSent(bytes32 indexed id, bytes32 indexed bridge, address indexed app, uint64 seq, bytes payload);
+    /// @notice The same message, handed to a bridge once more.
+    event MessageResent(bytes32 indexed id, bytes32 indexed bridge, address indexed by, uint64 seq);
     /// @notice Arrived and applied by `app`.
     event MessageReceived(bytes32 indexed id, bytes32 indexed bridge, address indexed app, uint64 seq, bytes payload);
     /// @notice Arrived and stored, because the application refused it, ran out of gas or the direction was paused.
@@ -38,8 +40,14 @@ interface IBridgeRouterEvents {
 
 interface IBridgeRouter is IBridgeRouterEvents {
     /// @notice Sends for the calling application. `msg.value` pays the bridge; what it does not need goes to
-    /// `refundTo`.
+    /// `refundTo`, which is not zero.
     function send(Outbound calldata message, address refundTo) external payable returns (bytes32 id);
+
+    /// @notice Hands a message that this router sent to `bridge` once more, because its own lost it: an approval that
+    /// never comes, a lane that is cursed or retired. Open to all, who pay like the sender: the destination applies an
+    /// id at most once, and refuses as late what its deadline says, so that one delivery too many changes nothing.
+    /// The fee is what the bridge's adapter quotes.
+    function resend(bytes calldata payload, bytes32 bridge, address refundTo) external payable;
 
     /// @notice The native fee that `send` needs.
     function quote(Outbound calldata message) external view returns (uint256 fee);

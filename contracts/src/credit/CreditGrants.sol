@@ -12,10 +12,12 @@ import {CreditKinds, CreditRefs, Grant, GrantStatus} from "./CreditTypes.sol";
 ///
 ///     GRANT in term -> LIVE -- release (account), callIn (anyone, term over), seize (desk, grace over) --> amount 0
 ///     GRANT late, or after its CALL -> LATE -- callIn (anyone) --> amount 0
+///     seize: what was used goes home, the rest leaves the credit line with it and is LATE
 ///     GRANT over cap or rate -> refused: the router stores it, anyone retries; from the deadline on it is LATE
 ///
 /// Invariant: an amount leaves a grant in the same step in which a message takes it home, so it is never in two places.
-/// A ref is granted at most once, whatever is delivered again.
+/// A ref is granted at most once, whatever is delivered again, and seized at most once: the debt that was seized for
+/// may still be unpaid and would count as used again.
 abstract contract CreditGrants is CreditLanes {
     /// @notice Seconds between the end of a term and the seizure of what was not repaid.
     uint64 public immutable grace;
@@ -130,12 +132,15 @@ abstract contract CreditGrants is CreditLanes {
     function _giveUp(bytes32 ref, uint256 amount, uint8 kind, bytes32 bridge) private {
         Grant storage grant = _grants[ref];
         uint64 home = CreditRefs.chainOf(ref);
+        uint256 offLine = kind == CreditKinds.SEIZE ? grant.amount : amount;
         uint256 left = grant.amount -= amount;
         uint256 line = vault.creditLineOf(grant.account);
         uint256 granted = _granted(home);
-        if (grant.status == GrantStatus.LIVE) {
-            granted = _leave(home, amount);
-            line = Math.saturatingSub(line, amount);
+        bool live = grant.status == GrantStatus.LIVE;
+        if (kind == CreditKinds.SEIZE) grant.status = GrantStatus.LATE;
+        if (live) {
+            granted = _leave(home, offLine);
+            line = Math.saturatingSub(line, offLine);
             vault.setCreditLine(grant.account, line);
         }
         bytes32 id = _send(Outbound(bridge, home, kind, grant.account, address(0), amount, 0, ref));

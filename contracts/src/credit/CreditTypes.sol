@@ -45,7 +45,7 @@ enum GrantStatus {
     UNKNOWN,
     /// @dev Called in before the grant itself arrived.
     CALLED,
-    /// @dev Arrived after its term: never on the account's credit line, goes home whole.
+    /// @dev Not on the account's credit line: it arrived after its term, or is the rest of a seizure. Goes home whole.
     LATE,
     /// @dev `amount` is on the account's credit line.
     LIVE

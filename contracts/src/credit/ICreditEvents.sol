@@ -90,7 +90,8 @@ interface ICreditEvents {
         uint256 laneGranted,
         uint64 seq
     );
-    /// @notice `amount` was used and not repaid in time: the collateral at home pays for it.
+    /// @notice `amount` was used and not repaid in time: the collateral at home pays for it. What is left is on no
+    /// credit line any more and waits for `callIn`.
     event CreditSeized(
         address indexed account,
         bytes32 indexed ref,

@@ -67,13 +67,13 @@ contract RemoteCredit is
         _release(ref, amount, bridge);
     }
 
-    /// @notice After the term: sends home whatever the account does not use. For a late grant that is the whole.
+    /// @notice After the term: sends home whatever the account does not use. Of a late or seized grant that is all.
     function callIn(bytes32 ref, bytes32 bridge) external payable nonReentrant {
         _callIn(ref, bridge);
     }
 
-    /// @notice After term and grace: what the account still uses is paid for by the collateral at home. The credit line
-    /// falls, so the treasury repays the account's debt in the same batch; what nobody repays is the vault's bad debt.
+    /// @notice After term and grace, once: what the account still uses is paid for by the collateral at home. The credit
+    /// line loses the whole grant, so the treasury repays in the same batch; what nobody repays is the vault's bad debt.
     function seize(bytes32 ref, bytes32 bridge) external payable onlyRole(SEIZER_ROLE) nonReentrant {
         _seize(ref, bridge);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {BPS} from "../vault/VaultTypes.sol";
 import {IPriceOracle} from "./IPriceOracle.sol";
 import {OracleFeed} from "./OracleFeed.sol";
@@ -8,6 +9,7 @@ import {OracleFeed} from "./OracleFeed.sol";
 /// @dev What a price is worth while one source has none.
 enum Alone {
     NoPrice,
+    /// @dev The other one's price counts; not while it is the sequencer that is down or settling.
     Suffices
 }
 
@@ -64,8 +66,15 @@ contract ComparedOracle is OracleFeed {
         try source.price() returns (uint256 usd, uint256 updatedAt) {
             return (usd, updatedAt);
         } catch (bytes memory reason) {
+            if (_isSequencers(reason)) LowLevelCall.bubbleRevert(reason);
             if (alone == Alone.NoPrice) revert SourceDown(address(source), reason);
             return (0, 0);
         }
+    }
+
+    /// @dev Then it is the chain that was down, not the source: whoever tells a price now, nobody could react to it.
+    function _isSequencers(bytes memory reason) private pure returns (bool) {
+        bytes4 selector = bytes4(reason);
+        return selector == SequencerDown.selector || selector == SequencerSettling.selector;
     }
 }

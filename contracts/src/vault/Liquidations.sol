@@ -33,6 +33,10 @@ abstract contract Liquidations is Accounts {
     /// @dev Above a health factor of 95 % half of a debt can be liquidated at once, below all of it.
     uint256 private constant FULL_CLOSE_PERCENT = 95;
 
+    /// @dev USD x 1e8, one cent. Collateral below it may be worth less than a base unit of the debt: then nobody can
+    /// liquidate it, and without this bound whoever deposits such dust could keep bad debt on the books.
+    uint256 private constant DUST_USD = 1e6;
+
     struct Leg {
         AccountValue value;
         uint256 credit;
@@ -155,12 +159,13 @@ abstract contract Liquidations is Accounts {
         );
     }
 
-    /// @notice Writes off all debt of an account that nothing backs: no collateral of any value, no credit line.
+    /// @notice Writes off all debt of an account that nothing backs: no credit line, and collateral of less than a cent
+    /// that cannot pay the debt either.
     /// @return Whether that was the case.
     function _writeOffUnbacked(address account) internal returns (bool) {
         if (_creditLines[account] != 0) return false;
         AccountValue memory value = _valueOf(account);
-        if (value.proceedsUsd != 0 || value.debtUsd == 0) return false;
+        if (value.proceedsUsd >= Math.min(DUST_USD, value.debtUsd)) return false;
         address[] memory tokens = _assets[account].values();
         for (uint256 i = 0; i < tokens.length; ++i) {
             uint256 scaled = _scaledDebt[account][tokens[i]];

@@ -45,6 +45,23 @@ abstract contract BridgeHandler is BridgeFixture {
         fold("send");
     }
 
+    /// @dev CCIP's router mock would deliver within the transaction, on the chain that sends.
+    function actResend(uint256 which, bool overCcip) external recorded {
+        if (sent.length == 0) return;
+        Sent storage message = sent[which % sent.length];
+        Side storage from = side(message.fromHome);
+        (bytes32 bridge, uint256 fee) = overCcip ? (CCIP, CCIP_FEE) : (AXELAR, AXELAR_FEE);
+        if (from.router.pauseFlagsOf(bridge) & 1 != 0) return;
+        on(from);
+        Side storage to = side(!message.fromHome);
+        bytes memory code = address(to.ccip).code;
+        vm.etch(address(to.ccip), "");
+        hoax(alice, fee);
+        from.router.resend{value: fee}(message.payload, bridge, alice);
+        vm.etch(address(to.ccip), code);
+        fold("resend");
+    }
+
     /// @dev Any message, over any bridge, again and again: duplicates, other orders, the other bridge.
     function actDeliver(uint256 which, bool overCcip, bool lowGas) external recorded {
         if (sent.length == 0) return;

@@ -272,6 +272,25 @@ contract CreditGrantsTest is CreditFixture {
         callIn(ref);
     }
 
+    /// Seized for 10,000 of 15,000, and nobody has repaid yet: the 5,000 that were never used are the account's.
+    function test_a_debt_is_seized_for_once_though_nobody_has_repaid_it() public {
+        bytes32 ref = granted(15_000e8);
+        borrow(10_000);
+        skip(TERM + GRACE);
+        seize(ref);
+        uint256 left = there(ref).amount;
+        assertApproxEqAbs(left, 5_000e8, 40e8, "the rest");
+        assertEq(lineOf(alice), 0, "nothing more to borrow on");
+        assertEq(abroad.remote.laneOf(home.id).granted, 0, "and the lane is free");
+        pay(desk);
+        vm.expectRevert(abi.encodeWithSelector(NothingUsed.selector, ref));
+        abroad.remote.seize{value: FEE}(ref, AXELAR);
+        callIn(ref);
+        assertEq(abi.decode(last(abroad), (Envelope)).amount, left, "goes home whole");
+        assertEq(lineOf(alice), 0);
+        assertEq(abroad.remote.laneOf(home.id).granted, 0);
+    }
+
     function test_a_late_grant_cannot_be_seized() public {
         bytes32 ref = lock(15_000e8);
         skip(TERM + GRACE);
@@ -292,6 +311,21 @@ contract CreditGrantsTest is CreditFixture {
         vm.prank(desk);
         abroad.vault.writeOffBadDebt(alice);
         assertEq(abroad.vault.debtOf(alice, address(abroad.usdc)), 0);
+    }
+
+    /// Dust that no liquidator can buy does not keep a default on the lenders' books.
+    function test_dust_collateral_does_not_keep_bad_debt_alive() public {
+        bytes32 ref = granted(15_000e8);
+        borrow(15_000);
+        skip(TERM + GRACE);
+        seize(ref);
+        deposit(abroad, alice, 3e8); // 0.0000006
+        address[2] memory tokens = [address(abroad.usdc), address(abroad.weth)];
+        vm.expectRevert(abi.encodeWithSelector(IVaultEvents.LiquidationAtLoss.selector, tokens[1]));
+        abroad.vault.liquidate(alice, tokens[0], tokens[1], type(uint256).max);
+        vm.prank(desk);
+        abroad.vault.writeOffBadDebt(alice);
+        assertEq(abroad.vault.debtOf(alice, tokens[0]), 0);
     }
 
     function test_only_the_seizer_seizes() public {

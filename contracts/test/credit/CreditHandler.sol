@@ -1,25 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Envelope} from "../../src/bridge/Envelope.sol";
-import {CreditKinds, Grant, GrantStatus, Lock} from "../../src/credit/CreditTypes.sol";
+import {Grant, GrantStatus, Lock} from "../../src/credit/CreditTypes.sol";
 import {AccountValue} from "../../src/vault/VaultTypes.sol";
-import {CreditFixture, Market} from "./CreditFixture.sol";
-import {LoopBridge} from "./LoopBridge.sol";
+import {CreditCarrier} from "./CreditCarrier.sol";
+import {Market} from "./CreditFixture.sol";
 
-/// @notice Accounts at home on either chain, credit in both directions, prices and time that move, and messages that
-/// come late, twice, over the other bridge and in any order. A refused action must be refused by name; an arithmetic
-/// panic fails the run. Counts what succeeded, by action.
-contract CreditHandler is CreditFixture {
-    struct Message {
-        bytes payload;
-        bytes32 ref;
-        uint8 kind;
-        uint256 amount;
-        uint64 src;
-        bool stored;
-    }
-
+/// @notice Accounts at home on either chain, credit in both directions, prices and time that move.
+contract CreditHandler is CreditCarrier {
     uint256 private constant MAX_LIVE = 12;
     bytes32 private constant NONE = bytes32(0);
 
@@ -27,13 +15,6 @@ contract CreditHandler is CreditFixture {
     /// @dev Every lock ever made, and those that still hold something.
     bytes32[] public refs;
     bytes32[] public live;
-    /// @dev What is on its way: grants, and grants, releases and seizures together.
-    mapping(bytes32 ref => uint256) public granting;
-    mapping(bytes32 ref => uint256) public moving;
-    mapping(bytes32 action => uint256) public done;
-
-    Message[] private waiting;
-    Message[] private past;
 
     function setUp() public override {
         super.setUp();
@@ -247,24 +228,6 @@ contract CreditHandler is CreditFixture {
         skip(_bound(time, 1, 2 days));
     }
 
-    /// @dev Up to five of the waiting messages, over either bridge; a stored one is retried.
-    function deliver(uint256 which, uint256 bridge) external {
-        for (uint256 i = 0; i <= bridge % 5 && waiting.length != 0; ++i) {
-            deliverAt((which % 1_000 + i) % waiting.length, bridge >> i);
-        }
-    }
-
-    /// @dev What arrived once arrives again: nothing may happen.
-    function deliverAgain(uint256 which, uint256 bridge) external {
-        if (past.length == 0) return;
-        Message storage message = past[which % past.length];
-        Market storage dst = message.src == home.id ? on(abroad) : on(home);
-        uint64 before = dst.remote.seq();
-        (bridge % 2 == 0 ? dst.axelar : dst.ccip).deliver(message.src, message.payload);
-        require(dst.remote.seq() == before, "applied twice");
-        ++done["again"];
-    }
-
     /// @notice All that waits arrives, the lanes are wide, an account without local collateral borrows, every
     /// term and grace passes, all is called in and seized, and what nobody repaid is written off.
     function windUp() external {
@@ -288,48 +251,6 @@ contract CreditHandler is CreditFixture {
         }
         deliverAll();
         writeOff(0);
-    }
-
-    // -- Messages -----------------------------------------------------------------------------------------------------
-
-    function deliverAll() private {
-        while (waiting.length != 0) {
-            uint256 before = waiting.length;
-            deliverAt(0, 0);
-            require(waiting.length < before, "a message that never applies");
-        }
-    }
-
-    function deliverAt(uint256 i, uint256 bridge) private {
-        Message storage message = waiting[i];
-        Market storage dst = message.src == home.id ? on(abroad) : on(home);
-        if (message.stored) {
-            if (!dst.router.retry(message.payload)) return;
-            ++done["retry"];
-        } else {
-            (bridge % 2 == 0 ? dst.axelar : dst.ccip).deliver(message.src, message.payload);
-            if (dst.router.storedFrom(keccak256(message.payload)) != address(0)) {
-                message.stored = true;
-                ++done["stored"];
-                return;
-            }
-            ++done["deliver"];
-        }
-        if (message.kind == CreditKinds.GRANT) granting[message.ref] -= message.amount;
-        if (message.kind != CreditKinds.CALL) moving[message.ref] -= message.amount;
-        if (past.length < 16) past.push(message);
-        else past[i % 16] = message;
-        waiting[i] = waiting[waiting.length - 1];
-        waiting.pop();
-    }
-
-    function sent(Market storage from, uint256 bridge) private {
-        LoopBridge carrier = bridge % 2 == 0 ? from.axelar : from.ccip;
-        bytes memory payload = carrier.sent(carrier.sentCount() - 1);
-        Envelope memory envelope = abi.decode(payload, (Envelope));
-        if (envelope.kind == CreditKinds.GRANT) granting[envelope.ref] += envelope.amount;
-        if (envelope.kind != CreditKinds.CALL) moving[envelope.ref] += envelope.amount;
-        waiting.push(Message(payload, envelope.ref, envelope.kind, envelope.amount, from.id, false));
     }
 
     /// @dev Release or call-in: what the account needs for its debt stays.
@@ -404,27 +325,7 @@ contract CreditHandler is CreditFixture {
         return uint64(uint256(ref) >> 192);
     }
 
-    function at(uint64 id) private view returns (Market storage) {
-        return id == home.id ? home : abroad;
-    }
-
     function away(bytes32 ref) private view returns (Market storage) {
         return chainOf(ref) == home.id ? abroad : home;
-    }
-
-    function attempt(
-        bytes32 action,
-        Market storage where,
-        address target,
-        address actor,
-        bytes memory data,
-        uint256 value
-    ) private returns (bool ok, bytes memory answer) {
-        on(where);
-        vm.deal(actor, value);
-        vm.prank(actor);
-        (ok, answer) = target.call{value: value}(data);
-        if (ok) ++done[action];
-        else require(answer.length >= 4 && bytes4(answer) != bytes4(0x4e487b71), "refused without a name");
     }
 }

@@ -20,7 +20,7 @@ contract CreditInvariantsTest is Test {
     function setUp() public {
         handler = new CreditHandler();
         handler.setUp();
-        bytes4[] memory actions = new bytes4[](17);
+        bytes4[] memory actions = new bytes4[](19);
         actions[0] = handler.lockCollateral.selector;
         actions[1] = handler.release.selector;
         actions[2] = handler.borrow.selector;
@@ -38,6 +38,8 @@ contract CreditInvariantsTest is Test {
         actions[14] = handler.pass.selector;
         actions[15] = handler.deliver.selector;
         actions[16] = handler.deliverAgain.selector;
+        actions[17] = handler.lose.selector;
+        actions[18] = handler.resend.selector;
         targetContract(address(handler));
         targetSelector(FuzzSelector(address(handler), actions));
     }
@@ -81,9 +83,10 @@ contract CreditInvariantsTest is Test {
     }
 
     function assertCounts() private view {
-        bytes32[12] memory often = [
+        bytes32[15] memory often = [
             bytes32("lock"), "release", "borrow", "repay", "deposit", "withdraw",
-            "callIn", "setLane", "deliver", "again", "stored", "retry"
+            "callIn", "setLane", "deliver", "again", "stored", "retry",
+            "lose", "resend", "resendLost"
         ];
         bytes32[5] memory seldom = [bytes32("seize"), "endTerm", "call", "writeOff", "liquidate"];
         for (uint256 i = 0; i < often.length; ++i) {

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {GrantStatus} from "../../src/credit/CreditTypes.sol";
-import {CreditFixture} from "./CreditFixture.sol";
+import {CreditFixture, Market} from "./CreditFixture.sol";
 
 /// @notice The roads that a credit takes from its lock to its end, over both chains.
 contract CreditRoadTest is CreditFixture {
@@ -122,5 +122,54 @@ contract CreditRoadTest is CreditFixture {
         deliver(abroad, home, payload);
         on(home).ccip.deliver(abroad.id, payload);
         assertEq(atHome(ref).credit, 10_000e8);
+    }
+
+    /// A grant that its bridge lost, and that is sent again when it is too late for it: the lock comes back.
+    function test_a_lost_grant_resent_after_its_deadline_returns_the_lock() public {
+        bytes32 ref = lock(15_000e8);
+        bytes memory grant = last(home);
+        skip(TERM);
+        vm.expectRevert(abi.encodeWithSelector(UnknownGrant.selector, ref));
+        callIn(ref);
+        assertEq(wethOf(alice), 90 ether, "nothing abroad to call in");
+        resend(home, grant, CCIP);
+        on(abroad).ccip.deliver(home.id, home.ccip.sent(home.ccip.sentCount() - 1));
+        assertEq(uint8(there(ref).status), uint8(GrantStatus.LATE));
+        assertEq(lineOf(alice), 0, "never credited");
+        callIn(ref);
+        deliver(abroad, home, last(abroad));
+        assertEq(wethOf(alice), 100 ether);
+        assertEq(atHome(ref).credit, 0);
+    }
+
+    /// And the one that was thought lost arrives after all.
+    function test_a_grant_that_arrives_besides_its_resend_is_granted_once() public {
+        bytes32 ref = lock(15_000e8);
+        bytes memory grant = last(home);
+        resend(home, grant, CCIP);
+        on(abroad).ccip.deliver(home.id, grant);
+        release(ref, 15_000e8);
+        uint64 told = abroad.remote.seq();
+        deliver(home, abroad, grant);
+        assertEq(abroad.remote.seq(), told);
+        assertEq(lineOf(alice), 0);
+        deliver(abroad, home, last(abroad));
+        assertEq(wethOf(alice), 100 ether);
+    }
+
+    function test_a_lost_release_resent_returns_the_lock() public {
+        bytes32 ref = granted(15_000e8);
+        release(ref, 15_000e8);
+        resend(abroad, last(abroad), CCIP);
+        on(home).ccip.deliver(abroad.id, abroad.ccip.sent(0));
+        assertEq(wethOf(alice), 100 ether);
+        deliver(abroad, home, last(abroad));
+        assertEq(wethOf(alice), 100 ether, "once");
+    }
+
+    function resend(Market storage from, bytes memory payload, bytes32 bridge) private {
+        on(from);
+        pay(bob);
+        from.router.resend{value: FEE}(payload, bridge, bob);
     }
 }

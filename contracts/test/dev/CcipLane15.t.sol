@@ -6,11 +6,14 @@ import {Vm} from "forge-std/Test.sol";
 import {
     CommitReport,
     EVM2EVMMessage,
+    ExecutionReport15,
     ExecutionState,
+    GasLimitOverride15,
     Interval,
     PriceUpdates
 } from "../../src/dev/ccip/CcipMessages.sol";
 import {DevCommitStore15} from "../../src/dev/ccip/DevCommitStore15.sol";
+import {DevOffRamp} from "../../src/dev/ccip/DevOffRamp.sol";
 import {DevOffRamp15} from "../../src/dev/ccip/DevOffRamp15.sol";
 import {DevOnRamp15} from "../../src/dev/ccip/DevOnRamp15.sol";
 import {CcipLaneFixture} from "./CcipLaneFixture.sol";
@@ -58,6 +61,26 @@ contract CcipLane15Test is CcipLaneFixture {
         sent.data = "thirteen";
         vm.expectRevert(DevOffRamp15.InvalidMessageId.selector);
         offRamp.execute(sent, none, sent.gasLimit);
+    }
+
+    function test_a_failure_is_retried_by_anyone_through_the_vendors_call() public {
+        (bytes32 id, Vm.Log memory log) = send(message(address(receiver), 3_000));
+        EVM2EVMMessage memory sent = abi.decode(log.data, (EVM2EVMMessage));
+        store.commit(report(1, id));
+        offRamp.execute(sent, none, sent.gasLimit);
+        assertTrue(offRamp.getExecutionState(1) == ExecutionState.FAILURE);
+        ExecutionReport15 memory proven;
+        proven.messages = new EVM2EVMMessage[](1);
+        proven.messages[0] = sent;
+        proven.offchainTokenData = new bytes[][](1);
+        GasLimitOverride15[] memory overrides = new GasLimitOverride15[](1);
+        vm.startPrank(anyone);
+        vm.expectPartialRevert(DevOffRamp.ExecutionError.selector);
+        offRamp.manuallyExecute(proven, overrides);
+        overrides[0].receiverExecutionGasLimit = 100_000;
+        offRamp.manuallyExecute(proven, overrides);
+        assertTrue(offRamp.getExecutionState(1) == ExecutionState.SUCCESS);
+        assertEq(receiver.arrived(), 1);
     }
 
     function report(uint64 number, bytes32 root) private pure returns (CommitReport memory) {

@@ -12,7 +12,9 @@ import {
     Any2EVMRampMessage,
     Any2EVMTokenTransfer,
     EVM2AnyRampMessage,
+    ExecutionReport16,
     ExecutionState,
+    GasLimitOverride16,
     MerkleRoot
 } from "../../src/dev/ccip/CcipMessages.sol";
 import {DevCommittedOffRamp} from "../../src/dev/ccip/DevCommittedOffRamp.sol";
@@ -91,12 +93,12 @@ contract CcipLane16Test is CcipLaneFixture {
         bytes memory broken = abi.encodeWithSelector(DevReceiver.Broken.selector);
         broken = abi.encodeWithSelector(DevOffRamp.ReceiverError.selector, broken);
         vm.expectRevert(abi.encodeWithSelector(DevOffRamp.ExecutionError.selector, arrival.header.messageId, broken));
-        offRamp.manuallyExecute(arrival, none, 0);
+        byHand(arrival, 0);
         receiver.setBroken(false);
-        offRamp.manuallyExecute(arrival, none, 0);
+        byHand(arrival, 0);
         assertTrue(offRamp.getExecutionState(HERE, 1) == ExecutionState.SUCCESS);
         vm.recordLogs();
-        offRamp.manuallyExecute(arrival, none, 0);
+        byHand(arrival, 0);
         assertEq(countOf(vm.getRecordedLogs(), DevOffRamp16.SkippedAlreadyExecutedMessage.selector), 1);
         assertEq(receiver.arrived(), 1);
     }
@@ -112,9 +114,20 @@ contract CcipLane16Test is CcipLaneFixture {
                 DevCommittedOffRamp.InvalidManualExecutionGasLimit.selector, arrival.header.messageId, 2_999
             )
         );
-        offRamp.manuallyExecute(arrival, none, 2_999);
-        offRamp.manuallyExecute(arrival, none, 100_000);
+        byHand(arrival, 2_999);
+        byHand(arrival, 100_000);
         assertEq(receiver.arrived(), 1);
+    }
+
+    function test_an_execution_by_hand_takes_one_message() public {
+        (Any2EVMRampMessage memory arrival, bytes32 leaf) = sentArrival(100_000);
+        commit(1, 1, leaf);
+        (ExecutionReport16[] memory reports, GasLimitOverride16[][] memory overrides) = handed(arrival, 0);
+        reports[0].proofFlagBits = 1;
+        vm.expectRevert(DevCommittedOffRamp.OneMessageAtATime.selector);
+        offRamp.manuallyExecute(reports, overrides);
+        vm.expectRevert(DevCommittedOffRamp.ManualExecutionGasLimitMismatch.selector);
+        offRamp.manuallyExecute(reports, new GasLimitOverride16[][](0));
     }
 
     function test_an_untouched_message_is_anyones_after_the_threshold_only() public {
@@ -123,9 +136,9 @@ contract CcipLane16Test is CcipLaneFixture {
         vm.startPrank(anyone);
         vm.warp(block.timestamp + THRESHOLD);
         vm.expectRevert(DevCommittedOffRamp.ManualExecutionNotYetEnabled.selector);
-        offRamp.manuallyExecute(arrival, none, 0);
+        byHand(arrival, 0);
         vm.warp(block.timestamp + 1);
-        offRamp.manuallyExecute(arrival, none, 0);
+        byHand(arrival, 0);
         assertEq(receiver.arrived(), 1);
         vm.expectRevert(abi.encodeWithSelector(DevCommittedOffRamp.NotNetwork.selector, anyone));
         offRamp.execute(arrival, none, 0);
@@ -202,6 +215,26 @@ contract CcipLane16Test is CcipLaneFixture {
         bytes32 ramp = keccak256(abi.encode(address(onRamp)));
         bytes32 lane = keccak256(abi.encode(Internal.ANY_2_EVM_MESSAGE_HASH, HERE, THERE, ramp));
         return Internal._hash(abi.decode(abi.encode(arrival), (Internal.Any2EVMRampMessage)), lane);
+    }
+
+    function byHand(Any2EVMRampMessage memory arrival, uint256 newLimit) private {
+        (ExecutionReport16[] memory reports, GasLimitOverride16[][] memory overrides) = handed(arrival, newLimit);
+        offRamp.manuallyExecute(reports, overrides);
+    }
+
+    function handed(Any2EVMRampMessage memory arrival, uint256 newLimit)
+        private
+        pure
+        returns (ExecutionReport16[] memory reports, GasLimitOverride16[][] memory overrides)
+    {
+        reports = new ExecutionReport16[](1);
+        reports[0].sourceChainSelector = HERE;
+        reports[0].messages = new Any2EVMRampMessage[](1);
+        reports[0].messages[0] = arrival;
+        reports[0].offchainTokenData = new bytes[][](1);
+        overrides = new GasLimitOverride16[][](1);
+        overrides[0] = new GasLimitOverride16[](1);
+        overrides[0][0].receiverExecutionGasLimit = newLimit;
     }
 
     function commit(uint64 min, uint64 max, bytes32 root) private {

@@ -14,10 +14,12 @@ contract CcipLane20Test is CcipLaneFixture {
     DevOnRamp20 private onRamp;
     DevOffRamp20 private offRamp;
     Vm.Wallet private verifier;
+    address[] private verifiers;
 
     function setUp() public override {
         super.setUp();
         verifier = vm.createWallet("verifier");
+        verifiers.push(verifier.addr);
         onRamp = new DevOnRamp20(address(here), HERE, THERE, FEE, verifier.addr);
         offRamp = new DevOffRamp20(IRouter(address(there)), HERE, THERE, address(onRamp), verifier.addr);
         onRamp.setOffRamp(address(offRamp));
@@ -33,7 +35,7 @@ contract CcipLane20Test is CcipLaneFixture {
         bytes memory signature = signed(id);
         vm.recordLogs();
         vm.prank(anyone);
-        offRamp.execute(wire, signature, 0);
+        offRamp.execute(wire, verifiers, results(signature), 0);
         Vm.Log[] memory logs = vm.getRecordedLogs();
         Vm.Log memory last = logs[logs.length - 1];
         assertEq(last.topics.length, 4);
@@ -41,29 +43,50 @@ contract CcipLane20Test is CcipLaneFixture {
         assertEq(last.topics[3], id);
         assertEq(receiver.arrived(), 1);
         vm.expectRevert(abi.encodeWithSelector(DevOffRamp20.NotExecutable.selector, id, ExecutionState.SUCCESS));
-        offRamp.execute(wire, signature, 0);
+        offRamp.execute(wire, verifiers, results(signature), 0);
     }
 
     /// A wrong call spoils nothing: the message is a FAILURE, and sound.
     function test_a_bad_signature_is_a_failure_that_a_good_one_cures() public {
         (bytes32 id, bytes memory wire) = sent();
         bytes memory signature = signed(keccak256("another"));
-        offRamp.execute(wire, signature, 0);
+        offRamp.execute(wire, verifiers, results(signature), 0);
         assertTrue(offRamp.getExecutionState(id) == ExecutionState.FAILURE);
         bytes memory reason = abi.encodeWithSelector(DevOffRamp20.NotVerified.selector, id);
         vm.expectRevert(abi.encodeWithSelector(DevOffRamp.ExecutionError.selector, id, reason));
-        offRamp.execute(wire, signature, 0);
-        offRamp.execute(wire, signed(id), 0);
+        offRamp.execute(wire, verifiers, results(signature), 0);
+        offRamp.execute(wire, verifiers, results(signed(id)), 0);
         assertEq(receiver.arrived(), 1);
     }
 
     function test_bytes_that_are_no_message_are_refused() public {
         (, bytes memory wire) = sent();
         vm.expectRevert(MessageV1.NotAMessage.selector);
-        offRamp.execute(abi.encodePacked(wire, "x"), "", 0);
+        offRamp.execute(abi.encodePacked(wire, "x"), verifiers, results(""), 0);
         wire[0] = 0x02;
         vm.expectRevert(MessageV1.NotAMessage.selector);
-        offRamp.execute(wire, "", 0);
+        offRamp.execute(wire, verifiers, results(""), 0);
+    }
+
+    /// The vendor's rules: as many answers as verifiers, the demanded one among them, and no less gas than was sent.
+    function test_an_execution_by_hand_is_checked_as_the_vendors() public {
+        (bytes32 id, bytes memory wire) = sent();
+        bytes[] memory answers = results(signed(id));
+        vm.startPrank(anyone);
+        vm.expectRevert(abi.encodeWithSelector(DevOffRamp20.InvalidVerifierResultsLength.selector, 0, 1));
+        offRamp.execute(wire, new address[](0), answers, 0);
+        vm.expectRevert(abi.encodeWithSelector(DevOffRamp20.InvalidGasLimitOverride.selector, 100_000, 99_999));
+        offRamp.execute(wire, verifiers, answers, 99_999);
+        offRamp.execute(wire, new address[](0), new bytes[](0), 0);
+        assertTrue(offRamp.getExecutionState(id) == ExecutionState.FAILURE);
+        assertEq(receiver.arrived(), 0);
+        offRamp.execute(wire, verifiers, answers, 200_000);
+        assertEq(receiver.arrived(), 1);
+    }
+
+    function results(bytes memory signature) private pure returns (bytes[] memory answers) {
+        answers = new bytes[](1);
+        answers[0] = signature;
     }
 
     function sent() private returns (bytes32 id, bytes memory wire) {

@@ -96,6 +96,13 @@ contract TopicsTest is Test {
         is_(DevCcipRouter.MessageExecuted.selector, 0x9b877de93ea9895756e337442c657f95a34fc68e7eb988bdfa693d5be83016b6);
     }
 
+    /// By the vendor's own ABIs: who executes by hand calls these.
+    function test_selectors_of_manual_execution() public pure {
+        is_(DevOffRamp15.manuallyExecute.selector, bytes4(0xb1fc6515));
+        is_(DevOffRamp16.manuallyExecute.selector, bytes4(0x5e7bb008));
+        is_(DevOffRamp20.execute.selector, bytes4(0x3b81ab9b));
+    }
+
     function is_(bytes32 ours, bytes32 theirs) private pure {
         assertEq(ours, theirs);
     }

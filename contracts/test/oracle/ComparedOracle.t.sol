@@ -116,6 +116,26 @@ contract ComparedOracleTest is TwoSources {
         assertEq(updatedAt, block.timestamp);
     }
 
+    /// While the chain's sequencer is down or has just come back, a price is no price, whoever tells it: nobody could
+    /// have reacted to it.
+    function test_no_policy_lets_the_other_source_through_the_sequencers_grace() public {
+        MockV3Aggregator sequencer = new MockV3Aggregator(0, 1, "L2 Sequencer Uptime Status Feed");
+        chainlink = new ChainlinkOracle(ChainlinkParameters(feed, 1 hours, 1e18, 1_000_000e18, sequencer, 600));
+        lenient = compared(Alone.Suffices);
+        ComparedOracle outer = new ComparedOracle(ComparedParameters(lenient, second, 200, Alone.Suffices));
+        bytes memory reason = abi.encodeWithSelector(IPriceOracle.SequencerDown.selector, sequencer);
+        refused(lenient, reason);
+        refused(outer, reason);
+        sequencer.updateAnswer(0);
+        reason = abi.encodeWithSelector(IPriceOracle.SequencerSettling.selector, sequencer, block.timestamp);
+        refused(lenient, reason);
+        refused(outer, reason);
+        skip(601);
+        pyth.publish(ETH_USD, 2_000e8, 0, -8);
+        (uint256 usd,) = lenient.price();
+        assertEq(usd, 2_000e18, "Chainlink's answer is from before the outage, Pyth's is not");
+    }
+
     /// A caller that gives so little gas that a source fails gets nothing, not the other source's price.
     function testFuzz_gas_does_not_choose_the_source(uint256 gas) public {
         feed.updateAnswer(1_990e8);

@@ -32,9 +32,7 @@ class MailRequest:
 class MailClient:
     """One connection a mail, each in a thread."""
 
-    def __init__(
-        self, settings: SmtpSettings, timeout: float, connections: int, context: ssl.SSLContext
-    ) -> None:
+    def __init__(self, settings: SmtpSettings, timeout: float, connections: int, context: ssl.SSLContext) -> None:
         self._settings = settings
         self._timeout = timeout
         self._context = context
@@ -47,9 +45,7 @@ class MailClient:
         timeout bounds, and then raises Cancelled.
         """
         message = compose(request, self._settings.sender)
-        return await trio.to_thread.run_sync(
-            self._attempt, message, request.target, password, limiter=self._threads
-        )
+        return await trio.to_thread.run_sync(self._attempt, message, request.target, password, limiter=self._threads)
 
     def _attempt(self, message: bytes, target: str, password: str | None) -> Outcome:
         deadline = time.monotonic() + self._timeout
@@ -65,9 +61,7 @@ class MailClient:
             _greet(relay, self._settings, self._context, password, deadline)
             outcome = _hand_over(relay, parseaddr(self._settings.sender)[1], target, message, deadline)
         except (smtplib.SMTPException, OSError) as error:
-            outcome = _unreached(
-                error
-            )  # a refused login is ours to mend, not the addressee's fault: tried again
+            outcome = _unreached(error)  # a refused login is ours to mend, not the addressee's fault: tried again
         finally:
             relay.close()
         return outcome

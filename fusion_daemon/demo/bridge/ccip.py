@@ -13,12 +13,22 @@ from typing import Literal
 
 from eth_account import Account
 
-from fusion_daemon.demo.bridge.ccip_messages import FORM_15, FORM_16, READERS, SENT_TOPICS, CcipMessage, Lane
+from fusion_daemon.crosschain.merkle import siblings_of
+from fusion_daemon.demo.bridge.ccip_messages import (
+    EXECUTE_20,
+    FORM_15,
+    FORM_16,
+    MANUALLY_EXECUTE_15,
+    MANUALLY_EXECUTE_16,
+    READERS,
+    SENT_TOPICS,
+    CcipMessage,
+    Lane,
+)
 from fusion_daemon.demo.bridge.commits import CommitBook
-from fusion_daemon.demo.bridge.deploy import OPERATOR, VERIFIER_KEY, BridgeChain, Generation
+from fusion_daemon.demo.bridge.deploy import OPERATOR, VERIFIER, VERIFIER_KEY, BridgeChain, Generation
 from fusion_daemon.demo.bridge.faults import Faults, Key, Memory
 from fusion_daemon.demo.bridge.logs import finalized, read_logs
-from fusion_daemon.demo.bridge.merkle import siblings_of
 from fusion_daemon.demo.node import NodeRefused, Sent, call_data
 from fusion_daemon.domain.identifiers import Address
 
@@ -101,11 +111,17 @@ class CcipNetwork:
             self.memory.fail(key)
 
     def _execution(self, message: CcipMessage, proof: object, gas: int, again: bool) -> bytes:
+        """By hand in the vendor's own words; the network's turn of the older two is the dev ramps' own."""
         if self.generation == "2.0":
-            return call_data("execute(bytes,bytes,uint32)", message.form, proof, gas)
-        form = FORM_15 if self.generation == "1.5" else FORM_16
-        name = "manuallyExecute" if again else "execute"
-        return call_data(f"{name}({form},bytes32[],uint256)", message.form, proof, gas)
+            return call_data(EXECUTE_20, message.form, [VERIFIER], [proof], gas)
+        old = self.generation == "1.5"
+        if not again:
+            form = FORM_15 if old else FORM_16
+            return call_data(f"execute({form},bytes32[],uint256)", message.form, proof, gas)
+        if old:
+            return call_data(MANUALLY_EXECUTE_15, ([message.form], [()], proof, 0), [(gas, ())])
+        report = (self.source.selector, [message.form], [()], proof, 0)
+        return call_data(MANUALLY_EXECUTE_16, [report], [[(gas, ())]])
 
     def _state(self, message: CcipMessage) -> int:
         signature, arguments = {

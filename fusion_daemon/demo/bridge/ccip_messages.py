@@ -11,7 +11,7 @@ from eth_utils.crypto import keccak
 from fusion_daemon.demo.bridge.deploy import Generation
 from fusion_daemon.demo.bridge.faults import Key
 from fusion_daemon.demo.bridge.logs import BridgeLog
-from fusion_daemon.domain.identifiers import Address
+from fusion_daemon.domain.identifiers import Address, Hash32
 
 FORM_15 = (
     "(uint64,address,address,uint64,uint256,bool,uint64,address,uint256,bytes,(address,uint256)[],bytes[],bytes32)"
@@ -19,6 +19,9 @@ FORM_15 = (
 _HEADER = "(bytes32,uint64,uint64,uint64,uint64)"
 _SENT_16 = f"({_HEADER},address,bytes,bytes,bytes,address,uint256,uint256,(address,bytes,bytes,uint256,bytes)[])"
 FORM_16 = f"({_HEADER},bytes,bytes,address,uint256,(bytes,address,uint32,bytes,uint256)[])"
+MANUALLY_EXECUTE_15 = f"manuallyExecute(({FORM_15}[],bytes[][],bytes32[],uint256),(uint256,uint256[])[])"
+MANUALLY_EXECUTE_16 = f"manuallyExecute((uint64,{FORM_16}[],bytes[][],bytes32[],uint256)[],(uint256,uint32[])[][])"
+EXECUTE_20 = "execute(bytes,address[],bytes[],uint32)"
 _SENT_20 = ["address", "uint256", "bytes", "(address,uint32,uint32,uint256,bytes)[]", "bytes[]"]
 _LEAF = bytes(32)
 _NUMBER_20, _GAS_20, _SENDER_20 = slice(17, 25), slice(29, 33), slice(124, 156)
@@ -40,7 +43,7 @@ class CcipMessage:
     number: int
     """The lane's sequence number, from 1."""
     message_id: bytes
-    leaf: bytes
+    leaf: Hash32
     """Under the committed root; 2.0 has none and repeats the id."""
     gas_limit: int
     form: object
@@ -60,7 +63,7 @@ def _read_15(log: BridgeLog, lane: Lane, sender: Address | None) -> CcipMessage:
     return CcipMessage(log.key, fields[3], identity, identity, fields[4], tuple(fields))
 
 
-def _id_15(fields: Sequence[object], lane: Lane) -> bytes:
+def _id_15(fields: Sequence[object], lane: Lane) -> Hash32:
     head = [fields[1], fields[2], *fields[3:9]]
     types = ["address", "address", "uint64", "uint256", "bool", "uint64", "address", "uint256"]
     data = fields[9]
@@ -73,7 +76,7 @@ def _id_15(fields: Sequence[object], lane: Lane) -> bytes:
         keccak(encode(["(address,uint256)[]"], [fields[10]])),
         keccak(encode(["bytes[]"], [fields[11]])),
     ]
-    return keccak(b"".join(parts))
+    return Hash32(keccak(b"".join(parts)))
 
 
 def _read_16(log: BridgeLog, lane: Lane, sender: Address | None) -> CcipMessage:
@@ -92,14 +95,14 @@ def _read_16(log: BridgeLog, lane: Lane, sender: Address | None) -> CcipMessage:
         keccak(data),
         keccak(encode(["(bytes,address,uint32,bytes,uint256)[]"], [()])),
     ]
-    return CcipMessage(log.key, number, message_id, keccak(b"".join(parts)), gas_limit, form)
+    return CcipMessage(log.key, number, message_id, Hash32(keccak(b"".join(parts))), gas_limit, form)
 
 
 def _read_20(log: BridgeLog, lane: Lane, sender: Address | None) -> CcipMessage:
     wire = bytearray(decode(_SENT_20, log.data)[2])
     if sender is not None:
         wire[_SENDER_20] = bytes(12) + sender
-    identity = keccak(bytes(wire))
+    identity = Hash32(keccak(bytes(wire)))
     number, gas = int.from_bytes(wire[_NUMBER_20], "big"), int.from_bytes(wire[_GAS_20], "big")
     return CcipMessage(log.key, number, identity, identity, gas, bytes(wire))
 

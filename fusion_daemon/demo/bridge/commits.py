@@ -9,10 +9,10 @@ from typing import Literal
 from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
 
+from fusion_daemon.crosschain.merkle import root_of
 from fusion_daemon.demo.bridge.ccip_messages import CcipMessage
 from fusion_daemon.demo.bridge.deploy import OPERATOR, BridgeChain
 from fusion_daemon.demo.bridge.logs import BridgeLog, read_logs
-from fusion_daemon.demo.bridge.merkle import root_of
 from fusion_daemon.demo.node import Sent, call_data
 from fusion_daemon.domain.identifiers import Address
 

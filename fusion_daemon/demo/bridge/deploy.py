@@ -23,7 +23,7 @@ GAS_FEE = 10**15
 """Wei that Axelar's gas service and each on-ramp want for a message."""
 THRESHOLD = 3_600
 """Seconds after which anyone may execute a CCIP message that the network left alone."""
-_VERIFIER = parse_address(str(Account.from_key(VERIFIER_KEY).address))
+VERIFIER = parse_address(str(Account.from_key(VERIFIER_KEY).address))
 _SELECTORS = (16015286601757825753, 10344971235874465080)
 _NAMES = ("dev-one", "dev-two")
 
@@ -82,7 +82,7 @@ def _sources(node: Node, here: int, there: int) -> _Source:
     on_ramps: dict[Generation, Address] = {
         "1.5": _create(node, "DevOnRamp15", types, *lane),
         "1.6": _create(node, "DevOnRamp16", types, *lane),
-        "2.0": _create(node, "DevOnRamp20", (*types, "address"), *lane, _VERIFIER),
+        "2.0": _create(node, "DevOnRamp20", (*types, "address"), *lane, VERIFIER),
     }
     return _Source(node, _NAMES[here], _SELECTORS[here], router, on_ramps)
 
@@ -95,7 +95,7 @@ def _destinations(here: _Source, there: _Source) -> BridgeChain:
     off_ramps: dict[Generation, Address] = {
         "1.5": _create(node, "DevOffRamp15", (*types, "uint256", "address"), *lanes["1.5"], THRESHOLD, store),
         "1.6": _create(node, "DevOffRamp16", (*types, "uint256"), *lanes["1.6"], THRESHOLD),
-        "2.0": _create(node, "DevOffRamp20", (*types, "address"), *lanes["2.0"], _VERIFIER),
+        "2.0": _create(node, "DevOffRamp20", (*types, "address"), *lanes["2.0"], VERIFIER),
     }
     for ramp in off_ramps.values():
         node.send(Sent(OPERATOR, here.router, call_data("addOffRamp(uint64,address)", there.selector, ramp)))

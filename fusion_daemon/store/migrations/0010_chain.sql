@@ -14,6 +14,7 @@
 --                   SELECT DISTINCT ON (chain_id, vault, kind, subject) * FROM chain_registers
 --                   ORDER BY chain_id, vault, kind, subject, block_number DESC, log_index DESC
 -- chain_state     one row per chain: where the listener stands and how the chain is.
+-- chain_coverage  of which canonical blocks the logs were read, per filter version; chain_contracts says of whom.
 --
 -- chain_blocks and chain_logs are the evidence: chain_logs is immutable, a block's canonical flag is for people
 -- and audits (consumers fold the journal and never read it).
@@ -63,6 +64,7 @@ CREATE TABLE chain_journal (
     settles        boolean NOT NULL,    -- false inside a reorg: fold, but do not evaluate yet
     PRIMARY KEY (chain_id, seq)
 ) PARTITION BY RANGE (chain_id, seq);
+CREATE INDEX chain_journal_late ON chain_journal (chain_id, seq) WHERE filter_version > 1;
 
 CREATE FUNCTION make_journal_partitions() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -119,6 +121,26 @@ CREATE TABLE chain_state (
     finality_named boolean  NOT NULL DEFAULT false,  -- the chain has named it: it is never counted any more
     latched     text,                   -- why the listener stopped for good (finality violated); null: it runs
     updated_at  timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+
+-- Contracts that are read from the same moment on share a filter version; 1: from the chain's first block on.
+CREATE TABLE chain_contracts (
+    chain_id       bigint  NOT NULL,
+    address        bytea   NOT NULL CHECK (octet_length(address) = 20),
+    filter_version integer NOT NULL CHECK (filter_version > 0),
+    since_block    bigint  NOT NULL,    -- the first block that may hold logs of it
+    origin         bytea,               -- the factory that created it; null: the configuration names it
+    number         bigint  GENERATED ALWAYS AS IDENTITY,  -- the order in which they came to be known
+    PRIMARY KEY (chain_id, address)
+);
+
+-- Ranges of one version neither overlap nor touch: between two of them something is missing.
+CREATE TABLE chain_coverage (
+    chain_id       bigint  NOT NULL,
+    filter_version integer NOT NULL,
+    first          bigint  NOT NULL,
+    last           bigint  NOT NULL CHECK (last >= first),
+    PRIMARY KEY (chain_id, filter_version, first)
 ) WITH (fillfactor = 50);
 
 CREATE FUNCTION make_block_partitions() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -10,8 +10,9 @@ import trio
 
 from actors.chain_listener import ChainListener
 from fusion_daemon.aio import Aio
+from fusion_daemon.chain.coverage import Ranges
 from fusion_daemon.chain.events import load_event_table
-from fusion_daemon.chain.repository import journal_fill, set_start_block
+from fusion_daemon.chain.repository import journal_fill, load_coverage, set_start_block
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import ChainId
@@ -101,8 +102,18 @@ class Life:
             await self.returned.wait()
 
     async def until_tip(self, block_hash: bytes) -> None:
+        await self.until_head(lambda: block_hash)
+
+    async def until_head(self, block_hash: Callable[[], bytes]) -> None:
+        """Of a chain that moves meanwhile."""
         with trio.fail_after(PATIENCE):
-            while not self._at(block_hash):
+            while not self._at(block_hash()):
+                await self.topic.moved.wait()
+
+    async def until_whole(self) -> None:
+        """Wait until a late history is whole."""
+        with trio.fail_after(PATIENCE):
+            while not any(entry.late and entry.settles for entry in self.topic.published):
                 await self.topic.moved.wait()
 
     async def until_health(self, level: str) -> str:
@@ -169,6 +180,10 @@ class Listening:
 
         return await self.store.read(query)
 
+    async def covered(self) -> Mapping[int, Ranges]:
+        """Of each filter version, which blocks' logs were read."""
+        return (await self.store.read(load_coverage, CHAIN)).ranges
+
     async def positions(self) -> dict[tuple[bytes, bytes, bytes, str], int]:
         rows = await self.rows("SELECT * FROM positions WHERE amount <> 0")
         return {
@@ -183,7 +198,9 @@ def fold(entries: Sequence[JournalEntry]) -> list[bytes]:
     numbers: list[int] = []
     for place, entry in enumerate(entries, 1):
         assert entry.seq == place
-        if entry.op is Op.APPLY:
+        if entry.late:
+            assert entry.block.hash in chain
+        elif entry.op is Op.APPLY:
             assert not numbers or entry.block.number == numbers[-1] + 1
             chain.append(entry.block.hash)
             numbers.append(entry.block.number)

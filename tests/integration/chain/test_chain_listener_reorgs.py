@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import trio
 
+from fusion_daemon.chain.coverage import Range
 from fusion_daemon.domain.journal import Op
 from tests.faults.fake_node import FakeBlock, FakeNode, Json
 from tests.integration.chain.listening import PATIENCE, Life, Listening, fold, folded_positions
@@ -38,6 +39,7 @@ async def check(listening: Listening, node: FakeNode) -> None:
     assert await listening.positions() == folded_positions(entries)
     canonical = await listening.rows("SELECT hash FROM chain_blocks WHERE canonical ORDER BY number")
     assert [row.octets("hash") for row in canonical] == hashes(node)
+    assert (await listening.covered())[1] == (Range(0, len(canonical) - 1),)
     stored = {row.octets("block_hash") for row in await listening.rows("SELECT block_hash FROM chain_logs")}
     seen = {entry.block.hash for entry in entries}
     assert stored == {block.hash for block in node.blocks.values() if block.logs and block.hash in seen}

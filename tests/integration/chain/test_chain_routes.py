@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from fusion_daemon.accounts.repository import list_audit
-from fusion_daemon.chain.repository import StartBlockRefused
+from fusion_daemon.chain.endpoint_state import State
+from fusion_daemon.chain.endpoint_views import EndpointsView, endpoints_text
+from fusion_daemon.chain.repository import StartBlockRefused, load_coverage, register_contracts
 from fusion_daemon.chain.routes import routes
-from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.chain.rpc_routes import endpoint_routes
+from fusion_daemon.domain.identifiers import ChainId, hex_of
+from fusion_daemon.domain.journal import journal_stream
 from fusion_daemon.http.problem import Problem
 from fusion_daemon.http.route import Principal, Reply, Request, Role
 from tests.faults.fake_node import FakeNode
 from tests.integration.chain.listening import CHAIN, Listening
+from tests.unit.chain.vault_logs import STRANGER, VAULT
 
 NAMES = {CHAIN: "test", ChainId(1): "mainnet"}
 
 
-async def ask(listening: Listening, method: str, chain: str = "", body: bytes = b"") -> Reply:
-    [route] = [route for route in routes(listening.aio, listening.store, NAMES) if route.method == method]
+COVERAGE = "/v1/chains/{id}/coverage"
+PATHS = {"GET": "/v1/chains", "POST": "/v1/chains/{id}/start-block"}
+
+
+async def ask(listening: Listening, method: str, chain: str = "", body: bytes = b"", path: str = "") -> Reply:
+    wanted = (method, path or PATHS[method])
+    [route] = [each for each in routes(listening.aio, listening.store, NAMES) if (each.method, each.path) == wanted]
     request = Request(method, {"id": chain}, {}, {}, body, Principal("ops", Role.OPERATOR), "test")
     return await listening.aio.call(route.handler, request, timeout=10)
 
@@ -32,6 +43,33 @@ async def test_every_configured_chain_is_listed(listening: Listening, node: Fake
     assert mainnet == {"chain_id": 1, "name": "mainnet", "start_block": None, "tip": None, "latched": None}
     assert test["tip"] == {"number": 1, "hash": "0x" + tip.hash.hex()}
     assert (test["start_block"], test["head"], test["finalized"], test["latched"]) == (0, 1, 0, None)
+
+
+async def test_coverage_tells_whose_logs_were_read_of_which_blocks(listening: Listening, node: FakeNode) -> None:
+    """Two blocks are read with one vault; of a second one, configured later, they are missing until they are read."""
+    assert json.loads((await ask(listening, "GET", "1", path=COVERAGE)).body) == {
+        "chain_id": 1,
+        "tip": None,
+        "filters": [],
+    }
+    tip = node.mine()
+    async with listening.live(node.url) as life:
+        await life.until_tip(tip.hash)
+    view = await listening.store.read(load_coverage, CHAIN)
+    epoch = (await listening.store.claim("test", produces=(journal_stream(CHAIN),))).epoch
+    await listening.store.commit(register_contracts(CHAIN, epoch, view, view.configured((STRANGER,), 0)))
+    whole = [{"first": 0, "last": 1}]
+    contracts = [{"address": hex_of(each), "since_block": 0, "origin": None} for each in (VAULT, STRANGER)]
+    assert json.loads((await ask(listening, "GET", "31337", path=COVERAGE)).body) == {
+        "chain_id": 31_337,
+        "tip": 1,
+        "filters": [
+            {"filter_version": 1, "contracts": contracts[:1], "covered": whole, "missing": []},
+            {"filter_version": 2, "contracts": contracts[1:], "covered": [], "missing": whole},
+        ],
+    }
+    with pytest.raises(Problem):
+        await ask(listening, "GET", "5", path=COVERAGE)
 
 
 async def test_start_block_is_chosen_until_something_is_stored(listening: Listening, node: FakeNode) -> None:
@@ -64,3 +102,29 @@ async def test_bad_requests(listening: Listening, chain: str, body: bytes, statu
     with pytest.raises(Problem) as caught:
         await ask(listening, "POST", chain, body)
     assert caught.value.status == status
+
+
+async def test_the_state_of_each_endpoint_is_shown(listening: Listening, node: FakeNode, second_node: FakeNode) -> None:
+    """The first serves another chain; its URL's key is not shown."""
+    node.chain_id = 5
+    tip = second_node.mine()
+    async with listening.live(node.url, second_node.url) as life:
+        await life.until_tip(tip.hash)
+        [route] = endpoint_routes(NAMES, lambda chain: life.listener.statistics().endpoints if chain == CHAIN else ())
+
+        async def show(chain: str) -> EndpointsView:
+            request = Request("GET", {"id": chain}, {}, {}, b"", Principal("ops", Role.VIEWER), "test")
+            reply = await listening.aio.call(route.handler, request, timeout=10)
+            return msgspec.json.decode(reply.body, type=EndpointsView)
+
+        assert (await show("1")).endpoints == ()
+        with pytest.raises(Problem):
+            await show("7")
+        view = await show("31337")
+        first, second = view.endpoints
+        assert (first.state, first.reason, first.in_use) == ("wrong_chain", "It serves chain 5.", False)
+        assert (second.state, second.reason, second.in_use, second.head) == ("alive", None, True, 1)
+        assert "planted-key" not in str(view)
+        assert "  0 http://127.0.0.1" in "\n".join(endpoints_text((view,)))
+        transitions = life.listener.statistics().endpoints[0].transitions
+        assert transitions == {(State.ALIVE, State.WRONG_CHAIN, "chain_id"): 1}

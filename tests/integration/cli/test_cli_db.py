@@ -44,9 +44,14 @@ def test_the_embedded_database_is_backed_up_at_rest_and_running_and_restored_els
 
 def test_what_cannot_be_done_is_said_in_words(open_directory: Path) -> None:
     config = configured(open_directory, "first")
-    nothing = run("db", "verify", "--config", config)
-    assert (nothing.returncode, "Run `fusion-daemon migrate` first" in nothing.stdout) == (1, True)
-    empty = run("db", "backup", open_directory / "x.dump", "--config", config)
-    assert (empty.returncode, "The database has no schema" in empty.stderr) == (1, True)
+    for words in (("verify",), ("backup", open_directory / "x.dump")):
+        absent = run("db", *words, "--config", config)
+        assert (absent.returncode, "There is no database in the state directory" in absent.stderr) == (1, True)
+    assert not (open_directory / "first").exists(), "one that is made here might not be the daemon's"
+    with running_postgres(open_directory / "first", durable=False):
+        nothing = run("db", "verify", "--config", config)
+        assert (nothing.returncode, "Run `fusion-daemon migrate` first" in nothing.stdout) == (1, True)
+        empty = run("db", "backup", open_directory / "x.dump", "--config", config)
+        assert (empty.returncode, "The database has no schema" in empty.stderr) == (1, True)
     missing = run("db", "restore", open_directory / "x.dump", "--config", config)
     assert (missing.returncode, "not a whole backup" in missing.stderr) == (1, True)

@@ -68,7 +68,7 @@ def test_the_log_changes_for_all_who_write_it(config: Path, postgres_dsn: str) -
     with daemon(config):
         rewrite(config, 'style = "json"', 'style = "json"\nlevel = "error"')
         done = reload(config)
-        assert (done.returncode, done.stdout) == (0, "update logging: logging.level\nDone, 1 of them.\n"), done.stderr
+        assert (done.returncode, done.stdout) == (0, "update logging: logging.level\nDone: 1 step.\n"), done.stderr
         assert event(config.with_name("log"), "reloaded") is None, "which is below an error"
         rewrite(config, 'level = "error"', 'level = "info"')
         assert reload(config).returncode == 0

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from eth_utils.crypto import keccak
 
-from fusion_daemon.crosschain import AxelarContracts, CcipContracts, Network, Networks
+from fusion_daemon.crosschain import Networks
 from fusion_daemon.demo.anvil import anvil
 from fusion_daemon.demo.bridge import Generation
 from fusion_daemon.demo.deploy import DESK, Opening, deploy, deposit
@@ -15,6 +15,7 @@ from fusion_daemon.demo.links import AXELAR, CCIP, Link, join
 from fusion_daemon.demo.node import Node, NodeRefused, Sent, call_data
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.price import USD_SCALE
+from tests.integration.crosschain.seen import networks_of
 
 ONE, TWO = ChainId(31_337), ChainId(31_338)
 OWNER = Address(keccak(text="owner of remote credit")[12:])
@@ -44,7 +45,7 @@ class Pair:
             self._snapshots[side] = node.call("evm_snapshot")
 
     def networks(self) -> Networks:
-        return Networks(_network(link) for link in self.links)
+        return networks_of(*self.links)
 
     # Acting
 
@@ -78,6 +79,12 @@ class Pair:
             self.nodes[side].send(Sent(OWNER, self.links[side].router, call_data("retry(bytes)", payload)))
             return True
         return False
+
+    def resend(self, side: int, payload: bytes, way: str) -> None:
+        """The router of its source hands a message to a bridge once more."""
+        self._choose(side, way)
+        call = call_data("resend(bytes,bytes32,address)", payload, _bridge(way), OWNER)
+        self.nodes[side].send(Sent(OWNER, self.links[side].router, call, _FEE))
 
     def mine(self, side: int, count: int = 1) -> None:
         self.nodes[side].call("anvil_mine", hex(count))
@@ -149,19 +156,3 @@ def open_pair(*, amplifier: bool = False, options: tuple[str, ...] = ()) -> Iter
 
 def _bridge(way: str) -> bytes:
     return AXELAR if way == "axelar" else CCIP
-
-
-def _network(link: Link) -> Network:
-    bridge = link.bridge
-    return Network(
-        ChainId(bridge.chain_id),
-        link.router,
-        AxelarContracts(bridge.name, link.gateway, bridge.gas_service, link.axelar),
-        CcipContracts(
-            bridge.selector,
-            tuple(bridge.on_ramps.values()),
-            tuple(bridge.off_ramps.values()),
-            link.ccip,
-            (bridge.commit_store,),
-        ),
-    )

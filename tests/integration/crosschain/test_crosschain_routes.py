@@ -13,11 +13,12 @@ from fusion_daemon.crosschain import Evidence, State, Transition
 from fusion_daemon.crosschain.hints import Opinion, Question
 from fusion_daemon.crosschain.records import save_message
 from fusion_daemon.crosschain.routes import Explaining, routes
-from fusion_daemon.domain.identifiers import Address, hex_of
+from fusion_daemon.domain.identifiers import Address, ChainId, hex_of
+from fusion_daemon.http.pages import cursor_of
 from fusion_daemon.http.problem import Problem
 from fusion_daemon.http.route import Principal, Request, Role
 from fusion_daemon.store import Commit, Execute, Store, Write
-from tests.unit.crosschain.world import AXELAR, ENVELOPE, NETWORKS, NOW, STRANGER, A, B, Message, address, at, judged
+from tests.unit.crosschain.world import AXELAR, ENVELOPE, NETWORKS, NOW, STRANGER, A, B, C, Message, address, at, judged
 
 VAULT, LOCKS = address(A, 50), address(A, 51)
 OWNER, WETH = ENVELOPE.account, ENVELOPE.asset
@@ -104,7 +105,7 @@ async def test_locked_collateral_counts_once(aio: Aio, registered: Store) -> Non
             "state": "source_final",
             "source": A,
             "destination": B,
-            "kind": 1,
+            "kind": "grant",
             "credit_usd_e8": "5000",
         }
     ]
@@ -134,12 +135,38 @@ async def test_only_what_was_sent_and_has_not_arrived_is_on_its_way(aio: Aio, re
     orphans = await messages(aio, registered, state="orphan")
     assert [(each["id"], each["flags"]) for each in orphans] == [(hex_of(forged.id), ["forged"])]
     assert await messages(aio, registered, account=hex_of(STRANGER)) == []
+    assert [each["id"] for each in await messages(aio, registered, flag="forged")] == [hex_of(forged.id)]
+    assert await messages(aio, registered, flag="resent") == []
 
 
-async def test_an_unknown_account_and_an_unknown_state_are_refused(aio: Aio, store: Store) -> None:
+async def test_an_account_without_addresses_holds_nothing(aio: Aio, store: Store) -> None:
+    await write(store, Execute("INSERT INTO accounts (id, customer, name) VALUES ('acct-1', 'ACME', 'Treasury')"))
+    assert await collateral(aio, store) == Collateral([], [])
+
+
+async def test_an_unknown_account_state_or_flag_is_refused(aio: Aio, store: Store) -> None:
     with pytest.raises(Problem) as unknown:
         await collateral(aio, store)
     assert unknown.value.status == 404
     with pytest.raises(Problem) as refused:
         await messages(aio, store, state="lost")
     assert refused.value.status == 422
+    with pytest.raises(Problem) as unheard:
+        await messages(aio, store, flag="sunk")
+    assert unheard.value.status == 422
+
+
+async def test_the_same_octets_on_another_chain_are_somebody_else(aio: Aio, registered: Store) -> None:
+    """Of contracts the address alone does not say whose it is: a message is an account's on the chains it is sent from
+    and to."""
+    elsewhere = Message().but(nonce=1, source=C, destination=ChainId(31_340))
+    row: list[Evidence] = [elsewhere.sent(at(C, 1))]
+    assert await save(registered, elsewhere, row, 1) is State.OBSERVED
+    assert (await collateral(aio, registered)).on_the_way == []
+
+
+@pytest.mark.parametrize("after", ["9" * 19, "0" * 20 + "9" * 20, "\u0663", "-1", "x"])
+async def test_a_cursor_that_is_none_of_ours_is_refused(aio: Aio, store: Store, after: str) -> None:
+    with pytest.raises(Problem) as refused:
+        await messages(aio, store, cursor=cursor_of(after))
+    assert refused.value.status == 400

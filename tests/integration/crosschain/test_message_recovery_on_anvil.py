@@ -4,34 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
 from fusion_daemon.crosschain import (
-    AxelarContracts,
-    CcipContracts,
     Flag,
     LaneTerms,
     LogReader,
     MessageTracker,
-    Network,
-    Networks,
-    Place,
-    RawLog,
     Rules,
     Standing,
     State,
     Terms,
 )
+from fusion_daemon.crosschain.ccip_manual import Manual
 from fusion_daemon.crosschain.recovery import NotRecoverable, RecoveryKind, recovery_of
 from fusion_daemon.demo.anvil import anvil
 from fusion_daemon.demo.bridge import DevBridge, Faults
 from fusion_daemon.demo.deploy import DESK, Opening, deploy, deposit
-from fusion_daemon.demo.links import AXELAR, CCIP, Link, join
+from fusion_daemon.demo.links import AXELAR, join
 from fusion_daemon.demo.node import Node, Sent, call_data
-from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, hex_of
+from fusion_daemon.domain.identifiers import Address, ChainId
 from fusion_daemon.domain.journal import BlockRef
 from fusion_daemon.domain.price import USD_SCALE
+from tests.integration.crosschain.seen import head, logs_of, networks_of
 
 HOME, AWAY = ChainId(31_337), ChainId(31_338)
 ALICE = Address(b"\xaa" * 20)
@@ -41,6 +38,11 @@ OPTIONS = ("--gas-limit", "1000000000", "--slots-in-an-epoch", "1")
 LEAST_GAS = 10**18
 """Wei: above what the dev bridge asks for, so that every call pays too little."""
 SLOW = LaneTerms(10**6, 10**6, 10**6, 10**6, 10**6, 10**6, 10**6, LEAST_GAS)
+
+
+PAID = replace(SLOW, least_gas=0)
+STUCK = 10**6
+"""Unix seconds, as every block of these scenes is of second 0."""
 
 
 class Scene:
@@ -53,12 +55,11 @@ class Scene:
         deposit(home, [Opening(ALICE, 10 * 10**18, ALICE, 0, 0)])
         self.faults = Faults()
         self.bridge = DevBridge((self.home.bridge, self.away.bridge), self.faults)
-        self.networks = Networks([network(self.home, HOME), network(self.away, AWAY)])
+        self.networks = networks_of(self.home, self.away)
 
     def lock(self, bridge: bytes) -> None:
-        head = self.nodes[HOME].call("eth_getBlockByNumber", "latest", False)
-        assert isinstance(head, dict)
-        self.home.lock(ALICE, 10**18, CREDIT, AWAY, bridge, int(head["timestamp"], 16) + 86_400)
+        deadline = head(self.nodes[HOME]).timestamp + 86_400
+        self.home.lock(ALICE, 10**18, CREDIT, AWAY, bridge, deadline)
         self.carry()
 
     def carry(self) -> None:
@@ -67,66 +68,30 @@ class Scene:
                 node.call("anvil_mine", "0x8")
             self.bridge.step()
 
-    def standing(self) -> tuple[Standing, MessageTracker]:
-        """By all that both chains show now."""
-        tracker = MessageTracker(Rules(self.networks, Terms(SLOW, orphan_grace=10**6)))
+    def standing(self, lane: LaneTerms = SLOW, later: int = 0) -> tuple[Standing, MessageTracker]:
+        """By all that both chains show now, so many seconds after the newest block."""
+        tracker = MessageTracker(Rules(self.networks, Terms(lane, orphan_grace=10**6)))
         reader = LogReader(self.networks)
         for each in self.networks:
-            for block, logs in blocks(self.nodes[each.chain], each).items():
-                reading = reader.read(logs)
-                assert not reading.unreadable
-                tracker.apply(each.chain, block, reading.evidence)
+            reading = reader.read(logs_of(self.nodes[each.chain], each.chain))
+            assert not reading.unreadable
+            for one in reading.evidence:
+                block = BlockRef(one.place.block_number, one.place.block_hash, one.place.timestamp)
+                tracker.apply(each.chain, block, [one])
             tracker.finality(each.chain, 10**6)
-        tracker.settle(0)
+        tracker.settle(max(head(node).timestamp for node in self.nodes.values()) + later)
         [standing] = tracker.standings()
         return standing, tracker
 
-    def recover(self) -> RecoveryKind:
-        standing, tracker = self.standing()
-        found = recovery_of(standing, tracker.evidence_of(standing.id), self.networks, DESK)
+    def recover(self, lane: LaneTerms = SLOW, later: int = 0) -> RecoveryKind:
+        standing, tracker = self.standing(lane, later)
+        found = recovery_of(standing, tracker.evidence_of(standing.id), self.networks, DESK, Manual((), 0, 0))
         self.nodes[found.chain].send(Sent(DESK, found.to, found.data, LEAST_GAS if found.refundable else 0))
         return found.kind
 
     def credit(self) -> object:
         vault = self.away.deployment.vault
         return self.nodes[AWAY].view(vault, "creditLineOf(address)", ["uint256"], ALICE)[0]
-
-
-def network(link: Link, chain: ChainId) -> Network:
-    bridge = link.bridge
-    return Network(
-        chain,
-        link.router,
-        AxelarContracts(bridge.name, link.gateway, bridge.gas_service, link.axelar),
-        CcipContracts(
-            bridge.selector,
-            (bridge.on_ramps["1.6"],),
-            (bridge.off_ramps["1.6"],),
-            link.ccip,
-        ),
-    )
-
-
-def blocks(node: Node, network: Network) -> dict[BlockRef, list[RawLog]]:
-    query = {"fromBlock": "0x0", "toBlock": "latest", "address": [hex_of(each) for each in network.emitters]}
-    entries = node.call("eth_getLogs", query)
-    assert isinstance(entries, list)
-    found: dict[BlockRef, list[RawLog]] = {}
-    for entry in entries:
-        receipt = node.call("eth_getTransactionReceipt", entry["transactionHash"])
-        assert isinstance(receipt, dict)
-        number, index = int(entry["blockNumber"], 16), int(entry["logIndex"], 16)
-        first = int(receipt["logs"][0]["logIndex"], 16)
-        block = BlockRef(number, octets(entry["blockHash"]), 0)
-        place = Place(network.chain, block.hash, number, 0, octets(entry["transactionHash"]), index, index - first)
-        topics = tuple(bytes(octets(each)) for each in entry["topics"])
-        log = RawLog(place, Address(octets(entry["address"])), topics, octets(entry["data"]))
-        found.setdefault(block, []).append(log)
-    return found
-
-
-def octets(text: str) -> Hash32:
-    return Hash32(bytes.fromhex(text[2:]))
 
 
 @pytest.fixture(params=[False, True], ids=["classic", "amplifier"])
@@ -169,9 +134,15 @@ def test_a_call_that_paid_too_little_is_topped_up(scene: Scene) -> None:
     assert scene.standing()[0].flags == ()
 
 
-def test_a_failed_delivery_of_ccip_is_told_and_not_guessed(scene: Scene) -> None:
-    scene.faults.starve = 1.0
-    scene.lock(CCIP)
-    assert scene.standing()[0].state is State.FAILED
-    with pytest.raises(NotRecoverable, match="manual execution"):
-        scene.recover()
+def test_what_axelar_lost_goes_over_ccip_and_counts_once_when_axelar_finds_it_again(scene: Scene) -> None:
+    scene.faults.drop = 1.0
+    scene.lock(AXELAR)
+    with pytest.raises(NotRecoverable, match="once it is stuck"):
+        scene.recover(PAID)
+    assert scene.recover(PAID, STUCK) is RecoveryKind.RESEND
+    assert scene.standing(PAID)[0].flags == (Flag.RESENT,)
+    scene.faults.drop = 0.0
+    scene.carry()
+    after = scene.standing(PAID)[0]
+    assert (after.state, scene.credit()) == (State.EXECUTED_FINAL, CREDIT)
+    assert after.flags == (Flag.REPLAY_REFUSED, Flag.RESENT)

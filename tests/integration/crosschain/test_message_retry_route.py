@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import pytest
+import trio
 
 from fusion_daemon.aio import Aio
 from fusion_daemon.crosschain import Evidence, MessageTracker, State
@@ -22,7 +23,7 @@ from fusion_daemon.runtime import ManualClock
 from fusion_daemon.store import Commit, Execute, Reader, Row, Store
 from fusion_daemon.transactions.repository import propose_next, read_transaction
 from fusion_daemon.transactions.views import TransactionDetail
-from tests.unit.crosschain.world import NETWORKS, NOW, RULES, A, B, Message, address, at
+from tests.unit.crosschain.world import NETWORKS, NOW, RULES, TERMS, A, B, Message, address, at
 
 NONE: Mapping[str, object] = MappingProxyType({})
 SIGNER = "0x" + "70" * 20
@@ -52,7 +53,7 @@ class Desk:
         await self.store.commit(Commit((*save_evidence(evidence), saved), proof=Execute("SELECT true")))
 
     async def retry(self, body: Mapping[str, object] = NONE, message: str = hex_of(MESSAGE.id)) -> str:
-        parts = Recoveries(self.aio, ManualClock(NOW), NETWORKS, propose_next, self._ring)
+        parts = Recoveries(self.aio, ManualClock(NOW), NETWORKS, TERMS, propose_next, self._ring)
         [route] = recovery_routes(self.store, parts)
         assert (route.method, route.path, route.role) == ("POST", "/v1/messages/{id}/retry", Role.OPERATOR)
         octets = json.dumps({"signer": SIGNER} | dict(body)).encode()
@@ -94,6 +95,20 @@ async def test_it_is_proposed_once_while_it_is_open_and_every_word_is_on_record(
     assert desk.rung == 2
 
 
+async def test_two_who_ask_at_once_propose_one(desk: Desk) -> None:
+    await desk.know(STORED)
+    answers: list[str] = []
+
+    async def ask() -> None:
+        answers.append(await desk.retry())
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(6):
+            nursery.start_soon(ask)
+    assert answers == [FIRST] * 6
+    assert len(await desk.rows("SELECT id FROM transactions")) == 1
+
+
 async def test_after_one_that_ended_there_is_a_next(desk: Desk) -> None:
     await desk.know(STORED)
     await desk.retry()
@@ -112,7 +127,13 @@ async def test_what_would_help_nobody_is_refused_and_leaves_nothing(desk: Desk) 
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [({"signer": "me"}, 422), ({"value": "1"}, 422), ({"fee_cap": "-1"}, 422), ({"gas_cap": 0}, 422)],
+    [
+        ({"signer": "me"}, 422),
+        ({"value": "1"}, 422),
+        ({"fee_cap": "-1"}, 422),
+        ({"fee_cap": "0"}, 422),
+        ({"gas_cap": 0}, 422),
+    ],
 )
 async def test_a_body_that_does_not_fit_is_refused(desk: Desk, body: dict[str, object], status: int) -> None:
     await desk.know(STORED)

@@ -57,6 +57,9 @@ def flavoured(request: pytest.FixtureRequest, classic: Pair, amplified: Pair) ->
     return pair, way
 
 
+_WHOLE = "SELECT 1 FROM chain_journal WHERE filter_version > 1 AND settles HAVING count(*) = 2"
+
+
 def bridge_of(pair: Pair, faults: Faults | None = None, depth: int | None = EAGER) -> DevBridge:
     return DevBridge((pair.links[0].bridge, pair.links[1].bridge), faults or Faults(), depth)
 
@@ -81,6 +84,29 @@ async def test_a_message_arrives_and_becomes_final(aio: Aio, store: Store, flavo
         assert await tracked.states() == ["executed_final"]
         [row] = await tracked.rows("SELECT timeline FROM messages")
         assert {event["chain"] for event in orjson.loads(row.json("timeline"))} == {31_337, 31_338}
+
+
+async def test_a_bridge_that_is_configured_later_tells_what_it_carried_before(
+    aio: Aio, store: Store, pair: Pair
+) -> None:
+    """The message was sent and executed while neither chain's gateway was read: the routers alone told of it. What the
+    gateways said comes late, in blocks that were folded long ago, and counts as if it had been there."""
+    async with tracking(aio, store, pair) as tracked:
+        tracked.unread = {network.axelar.gateway for network in pair.networks() if network.axelar is not None}
+        assert tracked.unread
+        await tracked.start()
+        pair.lock(0, "axelar")
+        bridge_of(pair).step()
+        await finish(tracked)
+        [before] = await tracked.rows("SELECT timeline FROM messages")
+        await tracked.kill()
+        tracked.unread.clear()
+        await tracked.start()
+        await tracked.until(_WHOLE)
+        await tracked.quiet()
+        assert await tracked.states() == ["executed_final"]
+        [after] = await tracked.rows("SELECT timeline FROM messages")
+        assert len(orjson.loads(after.json("timeline"))) > len(orjson.loads(before.json("timeline")))
 
 
 async def test_equal_calls_in_one_block_are_told_apart(aio: Aio, store: Store, pair: Pair) -> None:
@@ -212,8 +238,8 @@ async def test_finality_of_a_branch_is_not_told_of_the_one_before_it(
 ) -> None:
     """The tracker was down while the branch with the message was replaced and its height became final:
 
-        n <- lock(a) <- . <- .
-        n <- . <- . <- . <- ... <- final ...       what is stored when the tracker folds `a`
+    n <- lock(a) <- . <- .
+    n <- . <- . <- . <- ... <- final ...       what is stored when the tracker folds `a`
     """
     monkeypatch.setattr(message_folding, "PORTION", 1)
     async with tracking(aio, store, pair) as tracked:

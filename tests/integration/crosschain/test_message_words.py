@@ -74,6 +74,7 @@ class Tracking:
             lambda _alarm: (),
             self.ward,
             self.words,
+            lambda: 400 * 86_400.0,
         )
         await actor.run(ActorContext("message_tracker", self.clock, on_started=task_status.started))
 

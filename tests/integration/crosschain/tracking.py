@@ -19,7 +19,7 @@ from fusion_daemon.chain.repository import journal_fill
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
 from fusion_daemon.crosschain import Terms
 from fusion_daemon.crosschain.settings import MessageSettings
-from fusion_daemon.domain.identifiers import ChainId, Hash32
+from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
 from fusion_daemon.domain.message import MESSAGE_STREAM, MessageChange
 from fusion_daemon.receipts import ChainReceipts
@@ -62,8 +62,12 @@ class Tracking:
     """The tracker's."""
     mute: set[ChainId] = field(default_factory=set)
     """Chains whose nodes tell no receipts."""
+    unread: set[Address] = field(default_factory=set)
+    """Contracts that the configuration of the listeners does not name."""
     told: ActorContext | None = None
     """Of the tracker's last life."""
+    keep: float = 400 * 86_400.0
+    """Seconds for which evidence is kept."""
     _scopes: dict[int, tuple[trio.CancelScope, trio.Event]] = field(default_factory=dict)
     _topics: dict[ChainId, Topic[JournalEntry]] = field(default_factory=dict)
 
@@ -102,7 +106,7 @@ class Tracking:
             network.chain,
             "test",
             (self.pair.nodes[side].url,),
-            network.emitters,
+            tuple(each for each in network.emitters if each not in self.unread),
             start_block=self.pair.first_blocks[side],
             request_timeout=5.0,
             poll=PollSettings(shortest=0.005, longest=0.01),
@@ -132,6 +136,7 @@ class Tracking:
             lambda alarm: accept(alarm, None, (), self.clock.now()),
             Ward(SystemClock()),
             Mailbox("message_words", 1, Overflow.FAIL, DeadLetters(self.clock)),
+            lambda: self.keep,
         )
 
     # Waiting and looking

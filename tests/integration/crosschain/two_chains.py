@@ -8,16 +8,10 @@ from dataclasses import dataclass
 from eth_utils.crypto import keccak
 
 from fusion_daemon.crosschain import (
-    AxelarContracts,
-    CcipContracts,
     Envelope,
     Kind,
     LogReader,
     MessageTracker,
-    Network,
-    Networks,
-    Place,
-    RawLog,
     Rules,
     Standing,
     Terms,
@@ -27,10 +21,10 @@ from fusion_daemon.demo.bridge import DevBridge, Faults
 from fusion_daemon.demo.bridge.deploy import GAS_FEE
 from fusion_daemon.demo.bridge.sending import send_over_axelar, send_over_ccip, top_up
 from fusion_daemon.demo.links import AXELAR, CCIP, GAS_LIMIT, Link
-from fusion_daemon.demo.node import Node
-from fusion_daemon.domain.identifiers import Address, ChainId, Hash32, parse_address
+from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef
 from fusion_daemon.domain.price import USD_SCALE
+from tests.integration.crosschain.seen import head, logs_of, networks_of
 
 ALICE, THIEF = (Address(keccak(text=f"forged messages {name}")[12:]) for name in ("alice", "thief"))
 BRIDGES = (AXELAR, CCIP)
@@ -127,11 +121,11 @@ class Watch:
 def watch(chains: TwoChains, later: int = 0) -> Watch:
     """As of the newest block's time, and `later` seconds after it."""
     links = (chains.here, chains.there)
-    networks = Networks([_network(link) for link in links])
+    networks = networks_of(*links)
     reader, tracker = LogReader(networks), MessageTracker(Rules(networks, Terms()))
     for link in links:
         chain, node = ChainId(link.deployment.chain_id), link.deployment.node
-        reading = reader.read(_logs(node, chain))
+        reading = reader.read(logs_of(node, chain))
         assert reading.unreadable == ()
         for each in reading.evidence:
             block = BlockRef(each.place.block_number, each.place.block_hash, each.place.timestamp)
@@ -139,61 +133,3 @@ def watch(chains: TwoChains, later: int = 0) -> Watch:
         tracker.finality(chain, head(node, "finalized").number)
     now = max(head(link.deployment.node).timestamp for link in links) + later
     return Watch(tracker, tracker.settle(now), now)
-
-
-def head(node: Node, tag: str = "latest") -> BlockRef:
-    block = node.call("eth_getBlockByNumber", tag, False)
-    assert isinstance(block, dict)
-    return BlockRef(_number(block["number"]), Hash32(_octets(block["hash"])), _number(block["timestamp"]))
-
-
-def _network(link: Link) -> Network:
-    bridge = link.bridge
-    ramps = tuple(bridge.on_ramps.values()), tuple(bridge.off_ramps.values())
-    return Network(
-        ChainId(link.deployment.chain_id),
-        link.router,
-        AxelarContracts(bridge.name, link.gateway, bridge.gas_service, link.axelar),
-        CcipContracts(bridge.selector, *ramps, link.ccip, (bridge.commit_store,)),
-    )
-
-
-def _logs(node: Node, chain: ChainId) -> list[RawLog]:
-    """Each with its position in the receipt: its index in the block less that of the receipt's first."""
-    logs = node.call("eth_getLogs", {"fromBlock": "0x0", "toBlock": "latest"})
-    assert isinstance(logs, list)
-    hashes = sorted({log["transactionHash"] for log in logs})
-    firsts = {}
-    for each, receipt in zip(hashes, node.batch([("eth_getTransactionReceipt", [h]) for h in hashes]), strict=True):
-        assert isinstance(receipt, dict)
-        firsts[each] = _number(receipt["logs"][0]["logIndex"])
-    numbers = sorted({log["blockNumber"] for log in logs})
-    blocks = node.batch([("eth_getBlockByNumber", [number, False]) for number in numbers])
-    times = {n: _number(b["timestamp"]) for n, b in zip(numbers, blocks, strict=True) if isinstance(b, dict)}
-    return [_log(log, chain, times[log["blockNumber"]], firsts[log["transactionHash"]]) for log in logs]
-
-
-def _log(log: dict[str, object], chain: ChainId, time: int, first: int) -> RawLog:
-    topics = log["topics"]
-    assert isinstance(topics, list)
-    index = _number(log["logIndex"])
-    place = Place(
-        chain,
-        Hash32(_octets(log["blockHash"])),
-        _number(log["blockNumber"]),
-        time,
-        Hash32(_octets(log["transactionHash"])),
-        index,
-        index - first,
-    )
-    return RawLog(
-        place, parse_address(str(log["address"])), tuple(_octets(topic) for topic in topics), _octets(log["data"])
-    )
-
-
-def _octets(text: object) -> bytes:
-    return bytes.fromhex(str(text)[2:])
-
-
-def _number(text: object) -> int:
-    return int(str(text), 16)

@@ -113,7 +113,8 @@ def test_what_a_runbook_asks_for_is_there() -> None:
         for event in re.findall(r"\| grep (?:-i )?(\w+)`", text):
             assert re.search(rf'(log|logger\(.*\))\.\w+\(\s*"[\w ]*{event}', code), (path.name, event)
         for post, route in re.findall(r"`curl -sS (-X POST .*)?http://127\.0\.0\.1:8780(/[^`?]*)`", text):
-            asked = route.replace("<", "{").replace(">", "}").replace("risk_calculator", "{name}")
+            asked = route.replace("<", "{").replace(">", "}")
+            asked = re.sub(r"/actors/[a-z_]+/", "/actors/{name}/", asked)
             assert f"| `{'POST' if post else 'GET'} {asked}` |" in API, (path.name, route)
 
 

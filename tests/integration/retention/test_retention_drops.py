@@ -8,7 +8,8 @@ import asyncpg
 import pytest
 
 import actors.retention_keeper as keeper_module
-from actors.retention_keeper import RetentionKeeper, RetentionSettings
+from actors.retention_keeper import RetentionKeeper
+from actors.retention_settings import RetentionSettings
 from fusion_daemon.aio import Aio
 from fusion_daemon.domain.identifiers import AssetId
 from fusion_daemon.runtime import ActorContext, ManualClock
@@ -83,7 +84,7 @@ async def lowest(store: Store) -> dict[str, int]:
 
 
 def keeper(store: Store) -> tuple[RetentionKeeper, ActorContext]:
-    settings = RetentionSettings(KEEP, KEEP, KEEP, (ETH,))
+    settings = RetentionSettings(KEEP, KEEP, KEEP, KEEP, KEEP, (ETH,))
     return RetentionKeeper(lambda: settings, store), ActorContext("retention_keeper", ManualClock(float(NOW)))
 
 

@@ -12,10 +12,12 @@ from random import Random
 
 import pytest
 
-from actors.retention_keeper import RetentionKeeper, RetentionSettings
+from actors.retention_keeper import RetentionKeeper
+from actors.retention_settings import RetentionSettings
 from fusion_daemon.aio import Aio
 from fusion_daemon.chain.events import load_event_table
 from fusion_daemon.chain.repository import journal_fill, load_entries
+from fusion_daemon.crosschain import Networks, Rules, Terms
 from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
 from fusion_daemon.risk.repository import load_snapshot
@@ -29,6 +31,7 @@ from tests.integration.chain.listening import CHAIN, SETTINGS, Life, Listening, 
 from tests.unit.chain.vault_logs import ALICE, BOB, USDC, WETH, borrowed, deposited, repaid
 
 WIDTH = 16
+NO_BRIDGES = Rules(Networks([]), Terms())
 STEPS = 60
 REACH = 6
 """Blocks below the head that may still change."""
@@ -88,7 +91,7 @@ async def prune(store: Store, life: Life, random: Random) -> int:
     position = max(0, life.topic.head - random.randrange(10))
     await store.transact(move_cursor, position)
     before = await store.read(load_snapshot, (), 0, 0, {CHAIN: position}, entries_after)
-    keeper = RetentionKeeper(lambda: RetentionSettings(0.0, 0.0, 0.0, ()), store)
+    keeper = RetentionKeeper(lambda: RetentionSettings(0.0, 0.0, 0.0, 0.0, 0.0, ()), store)
     await keeper._pass(ActorContext(keeper.name, SystemClock()))
     assert await store.read(load_snapshot, (), 0, 0, {CHAIN: position}, entries_after) == before
     return position
@@ -118,4 +121,5 @@ async def test_walked_reorganised_and_pruned(
     assert fold(listening.published) == [block.hash for block in node.canonical()]
     assert await listening.positions() == folded_positions(listening.published)
     await narrow_store.transact(pass_for_shipped)
-    assert [each for each in await aio.call(verify_database, empty_postgres_dsn, timeout=60) if each.failed] == []
+    findings = await aio.call(verify_database, empty_postgres_dsn, NO_BRIDGES, timeout=60)
+    assert [each for each in findings if each.failed] == []

@@ -102,6 +102,7 @@ class Sending:
     anvil: Anvil
     bell: Bell = field(default_factory=Bell)
     settings: TransactionSettings = SETTINGS
+    secret: Callable[[str], str] = {"hot-key": KEY}.__getitem__
 
     def __post_init__(self) -> None:
         self.node = Node(self.anvil.url)
@@ -110,8 +111,7 @@ class Sending:
     @asynccontextmanager
     async def living(self) -> AsyncIterator[ActorContext]:
         """One life; leaving it is its kill."""
-        secret = {"hot-key": KEY}.__getitem__
-        actor = TransactionSender(self.settings, self.store, lambda: self.nodes, secret, self.bell)
+        actor = TransactionSender(self.settings, self.store, lambda: self.nodes, self.secret, self.bell)
         context = ActorContext("transaction_sender", SystemClock())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(actor.run, context)

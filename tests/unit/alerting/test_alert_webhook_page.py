@@ -18,6 +18,8 @@ from fusion_daemon.alerting.retry import LONGEST_RETRY_AFTER, ROUTINE_CEILINGS, 
 from fusion_daemon.alerting.routing import delivery_id
 from fusion_daemon.alerting.settings import AlertingSettings, Receiver
 from fusion_daemon.alerting.signature import TOLERANCE, signature_headers
+from fusion_daemon.crosschain.alarms import ALARMING_FLAGS
+from fusion_daemon.crosschain.standing import ALARMING
 from fusion_daemon.domain.account import AccountRecord, Channel
 from fusion_daemon.domain.alert import Severity
 from fusion_daemon.domain.identifiers import AccountId, ChainId
@@ -71,11 +73,11 @@ def test_the_code_of_the_page_verifies_the_example(monkeypatch: pytest.MonkeyPat
 
 
 def test_every_type_field_state_and_cause_is_told() -> None:
-    types = re.findall(r"^\| `([a-z]+\.[a-z_]+)` \|", PAGE, re.MULTILINE)
+    types = re.findall(r"^\| `((?:margin|alerting)\.[a-z_]+)` \|", PAGE, re.MULTILINE)
     assert types == [*(f"margin.{kind.value}" for kind in MarginKind), CHANNEL_BROKEN]
     data = json.loads(sent()[1])["data"]
     cure = data.pop("cure")
-    table = PAGE[PAGE.index("| field of `data` |") : PAGE.index("A body has less")]
+    table = PAGE[PAGE.index("| field of `data` |") : PAGE.index("Of an alert about a message:")]
     for field in (*data, *(f"cure.{each}" for each in cure)):
         assert f"`{field}`" in table, field
     assert all(state.name in table for state in MarginState)
@@ -89,3 +91,8 @@ def test_the_waits_are_those_of_the_schedule() -> None:
         assert tuple(int(number) * UNITS[unit] for number, unit in waits) == ceilings
     assert f"up to {LONGEST_RETRY_AFTER / 3600:.0f} h" in PAGE
     assert f"within {AlertingSettings(()).timeout:.0f} s" in PAGE
+
+
+def test_every_type_of_an_alert_about_a_message_is_on_the_page() -> None:
+    types = set(re.findall(r"`message\.(\w+)`", PAGE))
+    assert types == {each.value for each in (*ALARMING, *ALARMING_FLAGS)} | {"resolved"}

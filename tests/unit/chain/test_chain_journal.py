@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from fusion_daemon.chain.coverage import Contract, Coverage, Range, Ranges
 from fusion_daemon.chain.events import load_event_table
 from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.reorg import common_ancestor
@@ -69,6 +70,8 @@ class Database:
     registers: set[tuple[SqlValue, SqlValue]] = field(default_factory=set)
     journal: list[Row] = field(default_factory=list)
     entries: list[JournalEntry] = field(default_factory=list)
+    contracts: list[Contract] = field(default_factory=list)
+    covered: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def apply(self, plan: Plan) -> None:
         for write in plan.commit.writes:
@@ -99,6 +102,9 @@ class Database:
                 case "chain_registers":
                     assert (row[1], row[2]) not in self.registers
                     self.registers.add((row[1], row[2]))
+                case "chain_contracts":
+                    assert row[1] not in [contract.address for contract in self.contracts]
+                    self.contracts.append(Contract(*row[1:]))  # type: ignore[arg-type]
 
     def _execute(self, write: Execute) -> None:
         args = write.args
@@ -113,6 +119,12 @@ class Database:
         elif write.sql.startswith("INSERT INTO positions"):
             for key, amount in zip(zip(*args[1:5], strict=True), args[5], strict=True):  # type: ignore[arg-type]
                 self.positions[key] = self.positions.get(key, 0) + int(str(amount))
+        elif write.sql.startswith("INSERT INTO chain_coverage"):
+            for version, first, last in zip(*args[1:], strict=True):
+                self.covered[version, first] = last
+        elif write.sql.startswith("DELETE FROM chain_coverage"):
+            for version, first in zip(*args[1:], strict=True):
+                del self.covered[version, first]
         else:
             assert write.sql.startswith("UPDATE chain_state")
 
@@ -136,7 +148,14 @@ class Database:
             finalized,
             finalized >= 0,
             len(self.journal),
+            self.coverage().configured((VAULT,), start),
         )
+
+    def coverage(self) -> Coverage:
+        ranges: dict[int, Ranges] = {contract.filter_version: () for contract in self.contracts}
+        for (version, first), last in sorted(self.covered.items()):
+            ranges[version] = (*ranges[version], Range(first, last))
+        return Coverage(tuple(self.contracts), ranges)
 
 
 class Following(RuleBasedStateMachine):
@@ -265,8 +284,14 @@ class Following(RuleBasedStateMachine):
             assert sum(owner == block for owner, _ in self.database.logs) == len(self.node.blocks[block].logs)
         assert {block for block, _ in self.database.registers} <= self.database.canonical
 
+    @invariant()
+    def coverage_is_what_was_read(self) -> None:
+        heights = sorted(int(str(self.database.blocks[block][2])) for block in self.database.canonical)
+        covered = self.database.coverage().ranges.get(1, ())
+        assert [number for each in covered for number in range(each.first, each.last + 1)] == heights
 
-Following.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+Following.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestFollowing = Following.TestCase
 
 

@@ -40,6 +40,15 @@ def test_slowdown_stays_bounded_and_recovers(history: list[str]) -> None:
     assert polling == Polling(BOUNDS)
 
 
+def test_what_was_committed_between_two_faults_parts_them() -> None:
+    """A provider that fails now and then is not asked ever more seldom while it gives something each time."""
+    polling = Polling(BOUNDS)
+    for _ in range(10):
+        polling = polling.progressed().failed()
+    assert polling.backoff(None) == Polling(BOUNDS).failed().backoff(None)
+    assert polling.limited().progressed().slowdown == 2.0
+
+
 def test_backoff_doubles_with_every_fault() -> None:
     polling = Polling(BOUNDS).failed()
     waits = []

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from fusion_daemon.chain.ranges import classify
+from fusion_daemon.chain.range_rules import classify
 from fusion_daemon.chain.rpc_errors import quote_node, range_refused
 
 KEY = "planted+key"
@@ -40,6 +40,6 @@ def test_a_key_across_the_cut_is_masked_whole() -> None:
 
 def test_a_refused_range_is_quoted_too() -> None:
     message = f"query returned more than 10000 results for {KEY}"
-    refusal = classify(-32_005, message)
-    assert refusal is not None
-    assert KEY not in str(range_refused(f"https://node.example/{KEY}", 1, 2, message, refusal))
+    said = classify(-32_005, message)
+    assert said is not None
+    assert KEY not in str(range_refused(f"https://node.example/{KEY}", 1, 2, message, said))

@@ -131,9 +131,7 @@ def test_retry_after_is_bounded(text: str | None, seconds: float | None) -> None
     assert retry_after_of(text, NOW) == seconds
 
 
-@given(
-    st.text(max_size=60) | st.from_regex(r"[A-Z][a-z]{2}, \d{1,30} [A-Z][a-z]{2} \d{1,30} \d\d:\d\d:\d\d .{0,30}")
-)
+@given(st.text(max_size=60) | st.from_regex(r"[A-Z][a-z]{2}, \d{1,30} [A-Z][a-z]{2} \d{1,30} \d\d:\d\d:\d\d .{0,30}"))
 def test_a_strange_retry_after_is_never_fatal(text: str) -> None:
     wait = retry_after_of(text, NOW)
     assert wait is None or 0 <= wait <= LONGEST_RETRY_AFTER

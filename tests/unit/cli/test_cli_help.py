@@ -60,3 +60,11 @@ def test_every_command_is_listed() -> None:
     operation = ("ps", "tree", "inspect", "mailbox", "pause", "resume", "restart", "trace", "tap", "drain")
     for verb in (*verbs, *operation):
         assert f" {verb} " in done.stdout
+
+
+def test_a_state_that_there_is_not_is_wrong_usage() -> None:
+    words = ["deadletters", "list", "--state", "lost"]
+    done = subprocess.run(
+        [sys.executable, "-m", "fusion_daemon", *words], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, "held" in done.stderr) == (2, True)

@@ -22,6 +22,8 @@ RECEIVER = '[[alerting.receivers]]\nname = "a"\n'
 EXPLORERS = "[messages.explorers]\n"
 STATIC = '[[oracle.assets]]\nasset = "A"\nsources = [{{kind = "static", usd = "{}"}}]\n'
 MAIL_TO = 'channel = "email"\ntarget = '
+CALL = '[[transactions.calls]]\nchain = 1\nto = "0x1"\n'
+LIMIT = '[[transactions.limits]]\npurpose = "a"\nasset = "native"\n'
 SENDER = '[alerting.smtp]\nhost = "h"\nsender = '
 
 
@@ -57,6 +59,9 @@ def load(tmp_path: Path, text: str) -> Config:
         ("database: a password needs a dsn", f'[database]\npassword = "pg"\ndsn = "postgresql://db/x"\n{CHAIN}'),
         ("chains.0.rpc_urls.0 (chain 1): not a URL", CHAIN.replace("http://", "ws://")),
         ("chains.0 (chain 1): poll_min_seconds", f"{CHAIN}poll_min_seconds = 20\n"),
+        ("chains.0.ws_urls.0 (chain 1): not a URL of a WebSocket", f'{CHAIN}ws_urls = ["http://hunter22.example"]\n'),
+        ("chains.0 (chain 1): calls_per_second_min is", f"{CHAIN}calls_per_second_max = 2\n"),
+        ("chains.0.calls_per_second_min", f"{CHAIN}calls_per_second_min = 0\n"),
         ("chains.0.poll_max_seconds", f"{CHAIN}poll_max_seconds = inf\n"),
         ("chains.0 (chain 1): two tokens", f"{CHAIN}tokens = [{USDC_AS_A}, {USDC_AS_B}]\n"),
         ("chains.0.vaults.0 (chain 1): the capitals", f'{CHAIN}vaults = ["{USDC.replace("eB48", "eB49")}"]\n'),
@@ -84,6 +89,10 @@ def load(tmp_path: Path, text: str) -> Config:
         ("the file: an e-mail receiver needs", f'{CHAIN}{RECEIVER}channel="email"\ntarget="a@b.example"'),
         ("alerting.receivers.0 (receiver a): an e-mail receiver", f'{CHAIN}{RECEIVER}{MAIL_TO}"a:b@c.example"'),
         ("alerting.smtp.sender: write an address", f'{CHAIN}{SENDER}"Fusion Prime"'),
+        ("oracle.assets.0.sources.0.static.usd (asset A): not an", CHAIN + STATIC.format(1).replace('"1"', "1.5")),
+        ("transactions.limits.0.each (limit for a): not a whole number in quotes", f"{CHAIN}{LIMIT}each = 0.2\n"),
+        ("transactions.limits.0.day (limit for a): it is missing", f"{CHAIN}{LIMIT}each = 0.2\n"),
+        ("transactions.calls.0.purposes (call of 0x1): it needs at least one entry", f"{CHAIN}{CALL}purposes = []\n"),
         ("alerting.smtp.sender: write an address", f'{CHAIN}{SENDER}"A <a@b.example>\\nBcc: c@d.example"'),
     ],
 )  # fmt: skip

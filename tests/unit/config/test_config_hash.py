@@ -32,6 +32,7 @@ SAME: dict[str, Callable[[Raw], object]] = {
     "logging": lambda raw: raw["logging"].update(level="debug"),
     "secrets": lambda raw: raw["secrets"].update(directory="/srv/secrets"),
     "endpoints": lambda raw: raw["chains"][0].update(rpc_urls=["https://other.example"], max_span=10),
+    "pace of calls": lambda raw: raw["chains"][0].update(ws_urls=["ws://other.example"], calls_per_second_max=25.0),
     "pace": lambda raw: raw["oracle"].update(poll_seconds=9.0),
     "mail relay": lambda raw: raw["alerting"]["smtp"].update(host="relay.example"),
     "patience": lambda raw: raw["alerting"].update(timeout_seconds=3.0, concurrency=2),

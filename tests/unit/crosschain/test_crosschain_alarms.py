@@ -13,7 +13,7 @@ from tests.unit.crosschain.world import NOW, A, B, Message, at
 
 MESSAGE = Message()
 PLACE = at(B, 5)
-SILENT = frozenset({Flag.SOURCE_UNSEEN, Flag.GAS_LOW})
+SILENT = frozenset({Flag.SOURCE_UNSEEN, Flag.GAS_LOW, Flag.RESENT})
 """What passes by itself, or costs nothing yet."""
 
 
@@ -65,6 +65,11 @@ def test_trouble_that_stays_is_not_told_twice() -> None:
     refused = alarm_of(change(forged, standing(State.EXECUTED, Flag.FORGED, Flag.REPLAY_REFUSED)), 3, NOW)
     assert refused is not None
     assert (refused.type, refused.severity) == ("message.replay_refused", Severity.WARNING)
+
+
+def test_the_replay_of_what_was_resent_is_no_trouble() -> None:
+    replayed = standing(State.EXECUTED, Flag.REPLAY_REFUSED, Flag.RESENT)
+    assert alarm_of(change(standing(State.EXECUTED, Flag.RESENT), replayed), 3, NOW) is None
 
 
 @pytest.mark.parametrize("after", [None, standing(State.EXECUTED_FINAL)])

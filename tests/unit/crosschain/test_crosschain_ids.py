@@ -124,9 +124,9 @@ def test_axelars_commands() -> None:
 octets = st.binary(min_size=20, max_size=20).map(Address)
 envelopes = st.builds(
     Envelope,
-    st.integers(0, 2**64 - 1).map(ChainId),
+    st.integers(0, 2**63 - 1).map(ChainId),
     octets,
-    st.integers(0, 2**64 - 1).map(ChainId),
+    st.integers(0, 2**63 - 1).map(ChainId),
     octets,
     st.integers(0, 2**64 - 1),
     st.integers(0, 255),

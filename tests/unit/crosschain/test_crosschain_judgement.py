@@ -10,14 +10,18 @@ from dataclasses import replace
 
 import pytest
 
-from fusion_daemon.crosschain import Evidence, Flag, Stage, State
+from fusion_daemon.crosschain import Evidence, Flag, MessageTracker, Networks, Rules, Stage, Standing, State
 from fusion_daemon.crosschain.evidence import AxelarGasAdded, CcipRootRemoved, CcipSkipped, CcipState, CcipVersion
+from fusion_daemon.crosschain.judgement import Subject, judge
 from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.domain.journal import BlockRef
 from tests.unit.crosschain.world import (
     CCIP,
     NOW,
+    RULES,
     SELECTORS,
     STRANGER,
+    TERMS,
     A,
     B,
     C,
@@ -27,6 +31,7 @@ from tests.unit.crosschain.world import (
     ccip_adapter,
     digest,
     judged,
+    network,
 )
 
 M = Message()
@@ -283,3 +288,100 @@ def test_a_state_names_its_evidence() -> None:
     assert judged(SOURCE).because == (CALL,)
     assert judged((*SOURCE, APPROVAL)).because == (APPROVAL.place,)
     assert judged((*SOURCE, APPROVAL, *RUN), final=ALL_FINAL).because[-1] == RUN[1].place
+
+
+# Sent again
+
+AGAIN = at(A, 30, 6, timestamp=NOW + 1_000)
+RESEND = (M.resent(AGAIN), M.ccip(at(A, 30, 5, timestamp=NOW + 1_000)))
+
+
+def test_a_resend_gives_the_bridges_their_time_again() -> None:
+    """source ── acceptance 200 ──▶ STUCK ── resend ── 200 ──▶ STUCK"""
+    assert judged(SOURCE, NOW + 199, {A: 10}).state is State.SOURCE_FINAL
+    assert judged(SOURCE, NOW + 200, {A: 10}).state is State.STUCK
+    resent = judged((*SOURCE, *RESEND), NOW + 1_199, {A: 10})
+    assert (resent.state, resent.flags, resent.due) == (State.SOURCE_FINAL, (Flag.RESENT,), NOW + 1_200)
+    assert judged((*SOURCE, *RESEND), NOW + 1_200, {A: 10}).state is State.STUCK
+
+
+def test_a_resend_after_an_approval_that_nobody_takes_starts_its_time_again_too() -> None:
+    assert judged((*SOURCE, APPROVAL), NOW + 300, {A: 10}).state is State.STUCK
+    assert judged((*SOURCE, APPROVAL, *RESEND), NOW + 1_299, {A: 10}).state is State.APPROVED
+    assert judged((*SOURCE, APPROVAL, *RESEND), NOW + 1_300, {A: 10}).state is State.STUCK
+
+
+def test_a_resend_changes_nothing_where_no_bridge_has_to_act() -> None:
+    stored = (*SOURCE, APPROVAL, M.stored(at(B, 21)), *RESEND)
+    assert judged(stored, NOW + 500, {A: 10}).state is State.STUCK
+
+
+def test_whichever_bridge_accepts_first_says_how_it_is_accepted() -> None:
+    assert judged((*SOURCE, *RESEND, COMMIT), NOW + 1_000, {A: 40}).state is State.COMMITTED
+    assert judged((*SOURCE, *RESEND, APPROVAL), NOW + 1_000, {A: 40}).state is State.APPROVED
+
+
+def test_both_attempts_are_one_message_that_is_executed_once_and_its_replay_no_duplicate() -> None:
+    replay = (COMMIT, M.executed(at(B, 23, 2)), M.refused(at(B, 23, 1)))
+    evidence: tuple[Evidence, ...] = (*SOURCE, *RESEND, APPROVAL, *RUN, *replay)
+    for order in itertools.islice(itertools.permutations(evidence), 200):
+        standing = judged(order, final=ALL_FINAL)
+        assert (standing.state, standing.flags) == (State.EXECUTED_FINAL, (Flag.REPLAY_REFUSED, Flag.RESENT))
+
+
+def test_a_resend_on_another_chain_than_the_source_is_forged() -> None:
+    assert judged((*SOURCE, M.resent(at(C, 30)))).flags == (Flag.FORGED,)
+
+
+@pytest.mark.parametrize("left", [A, B])
+@pytest.mark.parametrize("version", CcipVersion)
+def test_a_chain_that_is_taken_out_makes_no_forgery_of_what_it_took_part_in(
+    left: ChainId, version: CcipVersion
+) -> None:
+    """Over both bridges, and done; a stranger's call on a chain that is read is one still."""
+    message, call = Message(version=version), at(A, 1, 2)
+    ours: list[Evidence] = [message.sent(at(A, 1)), message.called(call), message.approved(at(B, 1), call)]
+    ours += [message.ran(at(B, 2), call), message.received(at(B, 2, 2))]
+    ours += [message.resent(at(A, 2)), message.ccip(at(A, 2, 1))]
+    rules = Rules(Networks([network(chain) for chain in (left, C)]), TERMS)
+
+    def judged_now(*more: Evidence) -> Standing:
+        found = judge(Subject(message.id, message.envelope, [*ours, *more]), rules, {A: 9, B: 9}, NOW)
+        assert found is not None
+        return found
+
+    assert (judged_now().state, judged_now().flags) == (State.EXECUTED_FINAL, (Flag.RESENT,))
+    assert Flag.FORGED in judged_now(message.called(at(left, 3), STRANGER)).flags
+
+
+def test_of_several_forgeries_it_does_not_matter_which_came_first() -> None:
+    forged = [M.called(at(A, block), STRANGER) for block in (3, 1, 2)]
+    for abandoned in (False, True):
+        found = {judged(each, abandoned=abandoned).because for each in itertools.permutations(forged)}
+        assert len(found) == 1
+
+
+def test_numbers_of_2_0_are_no_key() -> None:
+    """Two messages under one number, as faster-than-finality lanes give them: each is executed by its own id."""
+    first, second = (Message(version=CcipVersion.V2_0, seq=7).but(nonce=nonce) for nonce in (1, 2))
+    ran = second.executed(at(B, 20))
+    evidence: list[Evidence] = [second.sent(at(A, 10), CCIP), second.ccip(at(A, 10, 1)), ran]
+    evidence += [first.sent(at(A, 9), CCIP), first.ccip(at(A, 9, 1)), second.received(at(B, 20, 1), CCIP)]
+    tracker = MessageTracker(RULES)
+    for each in evidence:
+        place = each.place
+        tracker.apply(place.chain, BlockRef(place.block_number, place.block_hash, place.timestamp), [each])
+    tracker.settle(NOW)
+    found = {each.id: each.state for each in tracker.standings()}
+    assert found == {first.id: State.OBSERVED, second.id: State.EXECUTED}
+
+
+def test_a_late_first_delivery_after_a_resend_counts_once_in_either_order() -> None:
+    """Sent, resent over the other bridge; the second attempt is applied, the first comes late and is refused."""
+    base: list[Evidence] = [*SOURCE, M.resent(at(A, 30)), M.ccip(at(A, 30, 1)), M.received(at(B, 40), CCIP)]
+    late: list[Evidence] = [APPROVAL, M.ran(at(B, 50), CALL), M.refused(at(B, 50, 1))]
+    for evidence in ([*base, *late], [*late, *reversed(base)]):
+        standing = judged(evidence, final=ALL_FINAL)
+        assert (standing.state, standing.flags) == (State.EXECUTED_FINAL, (Flag.REPLAY_REFUSED, Flag.RESENT))
+    undone = [each for each in [*base, *late] if each.place.block_number != 30]
+    assert judged(undone, final=ALL_FINAL).state is State.EXECUTED_FINAL, "a reorg of the resend alone"

@@ -28,6 +28,7 @@ from fusion_daemon.crosschain.evidence import (
     Received,
     Recovered,
     Refused,
+    Resent,
     Retried,
     Sent,
     Stored,
@@ -81,6 +82,10 @@ ROUTER_LOGS = [
     (
         log(HERE, ROUTER, application.MESSAGE_SENT, (M.id, AXELAR, M.envelope.source_app), ("uint64", "bytes"), *BODY),
         Sent(HERE, M.id, AXELAR, M.envelope.source_app, *BODY),
+    ),
+    (
+        log(HERE, ROUTER, application.MESSAGE_RESENT, (M.id, AXELAR, STRANGER), ("uint64",), 2),
+        Resent(HERE, M.id, AXELAR, STRANGER, 2),
     ),
     (
         log(HERE, ROUTER, application.MESSAGE_RECEIVED, (M.id, AXELAR, STRANGER), ("uint64", "bytes"), *BODY),

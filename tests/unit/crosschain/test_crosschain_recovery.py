@@ -8,23 +8,27 @@ import pytest
 from eth_abi.abi import decode
 from eth_utils.crypto import keccak
 
-from fusion_daemon.crosschain import Evidence
+from fusion_daemon.crosschain import Evidence, Networks, State
+from fusion_daemon.crosschain.ccip_manual import Manual
 from fusion_daemon.crosschain.evidence import CcipState
 from fusion_daemon.crosschain.recovery import NotRecoverable, Recovery, RecoveryKind, recovery_of
-from fusion_daemon.domain.identifiers import Address
+from fusion_daemon.domain.identifiers import Address, ChainId
 from tests.unit.crosschain.world import (
+    AXELAR,
     CCIP,
     NETWORKS,
     NOW,
     STRANGER,
     A,
     B,
+    C,
     Message,
     adapter,
     address,
     at,
     digest,
     judged,
+    network,
 )
 
 REFUND = Address(b"\x77" * 20)
@@ -37,7 +41,7 @@ LATE = NOW + 100_000
 
 def recovery(evidence: Sequence[Evidence], now: int = NOW, abandoned: bool = False) -> Recovery:
     standing = judged(evidence, now, {A: 50}, abandoned=abandoned)
-    return recovery_of(standing, evidence, NETWORKS, REFUND)
+    return recovery_of(standing, evidence, NETWORKS, REFUND, Manual((), now, 0))
 
 
 def arguments(found: Recovery, signature: str) -> tuple[object, ...]:
@@ -93,6 +97,26 @@ def test_a_call_that_paid_too_little_gets_gas_on_its_source(fee: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("resends", "bridge"), [([], CCIP), ([MESSAGE.resent(at(A, 20))], AXELAR)], ids=["first", "second"]
+)
+def test_what_its_bridge_does_not_accept_in_time_goes_over_the_other_one(
+    resends: list[Evidence], bridge: bytes
+) -> None:
+    found = recovery([*SENT, PAID, *resends], LATE)
+    assert (found.kind, found.chain, found.to, found.refundable) == (RecoveryKind.RESEND, A, address(A, 8), True)
+    expected = (MESSAGE.payload, bridge, "0x" + REFUND.hex())
+    assert arguments(found, "resend(bytes,bytes32,address)") == expected
+
+
+def test_a_grant_that_expired_on_its_way_is_resent_so_that_its_lock_can_come_back() -> None:
+    late = MESSAGE.but(deadline=NOW)
+    evidence: list[Evidence] = [late.sent(at(A, 10, 4)), late.called(CALL), late.paid(at(A, 10, 2, tx="call"))]
+    standing = judged(evidence, NOW + 1, {A: 50}, late)
+    assert standing.state is State.EXPIRED
+    assert recovery_of(standing, evidence, NETWORKS, REFUND, Manual((), NOW + 1, 0)).kind is RecoveryKind.RESEND
+
+
+@pytest.mark.parametrize(
     ("evidence", "remedy"),
     [
         ([*SENT, PAID], "Its bridge has to accept it"),
@@ -108,7 +132,7 @@ def test_a_call_that_paid_too_little_gets_gas_on_its_source(fee: int) -> None:
                 MESSAGE.committed(at(B, 20)),
                 MESSAGE.executed(at(B, 21), CcipState.FAILURE),
             ],
-            "0x" + MESSAGE.ccip_id.hex(),
+            "not stored any more",
         ),
         (
             [
@@ -116,7 +140,7 @@ def test_a_call_that_paid_too_little_gets_gas_on_its_source(fee: int) -> None:
                 MESSAGE.ccip(at(A, 10, 1)),
                 MESSAGE.committed(at(B, 20)),
             ],
-            "manual execution",
+            "not stored any more",
         ),
     ],
 )
@@ -129,3 +153,19 @@ def test_otherwise_it_is_told_what_to_do(evidence: Sequence[Evidence], remedy: s
 def test_an_abandoned_one_is_left_alone_until_it_is_resumed() -> None:
     with pytest.raises(NotRecoverable, match="resume"):
         recovery([*SENT, PAID, MESSAGE.stored(at(B, 20))], abandoned=True)
+
+
+@pytest.mark.parametrize("left", [A, B])
+@pytest.mark.parametrize(
+    "evidence",
+    [[*SENT, MESSAGE.stored(at(B, 20))], [*SENT, MESSAGE.approved(at(B, 20), CALL)], SENT, [*SENT, PAID]],
+    ids=["stored", "approved", "unpaid", "stuck"],
+)
+def test_a_message_of_a_chain_that_was_taken_out_is_not_ours_to_bring_on(
+    evidence: list[Evidence], left: ChainId
+) -> None:
+    standing = judged(evidence, LATE, {A: 50})
+    fewer = Networks([network(chain) for chain in (left, C)])
+    with pytest.raises(NotRecoverable) as refusal:
+        recovery_of(standing, evidence, fewer, REFUND, Manual((), LATE, 0))
+    assert "configured" in refusal.value.remedy

@@ -35,6 +35,7 @@ from fusion_daemon.crosschain.evidence import (
     Received,
     Recovered,
     Refused,
+    Resent,
     Stored,
 )
 from fusion_daemon.crosschain.judgement import Subject, judge
@@ -119,6 +120,9 @@ class Message:
 
     def sent(self, place: Place, bridge: bytes = AXELAR) -> Sent:
         return Sent(place, self.id, bridge, self.envelope.source_app, 1, self.payload)
+
+    def resent(self, place: Place, bridge: bytes = CCIP) -> Resent:
+        return Resent(place, self.id, bridge, STRANGER, 2)
 
     def called(self, place: Place, sender: Address | None = None) -> AxelarCalled:
         source, far = self.envelope.source, self.envelope.destination

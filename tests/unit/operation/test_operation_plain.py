@@ -43,6 +43,7 @@ class Pair:
         (MarginState.MARGIN_CALL, "margin_call"),
         ((1, [2]), [1, [2]]),
         ({Colour.RED: 1}, {"red": 1}),
+        ({(1, Colour.RED): 1}, {"1 red": 1}),
         (frozenset({1}), [1]),
         (Pair(1, Pair(b"", None)), {"left": 1, "right": {"left": "0x", "right": None}}),
         (object(), "object"),

@@ -65,6 +65,12 @@ def test_nothing_changed_is_an_empty_plan() -> None:
             ["http://other.example"],
             [("restart", "chain:1"), ("restart", "oracle"), ("restart", "transactions")],
         ),
+        ("chains.0.ws_urls", ["ws://other.example"], [("restart", "chain:1")]),
+        (
+            "chains.0.calls_per_second_max",
+            25.0,
+            [("restart", "chain:1"), ("restart", "oracle"), ("restart", "transactions")],
+        ),
         ("chains.1.tokens", [{"address": C, "asset": "ETH"}], [("restart", "risk")]),
         ("chains.1.bridges", BRIDGES, [("restart", "messages"), ("restart", "chain:2")]),
         ("messages.orphan_grace_seconds", 60, [("restart", "messages")]),
@@ -145,6 +151,40 @@ def test_what_only_a_restart_can_change_is_named(path: str, value: object) -> No
     found = plan(changed(path, value))
     assert found.refused == (path,)
     assert not found.steps
+
+
+SIGNER = {
+    "name": "hot",
+    "address": C,
+    "chains": [1],
+    "keystore": "hot-keystore",
+    "passphrase": "hot-passphrase",
+    "gas_wei_a_day": "1",
+}
+LIMIT = {"purpose": "pay", "asset": "native", "each": "1", "day": "1", "four_eyes_above": "1"}
+CALL = {"chain": 1, "to": C, "purposes": ["pay"]}
+
+
+@pytest.mark.parametrize(
+    ("section", "secret"),
+    [
+        ({"signers": []}, ""),
+        ({"signers": [SIGNER | {"gas_wei_a_day": "2"}]}, ""),
+        ({"signers": [SIGNER | {"chains": [2]}]}, ""),
+        ({"transactions": {"limits": [LIMIT | {"day": "2"}], "calls": [CALL]}}, ""),
+        ({"transactions": {"limits": [LIMIT], "calls": [CALL | {"approval": True}]}}, ""),
+        ({}, "hot-keystore"),
+        ({}, "hot-passphrase"),
+    ],
+)
+def test_whatever_bounds_the_sender_or_opens_its_keys_starts_it_anew_alone(
+    section: dict[str, object], secret: str
+) -> None:
+    raw = RAW | {"signers": [SIGNER], "transactions": {"limits": [LIMIT], "calls": [CALL]}}
+    old, new = Config.model_validate(raw), Config.model_validate(raw | section)
+    found = plan_reload(old, new, [secret] if secret else [])
+    assert [step for step in told(found) if step[0] == "restart"] == [("restart", "transactions")]
+    assert not found.refused
 
 
 def test_every_key_of_the_configuration_is_covered() -> None:

@@ -155,7 +155,7 @@ def test_a_person_reads_the_plan_in_its_order_and_what_hinders_it() -> None:
         "update logging: logging.level",
         "restart risk: a, b",
         "warning: w",
-        "Done, 2 of them.",
+        "Done: 2 steps.",
     ]
     assert ReloadAnswer(True, steps, (), (), "h").text.endswith("\nNothing was changed yet: this was a dry run.")
     assert ReloadAnswer(True, (), ("daemon.instance",), (), "h").text.splitlines() == [

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import actors.retention_keeper as keeper_module
-from actors.retention_keeper import RetentionKeeper, RetentionSettings
+from actors.retention_keeper import RetentionKeeper
+from actors.retention_settings import RetentionSettings
 from fusion_daemon.runtime import ActorContext, TrioClock
 from fusion_daemon.store import Store
-from fusion_daemon.store.partitions import Partition
+from fusion_daemon.store.partitions import Partition, drop_partitions
 
-SETTINGS = RetentionSettings(86_400.0, 86_400.0, 86_400.0, ())
+SETTINGS = RetentionSettings(86_400.0, 86_400.0, 86_400.0, 86_400.0, 86_400.0, ())
 GROUPS = [[Partition("prices", f"prices_p{each}", None, each, each + 1)] for each in range(3)]
 
 
@@ -29,9 +30,13 @@ class SlowStore(Store):
         await trio.lowlevel.checkpoint()
         return GROUPS
 
-    async def transact(self, _: object, group: Sequence[Partition], **__: object) -> None:  # type: ignore[override]
-        self.dropping += [each.name for each in group]
-        await self.let_go.wait()
+    async def transact(  # type: ignore[override]
+        self, job: object, found: Sequence[Partition] | float, *_: float, **__: object
+    ) -> Mapping[str, int]:
+        if job is drop_partitions and not isinstance(found, float):
+            self.dropping += [each.name for each in found]
+            await self.let_go.wait()
+        return {}
 
 
 @pytest.mark.parametrize("at_rest", [True, False])

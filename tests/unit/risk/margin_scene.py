@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fusion_daemon.domain.identifiers import AccountId, Address, AssetId, ChainId, Hash32, unregistered
 from fusion_daemon.domain.journal import (
+    CHAIN_VERSION,
     AssetParameters,
     BalanceChange,
     BlockRef,
@@ -85,10 +86,16 @@ class JournalWriter:
     def retract(self, number: int, *changes: Change, fork: str = "a", settles: bool = False) -> JournalEntry:
         return self._add(Op.RETRACT, number, changes, fork, settles)
 
-    def _add(self, op: Op, number: int, changes: tuple[Change, ...], fork: str, settles: bool) -> JournalEntry:
+    def late(self, number: int, *changes: Change, whole: bool = False) -> JournalEntry:
+        """What was not read of block `number` before; `whole`: the last of it, whose block is the tip."""
+        return self._add(Op.APPLY, number, changes, "a", whole, 2)
+
+    def _add(
+        self, op: Op, number: int, changes: tuple[Change, ...], fork: str, settles: bool, version: int = CHAIN_VERSION
+    ) -> JournalEntry:
         digest = hashlib.sha256(f"{self.chain}/{number}{fork}".encode()).digest()
         block = BlockRef(number, Hash32(digest), GENESIS + 12 * number)
-        entry = JournalEntry(self.chain, len(self.entries) + 1, op, block, settles, changes)
+        entry = JournalEntry(self.chain, len(self.entries) + 1, op, block, settles, changes, version)
         self.entries.append(entry)
         return entry
 

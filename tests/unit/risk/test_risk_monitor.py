@@ -59,7 +59,6 @@ PRICED = st.one_of(st.tuples(st.integers(1, 10**13), st.integers(1, 10**13)), st
 """The two ends of an interval, or no price."""
 
 
-@settings(deadline=None)
 @given(
     st.lists(LEGS, min_size=1, max_size=12),
     st.lists(st.tuples(PRICED, PRICED), min_size=1, max_size=4),
@@ -174,7 +173,7 @@ def play(story: list[tuple[str, int, int]]) -> list[MarginEvent]:
     return desk.events
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(stories())
 def test_screening_and_exact_evaluation_of_all_agree(story: list[tuple[str, int, int]]) -> None:
     exact = play(story)

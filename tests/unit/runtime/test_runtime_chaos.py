@@ -101,7 +101,7 @@ def disturb(troupe: Troupe, step: str, name: str, let_go: trio.Event) -> None:
         puppet.resist = let_go
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     top=st.sampled_from(Strategy),
     below=st.sampled_from(Strategy),

@@ -195,5 +195,5 @@ class MailboxMachine(RuleBasedStateMachine):
             self.deaths[message] = self.deaths.get(message, 0) + 1
 
 
-MailboxMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+MailboxMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 test_mailbox_machine = MailboxMachine.TestCase

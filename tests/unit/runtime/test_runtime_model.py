@@ -155,7 +155,7 @@ async def play(pair: Pair, steps: list[tuple[str, str, float]]) -> None:
     assert bool(ending) is (pair.model.over == "gave up")
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     strategy=STRATEGY,
     mode=st.sampled_from(AutoShutdown),

@@ -142,6 +142,17 @@ def test_a_simulation_that_reverts_or_needs_too_much_gas_is_its_end() -> None:
         assert decision.state is State.FAILED
 
 
+def test_a_floor_is_given_whatever_the_simulation_needed() -> None:
+    floored = replace(APPROVED, intent=replace(INTENT, gas_floor=150_000))
+    for needs, gas in ((50_000, 150_000), (130_000, 156_000), (200_000, 200_000)):
+        order = prepare(floored, Trial(needs), MARKET, 7, 10**18, POLICY)
+        assert isinstance(order, Sign)
+        assert order.gas == gas
+    assert isinstance(prepare(floored, Trial(50_000), MARKET, 7, 150_000 * 21 * GWEI - 1, POLICY), Wait)
+    beyond = replace(APPROVED, intent=replace(INTENT, gas_floor=200_001))
+    assert isinstance(prepare(beyond, Trial(50_000), MARKET, 7, 10**18, POLICY), End)
+
+
 def test_it_is_signed_within_its_caps_and_the_days_budget() -> None:
     assert prepare(APPROVED, Trial(100_000), MARKET, 7, 10**18, POLICY) == Sign(
         Kind.INTENT, 7, 120_000, Fees(21 * GWEI, GWEI)

@@ -25,6 +25,7 @@ LIMITS = Limits(
     },
 )
 MOVE = replace(INTENT, asset=USDC, amount=500)
+STILL = replace(INTENT, amount=0, value=0)
 NOTHING: Spent = {}
 
 
@@ -76,6 +77,21 @@ def test_within_the_limits_no_principal_is_asked() -> None:
 )
 def test_above_the_threshold_two_distinct_principals_approve(approvals: tuple[str, ...], enough: bool) -> None:
     assert isinstance(judged(replace(MOVE, amount=501), approvals=frozenset(approvals)), Approve if enough else Wait)
+
+
+def test_a_call_that_wants_it_waits_for_another_than_its_proposer() -> None:
+    [allowed, payment] = LIMITS.calls
+    limits = replace(LIMITS, calls=(replace(allowed, approval=True), payment))
+
+    def decision(*approvals: str, intent: Intent = STILL) -> Approve | Wait | End:
+        transaction = Transaction(intent, 1, State.PROPOSED, 0.0, approvals=frozenset(approvals))
+        return judge(transaction, SIGNERS, limits, NOTHING, now=1.0)
+
+    assert isinstance(decision(), Wait)
+    assert isinstance(decision(INTENT.proposer), Wait)
+    assert isinstance(decision("ada"), Approve)
+    assert isinstance(decision("ada", intent=replace(MOVE, amount=501)), Wait), "a large one needs two all the same"
+    assert isinstance(decision(intent=replace(STILL, data=b"")), Approve)
 
 
 def test_four_eyes_do_not_lift_a_limit() -> None:

@@ -218,4 +218,4 @@ class NonceLaw(RuleBasedStateMachine):
 
 
 TestNonceLaw = NonceLaw.TestCase
-TestNonceLaw.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestNonceLaw.settings = settings(max_examples=150, stateful_step_count=40)

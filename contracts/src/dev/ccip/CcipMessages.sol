@@ -30,6 +30,20 @@ struct EVM2EVMMessage {
     bytes32 messageId;
 }
 
+/// @dev What 1.5 executes, with the proof that it was committed.
+struct ExecutionReport15 {
+    EVM2EVMMessage[] messages;
+    bytes[][] offchainTokenData;
+    bytes32[] proofs;
+    uint256 proofFlagBits;
+}
+
+/// @dev 0 keeps the message's own limit.
+struct GasLimitOverride15 {
+    uint256 receiverExecutionGasLimit;
+    uint256[] tokenGasOverrides;
+}
+
 struct Interval {
     uint64 min;
     uint64 max;
@@ -111,6 +125,21 @@ struct Any2EVMRampMessage {
     address receiver;
     uint256 gasLimit;
     Any2EVMTokenTransfer[] tokenAmounts;
+}
+
+/// @dev What 1.6 executes of one source, with the proof that it was committed.
+struct ExecutionReport16 {
+    uint64 sourceChainSelector;
+    Any2EVMRampMessage[] messages;
+    bytes[][] offchainTokenData;
+    bytes32[] proofs;
+    uint256 proofFlagBits;
+}
+
+/// @dev 0 keeps the message's own limit.
+struct GasLimitOverride16 {
+    uint256 receiverExecutionGasLimit;
+    uint32[] tokenGasOverrides;
 }
 
 /// @dev 2.0: what each verifier and the executor get of the fee.

@@ -13,6 +13,10 @@ abstract contract DevCommittedOffRamp is DevOffRamp {
     error ManualExecutionNotYetEnabled();
     error InvalidManualExecutionGasLimit(bytes32 messageId, uint256 newLimit);
     error ExecutionInProgress(uint64 sequenceNumber);
+    error ManualExecutionGasLimitMismatch();
+    error UnexpectedTokenData();
+    /// @dev The vendor's take many under one proof; these take one, to which no proof flag belongs.
+    error OneMessageAtATime();
 
     address public immutable network = msg.sender;
     uint256 public immutable permissionlessThreshold;

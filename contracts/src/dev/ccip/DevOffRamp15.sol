@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 import {IRouter} from "@chainlink/contracts-ccip/contracts/interfaces/IRouter.sol";
 import {CcipHashes} from "./CcipHashes.sol";
-import {EVM2EVMMessage, ExecutionState} from "./CcipMessages.sol";
+import {EVM2EVMMessage, ExecutionReport15, ExecutionState, GasLimitOverride15} from "./CcipMessages.sol";
 import {DevCommitStore15} from "./DevCommitStore15.sol";
 import {DevCommittedOffRamp} from "./DevCommittedOffRamp.sol";
 import {Delivery} from "./DevOffRamp.sol";
@@ -41,9 +41,18 @@ contract DevOffRamp15 is DevCommittedOffRamp {
         _execute(message, siblings, gasLimit, false);
     }
 
-    /// @notice Anyone's. `newLimit` raises the message's gas limit; 0 keeps it.
-    function manuallyExecute(EVM2EVMMessage calldata message, bytes32[] calldata siblings, uint256 newLimit) external {
-        _execute(message, siblings, _raised(message.messageId, message.gasLimit, newLimit), true);
+    /// @notice Anyone's, as the vendor declares it; for one message.
+    function manuallyExecute(ExecutionReport15 calldata report, GasLimitOverride15[] calldata overrides) external {
+        if (report.messages.length != 1 || report.proofFlagBits != 0) revert OneMessageAtATime();
+        if (overrides.length != 1 || overrides[0].tokenGasOverrides.length != 0) {
+            revert ManualExecutionGasLimitMismatch();
+        }
+        if (report.offchainTokenData.length != 1 || report.offchainTokenData[0].length != 0) {
+            revert UnexpectedTokenData();
+        }
+        EVM2EVMMessage calldata message = report.messages[0];
+        uint256 gasLimit = _raised(message.messageId, message.gasLimit, overrides[0].receiverExecutionGasLimit);
+        _execute(message, report.proofs, gasLimit, true);
     }
 
     function getExecutionState(uint64 sequenceNumber) external view returns (ExecutionState) {

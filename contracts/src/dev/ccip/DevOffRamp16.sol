@@ -3,7 +3,14 @@ pragma solidity ^0.8.28;
 
 import {IRouter} from "@chainlink/contracts-ccip/contracts/interfaces/IRouter.sol";
 import {CcipHashes} from "./CcipHashes.sol";
-import {Any2EVMRampMessage, ExecutionState, MerkleRoot, PriceUpdates} from "./CcipMessages.sol";
+import {
+    Any2EVMRampMessage,
+    ExecutionReport16,
+    ExecutionState,
+    GasLimitOverride16,
+    MerkleRoot,
+    PriceUpdates
+} from "./CcipMessages.sol";
 import {DevCommittedOffRamp} from "./DevCommittedOffRamp.sol";
 import {Delivery} from "./DevOffRamp.sol";
 
@@ -68,15 +75,30 @@ contract DevOffRamp16 is DevCommittedOffRamp {
         _execute(message, siblings, gasLimit, false);
     }
 
-    /// @notice Anyone's. `newLimit` raises the message's gas limit; 0 keeps it.
-    function manuallyExecute(Any2EVMRampMessage calldata message, bytes32[] calldata siblings, uint256 newLimit)
-        external
-    {
-        _execute(message, siblings, _raised(message.header.messageId, message.gasLimit, newLimit), true);
+    /// @notice Anyone's, as the vendor declares it; reports of one message each.
+    function manuallyExecute(ExecutionReport16[] calldata reports, GasLimitOverride16[][] calldata overrides) external {
+        if (reports.length != overrides.length) revert ManualExecutionGasLimitMismatch();
+        for (uint256 k = 0; k < reports.length; ++k) {
+            _executeByHand(reports[k], overrides[k]);
+        }
     }
 
     function getExecutionState(uint64 selector, uint64 sequenceNumber) external view returns (ExecutionState) {
         return selector == sourceChainSelector ? _states[sequenceNumber] : ExecutionState.UNTOUCHED;
+    }
+
+    function _executeByHand(ExecutionReport16 calldata report, GasLimitOverride16[] calldata overrides) private {
+        if (report.sourceChainSelector != sourceChainSelector) revert WrongLane();
+        if (report.messages.length != 1 || report.proofFlagBits != 0) revert OneMessageAtATime();
+        if (overrides.length != 1 || overrides[0].tokenGasOverrides.length != 0) {
+            revert ManualExecutionGasLimitMismatch();
+        }
+        if (report.offchainTokenData.length != 1 || report.offchainTokenData[0].length != 0) {
+            revert UnexpectedTokenData();
+        }
+        Any2EVMRampMessage calldata message = report.messages[0];
+        uint256 newLimit = overrides[0].receiverExecutionGasLimit;
+        _execute(message, report.proofs, _raised(message.header.messageId, message.gasLimit, newLimit), true);
     }
 
     function _execute(Any2EVMRampMessage calldata message, bytes32[] calldata siblings, uint256 gasLimit, bool manual)

@@ -23,8 +23,12 @@ contract DevOffRamp20 is DevOffRamp {
     error NotExecutable(bytes32 messageId, ExecutionState state);
     error WrongLane();
     error NotVerified(bytes32 messageId);
+    error InvalidVerifierResultsLength(uint256 expected, uint256 got);
+    error RequiredCCVMissing(address requiredCCV);
+    error InvalidGasLimitOverride(uint32 messageGasLimit, uint32 gasLimitOverride);
 
     address public immutable verifier;
+    address public immutable network = msg.sender;
 
     mapping(bytes32 messageId => ExecutionState) public getExecutionState;
 
@@ -34,9 +38,17 @@ contract DevOffRamp20 is DevOffRamp {
         verifier = verifier_;
     }
 
-    /// @notice Anyone's, while the message has not succeeded. `gasLimit` 0 keeps the message's. A retry that fails again
-    /// reverts.
-    function execute(bytes calldata wire, bytes calldata signature, uint32 gasLimit) external {
+    /// @notice Anyone's, as the vendor declares it, while the message has not succeeded. A limit of 0 keeps the message's;
+    /// a lower one is the network's alone, which so stages too little gas. A retry that fails again reverts.
+    function execute(
+        bytes calldata wire,
+        address[] calldata verifiers,
+        bytes[] calldata results,
+        uint32 gasLimitOverride
+    ) external {
+        if (verifiers.length != results.length) {
+            revert InvalidVerifierResultsLength(verifiers.length, results.length);
+        }
         Message20 memory message = MessageV1.decode(wire);
         if (message.sourceChainSelector != sourceChainSelector || message.destChainSelector != destChainSelector) {
             revert WrongLane();
@@ -51,25 +63,44 @@ contract DevOffRamp20 is DevOffRamp {
             abi.encode(message.sender),
             message.data,
             message.receiver,
-            gasLimit == 0 ? message.receiveGasLimit : gasLimit
+            _limit(message.receiveGasLimit, gasLimitOverride)
         );
-        (ExecutionState state, bytes memory answer) = _trial(delivery, signature);
+        (ExecutionState state, bytes memory answer) = _trial(delivery, verifiers, results);
         if (before == ExecutionState.FAILURE && state == ExecutionState.FAILURE) revert ExecutionError(id, answer);
         getExecutionState[id] = state;
         emit ExecutionStateChanged(sourceChainSelector, message.messageNumber, id, state, answer);
     }
 
-    function verifyAndDeliver(Delivery calldata delivery, bytes calldata signature) external onlySelf {
-        (address signer,,) = ECDSA.tryRecover(delivery.messageId, signature);
+    function verifyAndDeliver(Delivery calldata delivery, address[] calldata verifiers, bytes[] calldata results)
+        external
+        onlySelf
+    {
+        (address signer,,) = ECDSA.tryRecover(delivery.messageId, _resultOf(verifiers, results));
         if (signer != verifier) revert NotVerified(delivery.messageId);
         _deliver(delivery);
     }
 
-    function _trial(Delivery memory delivery, bytes calldata signature) private returns (ExecutionState, bytes memory) {
-        try this.verifyAndDeliver(delivery, signature) {
+    function _trial(Delivery memory delivery, address[] calldata verifiers, bytes[] calldata results)
+        private
+        returns (ExecutionState, bytes memory)
+    {
+        try this.verifyAndDeliver(delivery, verifiers, results) {
             return (ExecutionState.SUCCESS, "");
         } catch (bytes memory reason) {
             return (ExecutionState.FAILURE, reason);
         }
+    }
+
+    function _limit(uint32 own, uint32 other) private view returns (uint32) {
+        if (other == 0) return own;
+        if (other < own && msg.sender != network) revert InvalidGasLimitOverride(own, other);
+        return other;
+    }
+
+    function _resultOf(address[] calldata verifiers, bytes[] calldata results) private view returns (bytes calldata) {
+        for (uint256 k = 0; k < verifiers.length; ++k) {
+            if (verifiers[k] == verifier) return results[k];
+        }
+        revert RequiredCCVMissing(verifier);
     }
 }

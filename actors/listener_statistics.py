@@ -1,0 +1,52 @@
+"""What a chain's listener counts, for its metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fusion_daemon.chain.blocks import Span
+from fusion_daemon.chain.journal import Plan
+from fusion_daemon.chain.range_rules import Reason
+from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
+from fusion_daemon.chain.rpc_heads import HeadStatistics
+
+
+@dataclass(slots=True)
+class ListenerStatistics:
+    """Counters since this life of the actor began, and where it stands."""
+
+    blocks: int = 0
+    logs: int = 0
+    undecodable: int = 0
+    """Logs of a known event whose arguments are not as its ABI says; they are stored raw."""
+    repaired: int = 0
+    """Blocks whose logs a node had left out of a range answer."""
+    splits: dict[tuple[Reason, str], int] = field(default_factory=dict)
+    """Ranges that an endpoint refused or did not answer, by reason and rule."""
+    dense: int = 0
+    """Steps that ended at a single block whose logs no way gave."""
+    reorgs: int = 0
+    deepest_reorg: int = 0
+    rate_limits: int = 0
+    faults: int = 0
+    tip: int | None = None
+    tip_timestamp: int | None = None
+    head: int | None = None
+    finalized: int | None = None
+    missing: int = 0
+    """Blocks up to the tip of which some contract's logs were not read yet."""
+    endpoints: tuple[EndpointStatistics, ...] = ()
+    announced: HeadStatistics = field(default_factory=HeadStatistics)
+
+    def committed(self, plan: Plan, span: Span) -> None:
+        """`span`: what was read for that plan."""
+        tip = plan.view.tip
+        assert tip is not None
+        self.tip = tip.number
+        self.tip_timestamp = tip.timestamp
+        self.finalized = plan.view.finalized
+        self.undecodable += plan.undecodable
+        self.blocks += len(span.headers)
+        self.missing = plan.view.coverage.missing(tip.number)
+        self.logs += len(span.logs)
+        self.repaired += span.repaired
