@@ -313,15 +313,19 @@ async def open_candidacy(
     """trio side. Raises as `Candidacy.reach` before the block runs. `changed` is called on the trio side at every
     change of role, holder or hindrance. Leaving the block gives the lease back, shielded from cancellation for a
     moment; the body's errors come in a group."""
-    async with trio.open_nursery() as nursery:
-        candidacy = Candidacy(aio, dsn, mine, changed, nursery)
-        try:
+    candidacy = None
+    try:
+        async with trio.open_nursery() as nursery:
+            candidacy = Candidacy(aio, dsn, mine, changed, nursery)
             await candidacy.reach()
             yield candidacy
-        finally:
+            # A renewal under way would keep the session from saying that the lease is given back, or, overtaken by
+            # that, open another one and take the lock again.
+            nursery.cancel_scope.cancel()
+    finally:
+        if candidacy is not None:
             with trio.CancelScope(shield=True):
                 await candidacy.close()
-            nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
