@@ -49,6 +49,8 @@ class RpcFaults:
     """… and is asked for this share of the HTTP requests."""
     null_share: float = 0.0
     """Of the questions for a block by number that are answered null."""
+    cuts: int = 0
+    """So many answers end in the midst of their bodies …"""
     cut_share: float = 0.0
     """Of the HTTP answers that end in the midst of the body."""
     hangs: int = 0

@@ -79,9 +79,12 @@ class RpcProxy:
                     status = refusal.status if len(calls) == 1 else status
         return status, answered
 
-    def takes(self, share: float) -> bool:
+    def take_cut(self) -> bool:
         with self.lock:
-            return self.chance.random() < share
+            if self.faults.cuts > 0:
+                self.faults.cuts -= 1
+                return True
+            return self.chance.random() < self.faults.cut_share
 
     def take_hang(self, calls: Sequence[Json]) -> bool:
         with self.lock:
@@ -170,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.path != _ADMIN_PATH and self.proxy.takes(self.proxy.faults.cut_share):
+        if self.path != _ADMIN_PATH and self.proxy.take_cut():
             self.proxy.counts["cut"] += 1
             body = body[: len(body) // 2]
             self.close_connection = True

@@ -237,9 +237,9 @@ async def test_blocks_that_are_null_now_and_then(listening: Listening, history: 
 
 
 async def test_bodies_that_end_too_soon(listening: Listening, history: History, proxy: RpcProxy) -> None:
-    proxy.faults = RpcFaults(cut_share=0.15)
+    proxy.faults = RpcFaults(cuts=5)
     life = await follow(listening, history, proxy)
-    assert proxy.counts["cut"] > 0
+    assert proxy.counts["cut"] == 5
     assert life.listener.statistics().faults > 0
 
 
