@@ -10,7 +10,6 @@ from trio.testing import MockClock
 
 from fusion_daemon.aio import AioStatistics, CrossingStatistics, Histogram, LoopStatistics
 from fusion_daemon.liveness import LOOP_LIMIT, reasons_to_starve, revive_stalled, stuck_loops
-from fusion_daemon.runtime import ActorState
 from fusion_daemon.store import StoreUnavailable, Trouble
 from tests.unit.runtime.troupe import Troupe, one_for_one
 
@@ -61,36 +60,6 @@ async def test_a_zombie_starves_it_whatever_else_is_wrong(
         puppet.resist.set()
         await trio.testing.wait_all_tasks_blocked()
         assert reasons_to_starve(loops(), tree, trouble) == []
-
-
-async def test_who_hangs_is_started_again_alone(autojump_clock: MockClock) -> None:
-    troupe = Troupe()
-    children = (troupe.child("hanging", beat_limit=30.0, drain_timeout=10.0), troupe.child("sound", beat_limit=60.0))
-    async with troupe.performing(one_for_one(*children)) as tree, trio.open_nursery() as nursery:
-        nursery.start_soon(revive_stalled, tree, lambda: None)
-        sound = troupe.present["sound"]
-        await trio.sleep(30.5)
-        assert tree.find("hanging").restarts == 0
-        await trio.sleep(1.0)
-        found = tree.find("hanging")
-        assert (found.restarts, found.state) == (1, ActorState.RUNNING), "without a drain, which it would not answer"
-        assert found.last_error.startswith("ActorStuck: hanging made no progress and was stopped: no beat for 31.0 s")
-        assert troupe.present["sound"] is sound
-        assert tree.find("sound").restarts == 0
-        nursery.cancel_scope.cancel()
-
-
-async def test_who_hangs_and_will_not_stop_has_a_successor(autojump_clock: MockClock) -> None:
-    troupe = Troupe()
-    spec = one_for_one(troupe.child("stubborn", stop_timeout=1.0, beat_limit=30.0))
-    async with troupe.performing(spec) as tree, trio.open_nursery() as nursery:
-        nursery.start_soon(revive_stalled, tree, lambda: None)
-        troupe.present["stubborn"].resist = released = trio.Event()
-        await trio.sleep(33.0)
-        assert tree.find("stubborn").restarts == 1
-        assert [zombie.name for zombie in tree.zombies()] == ["stubborn"]
-        released.set()
-        nursery.cancel_scope.cancel()
 
 
 async def test_nobody_is_started_again_for_a_database_that_is_away(autojump_clock: MockClock) -> None:
