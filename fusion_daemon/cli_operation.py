@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 Loaded = Callable[[Path | None], AbstractContextManager["Config"]]
 """Reads the configuration, and shows the Failures of its block as the command line does."""
 ActorArgument = Annotated[str, typer.Argument(metavar="ACTOR", help="As `ps` names it.", show_default=False)]
+ChainOption = Annotated[
+    Optional[int],  # noqa: UP045 - typer reads the annotation at run time
+    typer.Option("--chain", help="This chain alone, by its id.", show_default=False),
+]
 LinesOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
 def operation_commands(app: typer.Typer, loaded: Loaded) -> None:
     """Give `app` these commands."""
     _add_reads(app, loaded)
+    _add_chain_reads(app, loaded)
     _add_orders(app, loaded)
     _add_streams(app, loaded)
 
@@ -67,15 +72,10 @@ def _add_reads(app: typer.Typer, loaded: Loaded) -> None:
             both = {"mailboxes": boxes.mailboxes, "dead_letters": boxes.dead_letters, "topics": topics.topics}
             _show(both, operation_text.mailboxes_text(boxes, topics), as_json=as_json)
 
+
+def _add_chain_reads(app: typer.Typer, loaded: Loaded) -> None:
     @app.command()
-    def endpoints(
-        chain: Annotated[
-            Optional[int],  # noqa: UP045 - typer reads the annotation at run time
-            typer.Option("--chain", help="Of this chain alone.", show_default=False),
-        ] = None,
-        config: ConfigOption = None,
-        as_json: JsonOption = False,
-    ) -> None:
+    def endpoints(chain: ChainOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
         """Show the RPC endpoints of each chain: state and why, which is in use (*), head, pace, faults."""
         with loaded(config) as settings:
             from fusion_daemon import operation_client
@@ -84,16 +84,8 @@ def _add_reads(app: typer.Typer, loaded: Loaded) -> None:
             views = operation_client.endpoints(settings, chain)
             _show({"chains": views}, endpoints_text(views), as_json=as_json)
 
-
     @app.command()
-    def coverage(
-        chain: Annotated[
-            Optional[int],  # noqa: UP045 - typer reads the annotation at run time
-            typer.Option("--chain", help="This chain alone, by its id.", show_default=False),
-        ] = None,
-        config: ConfigOption = None,
-        as_json: JsonOption = False,
-    ) -> None:
+    def coverage(chain: ChainOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
         """Show whose logs of each chain are read, of which blocks they were, and of which they are missing."""
         with loaded(config) as settings:
             from fusion_daemon import operation_client, operation_text

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from eth_account import Account
 
@@ -13,20 +12,15 @@ from fusion_daemon.crosschain.by_kind import ByKind
 from fusion_daemon.crosschain.ccip_manual import Manual, Verification
 from fusion_daemon.crosschain.evidence import CcipSent
 from fusion_daemon.crosschain.recovery import Recovery, recovery_of
-from fusion_daemon.demo.anvil import anvil
-from fusion_daemon.demo.bridge import DevBridge, Faults, Generation
+from fusion_daemon.demo.bridge import Generation
 from fusion_daemon.demo.bridge.deploy import THRESHOLD, VERIFIER, VERIFIER_KEY
 from fusion_daemon.demo.bridge.sending import send_over_ccip
-from fusion_daemon.demo.deploy import Opening, deploy, deposit
-from fusion_daemon.demo.links import CCIP, join
-from fusion_daemon.demo.node import Node, Sent
+from fusion_daemon.demo.links import CCIP
+from fusion_daemon.demo.node import Sent
 from fusion_daemon.domain.identifiers import Address, ChainId, hex_of
-from fusion_daemon.domain.price import USD_SCALE
 from tests.integration.crosschain.seen import logs_of, networks_of
-from tests.integration.crosschain.two_chains import ALICE, THIEF, WETH, TwoChains, Watch, watch
+from tests.integration.crosschain.two_chains import ALICE, THIEF, TwoChains, Watch, watch
 
-CHAINS = (31_337, 31_338)
-OPTIONS = ("--gas-limit", "1000000000", "--slots-in-an-epoch", "1")
 NOBODY = Address(b"\x99" * 20)
 COMMITTED: tuple[Generation, ...] = ("1.5", "1.6")
 VERSIONS: tuple[Generation, ...] = (*COMMITTED, "2.0")
@@ -85,27 +79,3 @@ class Scene:
 
 def standing_in(told: Watch) -> Standing:
     return told.one(lambda each: each.envelope is not None)
-
-
-@contextmanager
-def joined_chains() -> Iterator[TwoChains]:
-    with ExitStack() as stack:
-        nodes = [Node(stack.enter_context(anvil(chain, options=OPTIONS)).url) for chain in CHAINS]
-        for node in nodes:
-            stack.callback(node.close)
-        home, away = (deploy(node, chain, 2_000 * USD_SCALE) for node, chain in zip(nodes, CHAINS, strict=True))
-        here, there = join((home, away))
-        deposit(home, [Opening(ALICE, 10 * WETH, ALICE, 0, 0)])
-        faults = Faults()
-        yield TwoChains(here, there, faults, DevBridge((here.bridge, there.bridge), faults))
-
-
-@contextmanager
-def as_joined(joined: TwoChains) -> Iterator[TwoChains]:
-    """Both chains as joined, whatever the test before did to them."""
-    nodes = [link.deployment.node for link in (joined.here, joined.there)]
-    marks = [node.call("evm_snapshot") for node in nodes]
-    faults = Faults(seed=7)
-    yield replace(joined, faults=faults, bridge=DevBridge((joined.here.bridge, joined.there.bridge), faults))
-    for node, mark in zip(nodes, marks, strict=True):
-        node.call("evm_revert", mark)

@@ -17,8 +17,8 @@ from fusion_daemon.demo.bridge import Generation
 from fusion_daemon.demo.bridge.deploy import THRESHOLD
 from fusion_daemon.demo.links import GAS_LIMIT
 from fusion_daemon.domain.identifiers import hex_of
-from tests.integration.crosschain.ccip_scene import COMMITTED, NOBODY, VERSIONS, Scene, as_joined, joined_chains
-from tests.integration.crosschain.two_chains import CREDIT, TwoChains
+from tests.integration.crosschain.ccip_scene import COMMITTED, NOBODY, VERSIONS, Scene
+from tests.integration.crosschain.two_chains import CREDIT, TwoChains, as_joined, joined_chains
 
 
 @pytest.fixture(scope="module")

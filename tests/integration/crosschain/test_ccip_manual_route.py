@@ -22,16 +22,13 @@ from fusion_daemon.runtime import ManualClock
 from fusion_daemon.store import Commit, Execute, ExecuteMany, Reader, Store
 from fusion_daemon.transactions.repository import propose_next, read_transaction
 from tests.integration.crosschain.ccip_scene import (
-    CHAINS,
     COMMITTED,
     NOBODY,
     VERSIONS,
     Scene,
-    as_joined,
-    joined_chains,
 )
 from tests.integration.crosschain.seen import networks_of
-from tests.integration.crosschain.two_chains import TwoChains
+from tests.integration.crosschain.two_chains import CHAINS, TwoChains, as_joined, joined_chains
 
 _WIDTH = 262_144
 _BLOCK = "INSERT INTO chain_blocks VALUES ($1, $2, $3, $4, $5, true) ON CONFLICT DO NOTHING"

@@ -6,53 +6,43 @@ The forgeries are made over the bridges' own contracts, as whoever holds a bridg
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
 from fusion_daemon.crosschain import Flag, Standing, State, id_of, write_envelope
 from fusion_daemon.crosschain.alarms import alarm_of
-from fusion_daemon.demo.anvil import anvil
-from fusion_daemon.demo.bridge import DevBridge, Faults
-from fusion_daemon.demo.deploy import DESK, Opening, deploy, deposit
-from fusion_daemon.demo.links import AXELAR, join
-from fusion_daemon.demo.node import Node, Sent, call_data
+from fusion_daemon.demo.deploy import DESK
+from fusion_daemon.demo.links import AXELAR
+from fusion_daemon.demo.node import Sent, call_data
 from fusion_daemon.domain.alert import Severity
 from fusion_daemon.domain.identifiers import Hash32
-from fusion_daemon.domain.price import USD_SCALE
-from tests.integration.crosschain.two_chains import ALICE, BRIDGES, OTHER, WETH, TwoChains, Watch, watch
+from tests.integration.crosschain.two_chains import (
+    BRIDGES,
+    CHAINS,
+    OTHER,
+    TwoChains,
+    Watch,
+    as_joined,
+    joined_chains,
+    watch,
+)
 
-CHAINS = (31_337, 31_338)
 HOURS = 3 * 3_600
 """Longer than any stage may take and than a source may be unread."""
-OPTIONS = ("--gas-limit", "1000000000", "--slots-in-an-epoch", "1")
 
 each_bridge = pytest.mark.parametrize("bridge", BRIDGES, ids=lambda name: name.rstrip(b"\0").decode())
 
 
 @pytest.fixture(scope="module")
 def joined() -> Iterator[TwoChains]:
-    with ExitStack() as stack:
-        nodes = [Node(stack.enter_context(anvil(chain, options=OPTIONS)).url) for chain in CHAINS]
-        for node in nodes:
-            stack.callback(node.close)
-        home, away = (deploy(node, chain, 2_000 * USD_SCALE) for node, chain in zip(nodes, CHAINS, strict=True))
-        here, there = join((home, away))
-        deposit(home, [Opening(ALICE, 10 * WETH, ALICE, 0, 0)])
-        faults = Faults()
-        yield TwoChains(here, there, faults, DevBridge((here.bridge, there.bridge), faults))
+    with joined_chains() as chains:
+        yield chains
 
 
 @pytest.fixture
 def chains(joined: TwoChains) -> Iterator[TwoChains]:
-    """Both chains as joined, whatever the test before did to them."""
-    nodes = [link.deployment.node for link in (joined.here, joined.there)]
-    marks = [node.call("evm_snapshot") for node in nodes]
-    faults = Faults(seed=7)
-    bridge = DevBridge((joined.here.bridge, joined.there.bridge), faults)
-    yield TwoChains(joined.here, joined.there, faults, bridge)
-    for node, mark in zip(nodes, marks, strict=True):
-        node.call("evm_revert", mark)
+    with as_joined(joined) as fresh:
+        yield fresh
 
 
 @each_bridge

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 
 from eth_utils.crypto import keccak
 
@@ -17,16 +18,21 @@ from fusion_daemon.crosschain import (
     Terms,
     Transition,
 )
+from fusion_daemon.demo.anvil import anvil
 from fusion_daemon.demo.bridge import DevBridge, Faults
 from fusion_daemon.demo.bridge.deploy import GAS_FEE
 from fusion_daemon.demo.bridge.sending import send_over_axelar, send_over_ccip, top_up
-from fusion_daemon.demo.links import AXELAR, CCIP, GAS_LIMIT, Link
+from fusion_daemon.demo.deploy import Opening, deploy, deposit
+from fusion_daemon.demo.links import AXELAR, CCIP, GAS_LIMIT, Link, join
+from fusion_daemon.demo.node import Node
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef
 from fusion_daemon.domain.price import USD_SCALE
 from tests.integration.crosschain.seen import head, logs_of, networks_of
 
 ALICE, THIEF = (Address(keccak(text=f"forged messages {name}")[12:]) for name in ("alice", "thief"))
+CHAINS = (31_337, 31_338)
+OPTIONS = ("--gas-limit", "1000000000", "--slots-in-an-epoch", "1")
 BRIDGES = (AXELAR, CCIP)
 OTHER = {AXELAR: CCIP, CCIP: AXELAR}
 WETH = 10**18
@@ -133,3 +139,27 @@ def watch(chains: TwoChains, later: int = 0) -> Watch:
         tracker.finality(chain, head(node, "finalized").number)
     now = max(head(link.deployment.node).timestamp for link in links) + later
     return Watch(tracker, tracker.settle(now), now)
+
+
+@contextmanager
+def joined_chains() -> Iterator[TwoChains]:
+    with ExitStack() as stack:
+        nodes = [Node(stack.enter_context(anvil(chain, options=OPTIONS)).url) for chain in CHAINS]
+        for node in nodes:
+            stack.callback(node.close)
+        home, away = (deploy(node, chain, 2_000 * USD_SCALE) for node, chain in zip(nodes, CHAINS, strict=True))
+        here, there = join((home, away))
+        deposit(home, [Opening(ALICE, 10 * WETH, ALICE, 0, 0)])
+        faults = Faults()
+        yield TwoChains(here, there, faults, DevBridge((here.bridge, there.bridge), faults))
+
+
+@contextmanager
+def as_joined(joined: TwoChains) -> Iterator[TwoChains]:
+    """Both chains as joined, whatever the test before did to them."""
+    nodes = [link.deployment.node for link in (joined.here, joined.there)]
+    marks = [node.call("evm_snapshot") for node in nodes]
+    faults = Faults(seed=7)
+    yield replace(joined, faults=faults, bridge=DevBridge((joined.here.bridge, joined.there.bridge), faults))
+    for node, mark in zip(nodes, marks, strict=True):
+        node.call("evm_revert", mark)
