@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 from random import Random
 from urllib.request import urlopen
@@ -18,7 +17,6 @@ from fusion_daemon.domain.price import USD_SCALE
 from tests.integration.cli.processes import INTERRUPTED, Alive, descendants, interrupt, left_of, run, started
 from tests.looking import until
 
-WITHIN = 60.0
 CAST = {"postgres", "anvil", "python"}
 """Begin the names of the demonstration's processes: the last one is the daemon."""
 
@@ -33,10 +31,8 @@ def tips(url: str) -> list[int]:
 
 
 def test_one_play_prints_one_plausible_object_and_tidies_up(open_directory: Path) -> None:
-    began = time.monotonic()
     done = run("demo", "--once", "--json", env={"TMPDIR": str(open_directory)})
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < WITHIN
     assert len(done.stdout.splitlines()) == 1
     report = json.loads(done.stdout)
     assert report["chains"] == 2

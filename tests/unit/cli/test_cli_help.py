@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import subprocess
 import sys
 
@@ -12,37 +10,20 @@ import pytest
 from fusion_daemon import __version__
 
 HEAVY = ("trio", "aiohttp", "numpy", "asyncpg", "web3", "pydantic", "structlog", "uvloop")
-CPU_SECONDS = 0.3
 
 
-def test_help_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize("words", [[], ["run"], ["demo"], ["db"], ["deadletters"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
     program = (
         "import sys\n"
         "from fusion_daemon.cli import main\n"
-        "sys.argv = ['fusion-daemon', '--help']\n"
+        f"sys.argv = ['fusion-daemon', *{words!r}, '--help']\n"
         "try:\n    main()\n"
         f"finally:\n    print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0
     assert "HEAVY []" in done.stdout
-
-
-@pytest.mark.parametrize("words", [[], ["run"], ["demo"], ["db"], ["deadletters"]])
-def test_help_costs_less_than_the_limit(words: list[str]) -> None:
-    # The least of three: the first may have to write bytecode.
-    spent = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        subprocess.run(
-            [sys.executable, "-m", "fusion_daemon", *words, "--help"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            timeout=30,
-            env=os.environ | {"TERM": "dumb"},
-        )
-        spent.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before)
-    assert min(spent) < CPU_SECONDS
 
 
 def test_the_version_is_the_wheels() -> None:

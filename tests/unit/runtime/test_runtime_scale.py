@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from types import FrameType
-
 import pytest
 from trio.testing import MockClock
 
 from fusion_daemon.runtime import ChildSpec, NameTaken
+from tests.effort import effort
 from tests.unit.runtime.troupe import Troupe, one_for_one, pool
-
-
-def calls(job: Callable[[], object]) -> int:
-    """How many functions are called meanwhile: a cost that is the same on every machine."""
-    seen = 0
-
-    def note(_frame: FrameType, event: str, _argument: object) -> None:
-        nonlocal seen
-        seen += event in ("call", "c_call")
-
-    sys.setprofile(note)
-    try:
-        job()
-    finally:
-        sys.setprofile(None)
-    return seen
 
 
 async def test_no_order_looks_at_every_member_of_a_pool(autojump_clock: MockClock) -> None:
@@ -44,7 +25,9 @@ async def test_no_order_looks_at_every_member_of_a_pool(autojump_clock: MockCloc
         for size in (10, 100):
             for number in range(len(supervisor.tree()) - 3, size):
                 await supervisor.add_member(f"m{number}", pool="pool")
-            costs.append(calls(give_orders))
+            with effort() as orders:
+                give_orders()
+            costs.append(orders.calls)
             for taken in ("a", "pool", "root", f"m{size - 1}"):
                 with pytest.raises(NameTaken):
                     await supervisor.add_member(taken, pool="pool")
