@@ -9,7 +9,8 @@ import pytest
 
 from fusion_daemon import __version__
 
-HEAVY = ("trio", "aiohttp", "numpy", "asyncpg", "web3", "pydantic", "structlog", "uvloop")
+HEAVY = ("trio", "aiohttp", "numpy", "asyncpg", "web3", "structlog", "uvloop")
+"""Pydantic is typer's own, as soon as a command has options."""
 
 
 @pytest.mark.parametrize("words", [[], ["run"], ["demo"], ["db"], ["deadletters"]])
