@@ -245,7 +245,7 @@ async def _log_rows(
         return []
     numbers = [block.number for block in blocks]
     return await reader.fetch(
-        "SELECT block_hash, log_index, address, data, since,"
+        "SELECT block_hash, log_index, address, data, since, args IS NOT NULL AS understood,"
         " topics[1] AS topic0, topics[2] AS topic1, topics[3] AS topic2, topics[4] AS topic3"
         " FROM chain_logs WHERE chain_id = $1 AND block_hash = ANY($2)"
         " AND ($3::bytea[] IS NULL OR topics[1] = ANY($3)) AND block_number BETWEEN $4 AND $5"
@@ -259,6 +259,10 @@ async def _log_rows(
 
 
 def _changes(table: EventTable, row: Row) -> tuple[Change, ...]:
+    """Of a log that was not understood when it was stored: none, whatever the table knows by now. It changes something
+    from the journal's entry on that says so."""
+    if not row.boolean("understood"):
+        return ()
     found = (row.optional_octets(f"topic{place}") for place in range(4))
     topics = tuple(topic for topic in found if topic is not None)
     return table.event(Address(row.octets("address")), row.integer("log_index"), topics, row.octets("data")).changes
