@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import TypeVar, TypeVarTuple
 
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
+from fusion_daemon.chain.coverage import Ranges, stretch
 from fusion_daemon.chain.endpoint_state import Event
 from fusion_daemon.chain.finality import finality_violated
 from fusion_daemon.chain.journal import ChainView, Finality
@@ -71,6 +73,8 @@ class ChainReader:
         self._sizes: dict[int, RangeSize] = {}
         """By endpoint: what one of them refuses says nothing about another."""
         self._complaints: list[Complaint] = []
+        self.skipped: Ranges = ()
+        """Blocks that are read without their logs."""
 
     def complain(self, endpoint: int, event: Event) -> None:
         """What was seen of an endpoint counts from the next head on."""
@@ -89,15 +93,18 @@ class ChainReader:
 
     def last_of(self, head: Head, finality: Finality, first: int, until: int) -> int:
         """Where a span from `first` would end as far as is known now; at `until` at most."""
+        until, _ = stretch(self.skipped, first, until)
         return self._size(head.endpoint).last(first, min(until, _bound(finality, first)))
 
     async def span(
         self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
     ) -> Span:
-        """The next span from `first`, with the logs of `contracts`; it ends at `until` at most. Several may be read at
-        once."""
+        """The next span from `first`, with the logs of `contracts` unless it is skipped; it ends at `until` at most.
+        Several may be read at once."""
         by_hash = first > _oldest_by_hash(finality)
         endpoint = head.endpoint
+        until, skipped = stretch(self.skipped, first, until)
+        contracts = () if skipped else contracts
         while True:
             last = self.last_of(head, finality, first, until)
             try:
@@ -114,7 +121,7 @@ class ChainReader:
                 self._split(Reason.SILENCE, "")
                 raise
             self._sizes[endpoint] = self._size(endpoint).after_answer(len(span.headers), len(span.logs))
-            return span
+            return replace(span, without_logs=frozenset(each.number for each in span.headers)) if skipped else span
 
     def _size(self, endpoint: int) -> RangeSize:
         known = self._sizes.get(endpoint)
@@ -126,21 +133,23 @@ class ChainReader:
         headers: list[Header] = []
         logs: list[Log] = []
         repaired = 0
+        without_logs: frozenset[int] = frozenset()
         while first <= until:
             span = await self.span(head, finality, first, until, contracts)
             headers += span.headers
             logs += span.logs
             repaired += span.repaired
+            without_logs |= span.without_logs
             first = span.headers[-1].number + 1
-        return Span(tuple(headers), tuple(logs), repaired)
+        return Span(tuple(headers), tuple(logs), repaired, without_logs=without_logs)
 
     async def with_logs_of(
         self, head: Head, finality: Finality, span: Span, contracts: Sequence[Address]
     ) -> Span:
         """The span, with the logs of contracts that it was read without, however small the pieces that the endpoint
-        gives. Asks for nothing where the blocks' bloom filters exclude them."""
+        gives. Asks for nothing where the blocks' bloom filters exclude them, or where they are skipped."""
         by_hash = span.headers[0].number > _oldest_by_hash(finality)
-        logs, rest = list(span.logs), [span.headers] if contracts else []
+        logs, rest = list(span.logs), _with_logs(span) if contracts else []
         while rest:
             headers = rest.pop()
             try:
@@ -194,6 +203,12 @@ class ChainReader:
         finally:
             self._context.beat()
         raise listener_drains(self._settings.chain)
+
+
+def _with_logs(span: Span) -> list[tuple[Header, ...]]:
+    """Its blocks that are not skipped, in runs of consecutive ones."""
+    runs = groupby(span.headers, key=lambda header: header.number in span.without_logs)
+    return [tuple(run) for skipped, run in runs if not skipped]
 
 
 def _oldest_by_hash(finality: Finality) -> int:

@@ -75,6 +75,8 @@ class Span:
     """Blocks whose logs the node left out of a range answer and gave when asked by hash."""
     created: tuple[Created, ...] = ()
     """What factories created in these blocks; its logs are among them."""
+    without_logs: frozenset[int] = frozenset()
+    """Numbers of those whose logs were not asked for, since an operator skips them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,7 +233,7 @@ def _after(
 def _covered(view: ChainView, lost: Sequence[BlockRef], span: Span) -> Coverage:
     first, last = span.headers[0].number, span.headers[-1].number
     kept = view.coverage.retracted(first - 1) if lost else view.coverage
-    return kept.created(span.created).read(first, last)
+    return kept.created(span.created).read(first, last, span.without_logs)
 
 
 def _state_write(view: ChainView, finality: Finality) -> Write:

@@ -85,6 +85,10 @@ async def load_coverage(reader: Reader, chain: ChainId) -> Coverage:
         "SELECT filter_version, first, last FROM chain_coverage WHERE chain_id = $1 ORDER BY filter_version, first",
         chain,
     )
+    skipped = await reader.fetch(
+        "SELECT first, last FROM chain_skips WHERE chain_id = $1 AND in_force_at IS NOT NULL AND made_good_at IS NULL",
+        chain,
+    )
     versions = {row.integer("filter_version") for row in (*contracts, *read)}
     ranges: dict[int, Ranges] = dict.fromkeys(sorted(versions), ())
     for row in read:
@@ -101,7 +105,7 @@ async def load_coverage(reader: Reader, chain: ChainId) -> Coverage:
             for row in contracts
         ),
         ranges,
-    )
+    ).skipping(Range(row.integer("first"), row.integer("last")) for row in skipped)
 
 
 async def load_tip_and_coverage(reader: Reader, chain: ChainId) -> tuple[int | None, Coverage]:

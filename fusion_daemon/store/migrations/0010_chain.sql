@@ -15,6 +15,7 @@
 --                   ORDER BY chain_id, vault, kind, subject, block_number DESC, log_index DESC
 -- chain_state     one row per chain: where the listener stands and how the chain is.
 -- chain_coverage  of which canonical blocks the logs were read, per filter version; chain_contracts says of whom.
+-- chain_orders and chain_skips are what operators ordered about a chain's history, and what came of it.
 --
 -- chain_blocks and chain_logs are the evidence: chain_logs is immutable, a block's canonical flag is for people
 -- and audits (consumers fold the journal and never read it).
@@ -142,6 +143,41 @@ CREATE TABLE chain_coverage (
     last           bigint  NOT NULL CHECK (last >= first),
     PRIMARY KEY (chain_id, filter_version, first)
 ) WITH (fillfactor = 50);
+
+-- What an operator orders about what is stored of final blocks: to compare it with an endpoint's word and repair it
+-- (replay), or to decode what could not be decoded (redecode). The chain's listener obeys one after the other.
+CREATE TABLE chain_orders (
+    id       bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    chain_id bigint      NOT NULL,
+    kind     text        NOT NULL CHECK (kind IN ('replay', 'redecode')),
+    first    bigint      NOT NULL CHECK (first >= 0),
+    last     bigint      NOT NULL CHECK (last >= first),
+    dry_run  boolean     NOT NULL,
+    asked_by text        NOT NULL,
+    asked_at timestamptz NOT NULL DEFAULT now(),
+    state    text        NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'done', 'failed')),
+    next     bigint      NOT NULL,      -- the first of its blocks that was not looked at yet
+    result   jsonb       NOT NULL,      -- what came of it up to there
+    trouble  text,                      -- why it failed, or does not get on
+    ended_at timestamptz
+);
+CREATE INDEX chain_orders_open ON chain_orders (chain_id, id) WHERE state IN ('waiting', 'running');
+CREATE INDEX chain_orders_of_chain ON chain_orders (chain_id, id);
+
+-- Blocks that are stored without their logs when they are next read, by an operator's order: the chain goes on, its
+-- coverage leaves them out, and nobody reads their logs before a replay does.
+CREATE TABLE chain_skips (
+    id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    chain_id     bigint      NOT NULL,
+    first        bigint      NOT NULL CHECK (first >= 0),
+    last         bigint      NOT NULL CHECK (last >= first),
+    reason       text        NOT NULL CHECK (reason <> ''),
+    asked_by     text        NOT NULL,
+    asked_at     timestamptz NOT NULL DEFAULT now(),
+    in_force_at  timestamptz,           -- since when the listener knows of it
+    made_good_at timestamptz            -- a replay has read all of it
+);
+CREATE INDEX chain_skips_of_chain ON chain_skips (chain_id, id);
 
 CREATE FUNCTION make_block_partitions() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
