@@ -55,13 +55,13 @@ async def test_the_tables_say_what_the_nodes_say(
     try:
         await course.run()
         for side in sides:
-            await _check(listening, side)
+            await check_truth(listening, side)
     except BaseException as error:
         error.add_note(f"Seed {seed}: " + "; ".join(course.said))
         raise
 
 
-async def _check(listening: Listening, side: Side) -> None:
+async def check_truth(listening: Listening, side: Side) -> None:
     hashes, logs = _blocks(side), _logs(side)
     assert [row.octets("hash") for row in await listening.rows(BLOCKS.format(side.chain))] == hashes
     stored = [
