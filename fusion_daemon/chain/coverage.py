@@ -69,7 +69,7 @@ def common(ranges: Ranges, others: Ranges) -> Ranges:
 
 
 def stretch(ranges: Ranges, first: int, until: int) -> tuple[int, bool]:
-    """The last block up to which, from `first` on and up to `until` at most, they hold all blocks or none; and which."""
+    """Up to where, from `first` on and at `until` at most, they hold all blocks or none; and whether all."""
     for each in ranges:
         if each.first <= first <= each.last:
             return min(each.last, until), True

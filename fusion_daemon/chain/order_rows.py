@@ -92,7 +92,7 @@ async def add_order(
     if refusal is not None:
         raise refusal
     row = await writer.fetch_one(
-        "INSERT INTO chain_orders (chain_id, kind, first, last, dry_run, asked_by, next, result)"
+        "INSERT INTO chain_orders (chain_id, kind, first, last, dry_run, asked_by, next, result)"  # noqa: S608 - ours
         f" VALUES ($1, $2, $3, $4, $5, $6, $3, $7::jsonb) RETURNING {_ORDER}",
         chain,
         kind.value,

@@ -178,7 +178,7 @@ def trouble_commit(order: Order, trouble: str, *, failed: bool) -> Commit:
                 (order.number, trouble, failed),
             ),
         ),
-        proof=Execute("SELECT trouble IS NOT DISTINCT FROM $2 FROM chain_orders WHERE id = $1", (order.number, trouble)),
+        proof=Execute("SELECT trouble = $2 FROM chain_orders WHERE id = $1", (order.number, trouble)),
     )
 
 

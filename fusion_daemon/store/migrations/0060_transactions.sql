@@ -10,6 +10,9 @@ CREATE TABLE transactions (
     data        bytea NOT NULL,
     value       numeric(78, 0) NOT NULL CHECK (value >= 0),
     gas_cap     bigint NOT NULL CHECK (gas_cap > 0),
+    -- The least gas that it is given, whatever its simulation needed: a call that catches its own want of gas goes
+    -- through with too little of it.
+    gas_floor   bigint NOT NULL DEFAULT 0 CHECK (gas_floor >= 0 AND gas_floor <= gas_cap),
     fee_cap     numeric(78, 0) NOT NULL CHECK (fee_cap > 0),
     purpose     text NOT NULL,
     asset       text NOT NULL,
@@ -49,6 +52,8 @@ CREATE UNIQUE INDEX transactions_live_nonce ON transactions (chain_id, signer, n
     WHERE state IN ('signed', 'sent', 'mined');
 CREATE INDEX transactions_open ON transactions (number)
     WHERE state IN ('proposed', 'approved', 'signed', 'sent', 'mined');
+CREATE INDEX transactions_ended ON transactions (changed_at)
+    WHERE state NOT IN ('proposed', 'approved', 'signed', 'sent', 'mined');
 CREATE INDEX transactions_spent ON transactions (approved_at) WHERE approved_at IS NOT NULL;
 CREATE INDEX transactions_by_nonce ON transactions (chain_id, signer, nonce DESC) WHERE nonce IS NOT NULL;
 

@@ -18,6 +18,7 @@ CREATE TABLE message_evidence (
     canonical    boolean NOT NULL,
     PRIMARY KEY (chain_id, block_hash, log_index, part)
 );
+CREATE INDEX message_evidence_retracted ON message_evidence (chain_id, block_number) WHERE NOT canonical;
 
 CREATE TABLE messages (
     id          bytea       PRIMARY KEY CHECK (octet_length(id) = 32),
@@ -54,13 +55,24 @@ CREATE TABLE message_changes (
 );
 CREATE INDEX message_changes_by_message ON message_changes (message, seq);
 
--- Logs of the bridges' contracts that are not as their events declare: kept and counted, never fatal.
+-- What is remembered of messages that ended for good, in the place of evidence that is kept no longer; see
+-- `fusion_daemon/crosschain/closing.py`. The messages themselves and their changes are the record, and stay for ever.
+CREATE TABLE closed_messages (
+    message  bytea PRIMARY KEY,
+    closed   bytea NOT NULL,   -- msgpack
+    timeline jsonb NOT NULL    -- of the evidence that is gone: what comes later is shown after it
+);
+
+-- Logs of the bridges' contracts that are not as their events declare: counted, never fatal. Anybody can write them,
+-- so the oldest go by age, and by number.
 CREATE TABLE unreadable_message_logs (
     chain_id   bigint  NOT NULL,
     block_hash bytea   NOT NULL,
     log_index  integer NOT NULL,
     event      text    NOT NULL,
     why        text    NOT NULL,
+    number     bigint  GENERATED ALWAYS AS IDENTITY UNIQUE,
+    noted_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (chain_id, block_hash, log_index)
 );
 
