@@ -102,7 +102,7 @@ class ChainAudit:
             return None
         self._view = None
         self._wanted.ring()
-        if not still_audits(view, found.stretch):
+        if not still_audits(view, found.stretch) or not self._comparison.takes(found):
             return None
         record = audit_record(view.chain, found.stretch, found.differences, self._names)
         plan = plan_repair(view, epoch, self._table, found.repair, record)

@@ -15,6 +15,7 @@ import trio
 from actors.chain_audit import AuditStatistics, ChainAudit
 from actors.chain_comparison import ChainComparison
 from actors.chain_history import Finding, LateHistory
+from actors.chain_orders import ChainOrders
 from actors.chain_reader import ChainReader
 from fusion_daemon.chain.blocks import Head
 from fusion_daemon.chain.events import EventTable
@@ -84,7 +85,8 @@ def companions(
     audit: AuditStatistics,
     accuse: Callable[[int], None],
 ) -> Companions:
-    """Each with one of `readers` to itself: what it learns of ranges is not what the head needs."""
+    """With readers of their own: what they learn of ranges is not what the head needs. One for late history, one for
+    comparisons."""
     ready = Bell()
     comparison = ChainComparison(settings, store, readers[1], table)
     return Companions(
@@ -92,5 +94,6 @@ def companions(
         (
             LateHistory(settings, store, readers[0], context, table, ready),
             ChainAudit(settings, store, comparison, context, table, ready, audit, accuse),
+            ChainOrders(settings, store, comparison, context, table, ready, audit, accuse),
         ),
     )

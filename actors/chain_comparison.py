@@ -41,6 +41,8 @@ class Compared:
     """Stored ones."""
     repair: Repair
     differences: tuple[Difference, ...]
+    repairs: int
+    """That had been taken when the comparison began."""
 
 
 @dataclass(eq=False)
@@ -68,10 +70,22 @@ class ChainComparison:
         self._store = store
         self._reader = reader
         self._table = table
+        self._repairs = 0
 
-    async def compare(self, coverage: Coverage, asked: Stretch, unfit: Collection[int] = ()) -> Compared:
+    def takes(self, compared: Compared) -> bool:
+        """Call before it is committed. False: somebody else's repair came in between, which may hold the same logs."""
+        if compared.repairs != self._repairs:
+            return False
+        self._repairs += bool(compared.repair.missing)
+        return True
+
+    async def compare(
+        self, coverage: Coverage, asked: Stretch, unfit: Collection[int] = (), *, by_receipts: bool = False
+    ) -> Compared:
         """The beginning of what is asked, which is final and covered by its versions. `unfit`: endpoints not to ask.
-        Raises NoWitness, WitnessFailed, OtherChain, ListenerDrains."""
+        `by_receipts`: of every block, whatever they say of it otherwise; for blocks of which no logs were read. Raises
+        NoWitness, WitnessFailed, OtherChain, ListenerDrains."""
+        repairs = self._repairs
         witnesses = [each for each in self._reader.witnesses() if each not in unfit]
         if not witnesses:
             raise NoWitness(
@@ -80,6 +94,23 @@ class ChainComparison:
                 "See `fusion-daemon endpoints`; a second RPC endpoint helps.",
             )
         contracts = asked.contracts(coverage)
+        if by_receipts:
+            last = min(asked.range.last, asked.range.first + BLOCKS_BY_RECEIPTS - 1)
+            stretch = replace(asked, range=Range(asked.range.first, last))
+            stored = await self._store.read(load_stored, self._settings.chain, stretch.range, contracts)
+            odd = set(stored.blocks)
+        else:
+            stretch, stored, odd = await self._suspected(coverage, asked, witnesses, contracts)
+        verdict = await self._settled(coverage, stored, sorted(odd), witnesses, contracts)
+        found = tuple(created(self._table, self._settings.factories, verdict.missing))
+        repair = Repair({block.hash: block for block in stored.blocks.values()}, verdict.missing, created=found)
+        logs = sum(count for count, _ in stored.digests.values())
+        return Compared(stretch, len(stored.blocks), logs, repair, verdict.differences, repairs)
+
+    async def _suspected(
+        self, coverage: Coverage, asked: Stretch, witnesses: Sequence[int], contracts: Sequence[Address]
+    ) -> tuple[Stretch, Stored, set[int]]:
+        """What of it was compared, what is stored of that, and the blocks of which some witness says something else."""
         told = await self._told(witnesses, asked.range, contracts)
         range_ = Range(asked.range.first, min(span.headers[-1].number for span in told.values()))
         stretch = replace(asked, range=range_)
@@ -88,11 +119,7 @@ class ChainComparison:
         for witness, span in told.items():
             _check(stored, witness, span.headers)
             odd.update(suspects(stored, digests(coverage.counting(span.logs))))
-        verdict = await self._settled(coverage, stored, sorted(odd), witnesses, contracts)
-        found = tuple(created(self._table, self._settings.factories, verdict.missing))
-        repair = Repair({block.hash: block for block in stored.blocks.values()}, verdict.missing, created=found)
-        logs = sum(count for count, _ in stored.digests.values())
-        return Compared(stretch, len(stored.blocks), logs, repair, verdict.differences)
+        return stretch, stored, odd
 
     async def _told(
         self, witnesses: Sequence[int], asked: Range, contracts: Sequence[Address]

@@ -147,7 +147,8 @@ class ChainListener(Actor):
         coverage = view.coverage.configured(self._settings.contracts, view.start)
         if view.blocks and coverage != view.coverage:
             await self._store.commit(register_contracts(view.chain, self._epoch, view.coverage, coverage))
-        self._statistics.missing = 0 if view.tip is None else coverage.missing(view.tip.number)
+        if view.tip is not None:
+            self._statistics.read(coverage, view.tip.number)
         return replace(view, coverage=coverage)
 
     async def _step(self, context: ActorContext) -> float:
@@ -156,6 +157,7 @@ class ChainListener(Actor):
         stored."""
         if self._view.tip is None:  # the start may still be moved
             self._view = await self._stored_view(context, self._view.seq)
+        self._reader.skipped = self._view.coverage.skipped
         try:
             looked = await self._look(context)
         except WriteConflict:

@@ -50,6 +50,11 @@ _LISTENER_GAUGES: Sequence[tuple[str, str, Callable[[ListenerStatistics], float 
         lambda s: s.missing,
     ),
     (
+        "fusion_chain_skipped_blocks",
+        "Blocks up to the tip whose logs are left out by an operator's order, until a replay reads them.",
+        lambda s: s.skipped,
+    ),
+    (
         "fusion_chain_behind_blocks",
         "Blocks between the endpoint's head and the last committed one.",
         lambda s: None if s.head is None or s.tip is None else max(s.head - s.tip, 0),

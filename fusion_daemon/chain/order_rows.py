@@ -4,18 +4,42 @@ the caller's transaction; a `writer` is one of a read-write transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from fusion_daemon.chain.blocks import Log
 from fusion_daemon.chain.coverage import Range
 from fusion_daemon.chain.orders import Kind, Order, OrderRefused, Skip, Tally, order_refusal, skip_refusal
-from fusion_daemon.chain.repository import load_coverage
-from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.chain.repository import load_coverage, stored_log
+from fusion_daemon.domain.identifiers import ChainId, Hash32
+from fusion_daemon.domain.journal import BlockRef
 from fusion_daemon.store import Reader, Row
 
 _ORDER = "id, chain_id, kind, first, last, dry_run, asked_by, asked_at, state, next, result::text, trouble, ended_at"
+
+
+_UNDECODED_BLOCKS = 100
+"""With undecoded logs, looked at together."""
+_UNDECODED = """
+SELECT log.*, block.timestamp,
+    topics[1] AS topic0, topics[2] AS topic1, topics[3] AS topic2, topics[4] AS topic3
+FROM chain_logs AS log JOIN chain_blocks AS block
+    ON (block.chain_id, block.hash, block.number) = (log.chain_id, log.block_hash, log.block_number)
+WHERE log.chain_id = $1 AND log.block_number BETWEEN $2 AND $3 AND log.args IS NULL AND block.canonical
+ORDER BY log.block_number, log.log_index
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Undecoded:
+    """Stored logs without arguments."""
+
+    blocks: Mapping[Hash32, BlockRef]
+    logs: Sequence[Log]
+    until: int
+    """There are no others up to this block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +96,27 @@ async def load_skips(reader: Reader, chain: ChainId) -> Sequence[Skip]:
         )
         for row in rows
     ]
+
+
+async def load_undecoded(reader: Reader, chain: ChainId, asked: Range) -> Undecoded:
+    """Of the canonical blocks in the beginning of what is asked."""
+    numbers = await reader.fetch(
+        "SELECT DISTINCT block_number FROM chain_logs WHERE chain_id = $1 AND block_number BETWEEN $2 AND $3"
+        " AND args IS NULL ORDER BY block_number LIMIT $4",
+        chain,
+        asked.first,
+        asked.last,
+        _UNDECODED_BLOCKS,
+    )
+    until = numbers[-1].integer("block_number") if len(numbers) == _UNDECODED_BLOCKS else asked.last
+    rows = await reader.fetch(_UNDECODED, chain, asked.first, until) if numbers else []
+    blocks = {
+        Hash32(row.octets("block_hash")): BlockRef(
+            row.integer("block_number"), Hash32(row.octets("block_hash")), row.integer("timestamp")
+        )
+        for row in rows
+    }
+    return Undecoded(blocks, [stored_log(row) for row in rows], until)
 
 
 async def add_order(

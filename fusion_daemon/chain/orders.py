@@ -9,20 +9,15 @@ INVARIANTS
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
 import msgspec
 
 from fusion_daemon.chain.coverage import Coverage, Range, common
-from fusion_daemon.chain.journal import ChainView, Plan, completions
-from fusion_daemon.chain.journal_rows import append_write, fence
-from fusion_daemon.chain.repair import Record
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import ChainId
-from fusion_daemon.store.writes import Commit, Execute
 
 MOST_SKIPPED = 1_000
 """Blocks of one skip. Who wants to leave out more begins elsewhere."""
@@ -135,52 +130,3 @@ def skip_refusal(asked: Range, coverage: Coverage, next_number: int) -> SkipRefu
 
 def _holds(ranges: set[Range], block: int) -> bool:
     return any(each.first <= block <= each.last for each in ranges)
-
-
-def plan_skips(view: ChainView, epoch: int, skips: Sequence[Skip]) -> Plan:
-    """These skips are in force from now on. A contract whose history lacks nothing else is whole by that."""
-    coverage = view.coverage.skipping(skip.range for skip in skips)
-    after = replace(view, coverage=coverage)
-    told = tuple(completions(view, after))
-    numbers = [skip.number for skip in skips]
-    mark = Execute("UPDATE chain_skips SET in_force_at = now() WHERE id = ANY($1) AND in_force_at IS NULL", (numbers,))
-    proof = Execute("SELECT bool_and(in_force_at IS NOT NULL) FROM chain_skips WHERE id = ANY($1)", (numbers,))
-    appends = (append_write(view.chain, epoch, view.seq, told),) if told else ()
-    after = replace(after, seq=view.seq + len(told))
-    return Plan(Commit((fence(view.chain, epoch), mark), appends, proof=proof), told, after, 0)
-
-
-def progress_record(order: Order, until: int, tally: Tally, made_good: Sequence[Skip]) -> Record:
-    """That the order's blocks up to `until` were looked at, and what came of it altogether."""
-    ended = until >= order.range.last
-    writes = [
-        Execute(
-            "UPDATE chain_orders SET state = $3, next = $4, result = $5::jsonb, trouble = NULL,"
-            " ended_at = CASE WHEN $3 = 'done' THEN now() END WHERE id = $1 AND next = $2",
-            (order.number, order.next, "done" if ended else "running", until + 1, _json(tally)),
-            expect=1,
-        )
-    ]
-    if made_good:
-        numbers = [skip.number for skip in made_good]
-        writes.append(Execute("UPDATE chain_skips SET made_good_at = now() WHERE id = ANY($1)", (numbers,)))
-    proof = Execute("SELECT next >= $2 FROM chain_orders WHERE id = $1", (order.number, until + 1))
-    return Record(tuple(writes), proof)
-
-
-def trouble_commit(order: Order, trouble: str, *, failed: bool) -> Commit:
-    """Why it does not get on, or never will."""
-    return Commit(
-        (
-            Execute(
-                "UPDATE chain_orders SET trouble = $2, state = CASE WHEN $3 THEN 'failed' ELSE state END,"
-                " ended_at = CASE WHEN $3 THEN now() END WHERE id = $1",
-                (order.number, trouble, failed),
-            ),
-        ),
-        proof=Execute("SELECT trouble = $2 FROM chain_orders WHERE id = $1", (order.number, trouble)),
-    )
-
-
-def _json(tally: Tally) -> str:
-    return msgspec.json.encode(tally).decode()

@@ -262,19 +262,21 @@ async def load_held(
     numbers = [block.number for block in blocks]
     hashes = [block.hash for block in blocks]
     rows = await reader.fetch(_HELD_LOGS, chain, hashes, min(numbers), max(numbers), list(contracts))
-    return [
-        Log(
-            row.integer("block_number"),
-            Hash32(row.octets("block_hash")),
-            row.integer("log_index"),
-            Hash32(row.octets("transaction_hash")),
-            row.integer("transaction_index"),
-            Address(row.octets("address")),
-            tuple(topic for place in range(4) if (topic := row.optional_octets(f"topic{place}")) is not None),
-            row.octets("data"),
-        )
-        for row in rows
-    ]
+    return [stored_log(row) for row in rows]
+
+
+def stored_log(row: Row) -> Log:
+    """From all columns of chain_logs, its topics also as topic0 to topic3."""
+    return Log(
+        row.integer("block_number"),
+        Hash32(row.octets("block_hash")),
+        row.integer("log_index"),
+        Hash32(row.octets("transaction_hash")),
+        row.integer("transaction_index"),
+        Address(row.octets("address")),
+        tuple(topic for place in range(4) if (topic := row.optional_octets(f"topic{place}")) is not None),
+        row.octets("data"),
+    )
 
 
 async def load_audited(reader: Reader, chain: ChainId) -> tuple[Mapping[int, int], int]:

@@ -12,6 +12,8 @@ from fusion_daemon.accounts.audit import AuditEntry, By, detail_of
 from fusion_daemon.accounts.repository import write_audit
 from fusion_daemon.aio import Aio
 from fusion_daemon.chain.coverage import Contract, Coverage, Ranges
+from fusion_daemon.chain.order_rows import load_skips
+from fusion_daemon.chain.order_views import skip_view
 from fusion_daemon.chain.repository import (
     ChainStatus,
     StartBlockRefused,
@@ -43,15 +45,17 @@ def routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes:
         )
 
     async def show_coverage(request: Request) -> Reply:
-        chain = _configured(request.path["id"], names)
-        return reply_json(_covered(chain, *await store.query(load_tip_and_coverage, chain)))
+        chain = configured_chain(request.path["id"], names)
+        tip, coverage = await store.query(load_tip_and_coverage, chain)
+        skips = [skip_view(skip) for skip in await store.query(load_skips, chain)]
+        return reply_json({**_covered(chain, tip, coverage), "skips": skips})
 
     async def choose(chain: ChainId, block: int, by: By) -> None:
         """trio side: a write takes an actor's way to the store, where HTTP traffic cannot crowd it out."""
         await store.transact(_choose, chain, block, by, timeout=_CHOICE_SECONDS)
 
     async def start_chain(request: Request) -> Reply:
-        chain = _configured(request.path["id"], names)
+        chain = configured_chain(request.path["id"], names)
         try:
             body = msgspec.json.decode(request.body, type=StartBlock)
         except msgspec.DecodeError as error:
@@ -88,7 +92,7 @@ async def _choose(writer: Reader, chain: ChainId, block: int, by: By) -> None:
     await write_audit(writer, AuditEntry(by, "chain.start_block", str(chain), "done", detail))
 
 
-def _configured(text: str, names: Mapping[ChainId, str]) -> ChainId:
+def configured_chain(text: str, names: Mapping[ChainId, str]) -> ChainId:
     if text.isdecimal() and ChainId(int(text)) in names:
         return ChainId(int(text))
     raise not_found(f"configured chain {text}")
@@ -101,6 +105,7 @@ def _covered(chain: ChainId, tip: int | None, coverage: Coverage) -> dict[str, o
             "contracts": [_contract(each) for each in coverage.contracts if each.filter_version == version],
             "covered": _ranges(covered),
             "missing": _ranges(() if tip is None else coverage.gaps(version, tip)),
+            "skipped": _ranges(() if tip is None else coverage.left_out(version, tip)),
         }
         for version, covered in sorted(coverage.ranges.items())
     ]

@@ -51,6 +51,7 @@ async def test_coverage_tells_whose_logs_were_read_of_which_blocks(listening: Li
         "chain_id": 1,
         "tip": None,
         "filters": [],
+        "skips": [],
     }
     tip = node.mine()
     async with listening.live(node.url) as life:
@@ -64,9 +65,10 @@ async def test_coverage_tells_whose_logs_were_read_of_which_blocks(listening: Li
         "chain_id": 31_337,
         "tip": 1,
         "filters": [
-            {"filter_version": 1, "contracts": contracts[:1], "covered": whole, "missing": []},
-            {"filter_version": 2, "contracts": contracts[1:], "covered": [], "missing": whole},
+            {"filter_version": 1, "contracts": contracts[:1], "covered": whole, "missing": [], "skipped": []},
+            {"filter_version": 2, "contracts": contracts[1:], "covered": [], "missing": whole, "skipped": []},
         ],
+        "skips": [],
     }
     with pytest.raises(Problem):
         await ask(listening, "GET", "5", path=COVERAGE)
