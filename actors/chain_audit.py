@@ -153,7 +153,7 @@ class ChainAudit:
 
     def _failed(self, reason: str) -> None:
         chain, now = self._settings.chain, self._context.clock.monotonic()
-        self._context.log.info("audit_put_off", chain=chain, reason=reason)
+        self._context.log.debug("audit_put_off", chain=chain, reason=reason)
         since = self._waiting_since = now if self._waiting_since is None else self._waiting_since
         if now - since >= _PATIENCE:
             self._stuck = f"Chain {chain} has not been audited for {now - since:.0f} s. {reason}"

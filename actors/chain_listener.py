@@ -87,7 +87,8 @@ class ChainListener(Actor):
 
     def statistics(self) -> ListenerStatistics:
         """A copy."""
-        return replace(self._statistics, splits=dict(self._statistics.splits))
+        now = self._statistics
+        return replace(now, splits=dict(now.splits), audit=replace(now.audit))
 
     async def run(self, context: ActorContext) -> None:
         self._context = context

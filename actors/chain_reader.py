@@ -129,10 +129,14 @@ class ChainReader:
         return await self._ask(self._rpc.fetch_proved, endpoint, numbers, contracts, thorough)
 
     def witnesses(self) -> tuple[int, ...]:
-        """Two endpoints, one of them not in use, of those that are alive; so whoever the stored logs came from, one of
-        them is another. Fewer where there are none."""
-        alive = [(s.in_use, place) for place, s in enumerate(self._rpc.statistics()) if s.state is State.ALIVE]
-        return tuple(place for _, place in sorted(alive)[:2])
+        """Two endpoints that tell of final blocks, those first that are not in use; so whoever the stored logs came from,
+        one of the two is another. Fewer where there are none. One that lags tells the truth about what it has."""
+        fit = [
+            (seen.state is not State.ALIVE, seen.in_use, place)
+            for place, seen in enumerate(self._rpc.statistics())
+            if seen.state in {State.ALIVE, State.LAGGING}
+        ]
+        return tuple(place for _, _, place in sorted(fit)[:2])
 
     async def _sized(self, endpoint: int, first: int, until: int, ask: Callable[[int], Awaitable[Span]]) -> Span:
         """`ask` for the blocks from `first` up to the last one that it is called with, ever fewer while the endpoint

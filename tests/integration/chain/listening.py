@@ -24,6 +24,7 @@ from tests.unit.chain.vault_logs import VAULT
 
 CHAIN = ChainId(31_337)
 PATIENCE = 20.0
+_LOOK_SECONDS = 0.05
 
 SETTINGS = ChainSettings(
     CHAIN,
@@ -179,6 +180,27 @@ class Listening:
             return await reader.fetch(sql)
 
         return await self.store.read(query)
+
+    async def until_audited(self, block: int, chain: ChainId = CHAIN, version: int = 1) -> None:
+        """Wait until the logs of that filter version's contracts were audited up to that block."""
+        sql = (
+            f"SELECT min(audited) AS audited FROM chain_audits WHERE chain_id = {chain} AND filter_version = {version}"
+        )
+        with trio.fail_after(PATIENCE):
+            while True:
+                [row] = await self.rows(sql)
+                audited = row.optional_integer("audited")
+                if audited is not None and audited >= block:
+                    return
+                await trio.sleep(_LOOK_SECONDS)
+
+    async def alter(self, sql: str) -> None:
+        """What nobody should do to the tables."""
+
+        async def change(writer: Reader) -> None:
+            await writer.fetch(sql)
+
+        await self.store.transact(change, timeout=PATIENCE)
 
     async def covered(self) -> Mapping[int, Ranges]:
         """Of each filter version, which blocks' logs were read."""
