@@ -32,6 +32,7 @@ from fusion_daemon.domain.failure import Failure
 from fusion_daemon.runtime import ActorContext, Bell
 from fusion_daemon.store import Store
 
+_MOST_NAMED = 5
 MOST_TRIES = 30
 """In a row without getting on, each after the longest polling interval."""
 
@@ -80,8 +81,16 @@ class ChainOrders:
 
     @property
     def trouble(self) -> str | None:
-        """An order's trouble is told with the order."""
-        return None
+        """What was skipped is missing in every balance. An order's own trouble is told with the order."""
+        tip = None if self._view is None else self._view.tip
+        skips = () if self._view is None or tip is None else self._view.coverage.skips(tip.number)
+        if not skips:
+            return None
+        blocks = ", ".join(f"{each.first}-{each.last}" for each in skips[:_MOST_NAMED])
+        return (
+            f"Of chain {self._settings.chain}, blocks {blocks} were skipped by an operator's order: what happened in them"
+            " is missing in balances. See the runbook ChainBlockTooDense; `fusion-daemon replay` reads them."
+        )
 
     def look(self, view: ChainView, head: Head | None = None) -> None:
         self._view = view

@@ -11,7 +11,7 @@ import trio
 from actors.chain_listener import ChainListener
 from fusion_daemon.aio import Aio
 from fusion_daemon.chain.coverage import Ranges
-from fusion_daemon.chain.events import load_event_table
+from fusion_daemon.chain.events import EventTable, load_event_table
 from fusion_daemon.chain.repository import journal_fill, load_coverage, set_start_block
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
 from fusion_daemon.domain.failure import Failure
@@ -24,6 +24,7 @@ from tests.unit.chain.vault_logs import VAULT
 
 CHAIN = ChainId(31_337)
 PATIENCE = 20.0
+TABLE = load_event_table()
 _LOOK_SECONDS = 0.05
 
 SETTINGS = ChainSettings(
@@ -155,9 +156,10 @@ class Listening:
         await self.store.transact(set_start_block, CHAIN, block)
 
     @asynccontextmanager
-    async def live(self, *urls: str, settings: ChainSettings = SETTINGS) -> AsyncIterator[Life]:
+    async def live(
+        self, *urls: str, settings: ChainSettings = SETTINGS, table: EventTable = TABLE
+    ) -> AsyncIterator[Life]:
         topic = Recorder()
-        table = load_event_table()
         listener = ChainListener(replace(settings, rpc_urls=urls), self.aio, self.store, topic, table)
         context = WatchedContext(listener.name, SystemClock())
         async with trio.open_nursery() as nursery:
@@ -173,7 +175,7 @@ class Listening:
 
     async def entries(self) -> Sequence[JournalEntry]:
         """The whole journal as a consumer reads it from the store."""
-        return await journal_fill(self.store, load_event_table(), CHAIN)(0, 1_000_000)
+        return await journal_fill(self.store, TABLE, CHAIN)(0, 1_000_000)
 
     async def rows(self, sql: str) -> list[Row]:
         async def query(reader: Reader) -> list[Row]:
