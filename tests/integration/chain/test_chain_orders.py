@@ -157,7 +157,7 @@ async def test_killed_at_any_point_an_order_goes_on(listening: Listening, node: 
         lives += 1
         assert lives < MOST_LIVES
         async with listening.live(node.url) as life:
-            await life.until_request(node, dice.randrange(10, 40))
+            await life.until_request(node, dice.randrange(40, 200))
         found = await listening.store.read(load_order, CHAIN, order.number)
         assert found is not None
         now = found
@@ -231,9 +231,15 @@ async def test_what_decodes_by_now_is_decoded_by_order(
     assert await listening.entries() == tuple(listening.published)
     await check_positions(listening)
     assert sorted((await listening.positions()).values()) == [7, 16]
-    named = await listening.rows("SELECT name, args::text FROM chain_logs ORDER BY block_number, log_index")
-    assert [row.text("name") for row in named] == [*["CollateralDeposited"] * 3, "CreditLineSet", "CollateralDeposited"]
-    assert [row.optional_text("args") is None for row in named] == [False, False, True, False, False]
+    named = await listening.rows(
+        "SELECT name, args->>'amount' AS amount FROM chain_logs WHERE args IS NOT NULL ORDER BY block_number, log_index"
+    )
+    assert [(row.text("name"), row.optional_text("amount")) for row in named] == [
+        ("CollateralDeposited", "5"),
+        ("CollateralDeposited", "7"),
+        ("CreditLineSet", None),
+        ("CollateralDeposited", "11"),
+    ]
     registers = await listening.rows("SELECT block_number, credit_limit FROM chain_registers")
     assert [(row.integer("block_number"), row.integer("credit_limit")) for row in registers] == [(3, 9)]
     assert all(entry.op is Op.APPLY for entry in listening.published)
@@ -256,11 +262,11 @@ async def test_a_skip_lets_the_chain_go_on_and_a_replay_makes_it_good(
         tip = len(history.hashes()) - 1
         assert await listening.covered() == {1: (Range(0, dense - 1), Range(dense + 1, tip))}
         assert not await listening.rows(f"SELECT 1 FROM chain_logs WHERE block_number = {dense}")
+    proxy.faults = RpcFaults()
     async with listening.live(proxy.url, settings=settings) as life:
         assert "were skipped" in await life.until_health("DEGRADED"), "also in the next life"
         await listening.until_audited(dense + 1)
         assert life.listener.statistics().audit.mismatches == 0, "what was skipped was not withheld"
-        proxy.faults = RpcFaults()
         looked = await obeyed(listening, Kind.REPLAY, dense - 1, dense + 1, dry_run=True)
         assert looked == Tally(blocks=3, logs=2 * SPARSE, missing=DENSEST)
         assert life.listener.statistics().skipped == 1
