@@ -75,6 +75,8 @@ class LateHistory:
             view, head = self._view, self._head
             gap = None if view is None or self._read is not None else first_gap(view)
             if view is None or head is None or gap is None:
+                if view is not None:
+                    self.trouble = None  # what was missing may have been skipped
                 await self._wanted.wait()
                 continue
             try:

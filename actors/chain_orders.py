@@ -88,8 +88,8 @@ class ChainOrders:
             return None
         blocks = ", ".join(f"{each.first}-{each.last}" for each in skips[:_MOST_NAMED])
         return (
-            f"Of chain {self._settings.chain}, blocks {blocks} were skipped by an operator's order: what happened in them"
-            " is missing in balances. See the runbook ChainBlockTooDense; `fusion-daemon replay` reads them."
+            f"Of chain {self._settings.chain}, blocks {blocks} were skipped by an operator's order: what happened in"
+            " them is missing in balances. See the runbook ChainBlockTooDense; `fusion-daemon replay` reads them."
         )
 
     def look(self, view: ChainView, head: Head | None = None) -> None:

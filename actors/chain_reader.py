@@ -17,7 +17,7 @@ from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.ranges import RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, probes
 from fusion_daemon.chain.rpc import ChainRpc, Complaint
-from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered, complaint_of
+from fusion_daemon.chain.rpc_errors import BlockTooDense, RangeRefused, RpcFailure, Unanswered, complaint_of
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, check_headers
 from fusion_daemon.domain.failure import Failure
@@ -151,6 +151,11 @@ class ChainReader:
                 self._sizes[endpoint] = size
                 self._split(said.refusal.reason, said.rule)
                 until = first + size.blocks - 1  # whatever those beside it learn: the next one is smaller
+                continue
+            except BlockTooDense as dense:
+                if dense.block <= first:
+                    raise
+                until = dense.block - 1  # what is before it can be had
                 continue
             except Unanswered:
                 self._sizes[endpoint] = self._size(endpoint).after_silence(last - first + 1)

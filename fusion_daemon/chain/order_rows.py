@@ -153,10 +153,13 @@ async def add_order(
 
 async def add_skip(writer: Reader, chain: ChainId, asked: Range, reason: str, by: str) -> None:
     """Raises SkipRefused."""
-    state = await writer.fetch_one("SELECT start_block, tip_number FROM chain_state WHERE chain_id = $1", chain)
-    tip = None if state is None else state.optional_integer("tip_number")
-    start = 0 if state is None else state.integer("start_block")
-    refusal = skip_refusal(asked, await load_coverage(writer, chain), start if tip is None else tip + 1)
+    state = await writer.fetch_one(
+        "SELECT coalesce(tip_number + 1, start_block) AS next, coalesce(finalized, -1) AS finalized FROM chain_state"
+        " WHERE chain_id = $1",
+        chain,
+    )
+    next_number, finalized = (0, -1) if state is None else (state.integer("next"), state.integer("finalized"))
+    refusal = skip_refusal(asked, await load_coverage(writer, chain), next_number, finalized)
     if refusal is not None:
         raise refusal
     await writer.fetch(

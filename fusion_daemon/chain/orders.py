@@ -4,7 +4,8 @@ INVARIANTS
 * A replay and a redecode touch final blocks alone, and add only what was missing.
 * An order is obeyed piece by piece, each recorded in the commit that holds what it repaired: killed anywhere, the next
   life goes on behind the last piece, and counts nothing twice.
-* A skip is of blocks that are not read yet. It lasts until a replay has read all of it.
+* A skip is of blocks that are not read yet, or that a reorg may yet replace by others. It lasts until a replay has
+  read all of it.
 """
 
 from __future__ import annotations
@@ -107,20 +108,21 @@ def order_refusal(asked: Range, first: int, final: int) -> OrderRefused | None:
     )
 
 
-def skip_refusal(asked: Range, coverage: Coverage, next_number: int) -> SkipRefused | None:
-    """`next_number`: the block that is read next at the chain's tip."""
+def skip_refusal(asked: Range, coverage: Coverage, next_number: int, finalized: int) -> SkipRefused | None:
+    """`next_number`: the block that is read next at the chain's tip. What is not final may be read anew, on another
+    branch."""
     blocks = asked.last - asked.first + 1
     if blocks > MOST_SKIPPED:
         happened = f"{blocks} blocks are more than the {MOST_SKIPPED} that one skip may hold."
     elif asked.first > next_number:
         happened = f"Block {asked.first} does not come next: that is {next_number}."
     else:
-        stored = asked.last if asked.last < next_number else next_number - 1
+        read = min(asked.last, finalized, next_number - 1)
         lacking = {gap for version in coverage.ranges for gap in coverage.gaps(version, next_number - 1)}
-        covered = [block for block in range(asked.first, stored + 1) if not _holds(lacking, block)]
-        if not covered:
+        final = [block for block in range(asked.first, read + 1) if not _holds(lacking, block)]
+        if not final:
             return None
-        happened = f"The logs of block {covered[0]} are read already, or skipped."
+        happened = f"The logs of block {final[0]}, which is final, are read already, or skipped."
     return SkipRefused(
         happened,
         "Nothing is skipped: an order to go on without a block's logs is for blocks that cannot be read.",

@@ -125,6 +125,12 @@ class Life:
                 await self.context.reported.wait()
         return self.context.health.reason
 
+    async def until_reason(self, part: str) -> None:
+        """Wait until the reason of the health says so."""
+        with trio.fail_after(PATIENCE):
+            while part not in self.context.health.reason:
+                await self.context.reported.wait()
+
     async def until_request(self, node: FakeNode, count: int) -> None:
         """Wait until the node has answered `count` more requests."""
         with trio.fail_after(PATIENCE):
