@@ -121,8 +121,8 @@ class ChainReader:
         return await self._ask(self._rpc.fetch_proved, endpoint, numbers, contracts, thorough)
 
     def witnesses(self) -> tuple[int, ...]:
-        """Two endpoints that tell of final blocks, those first that are not in use; so whoever the stored logs came from,
-        one of the two is another. Fewer where there are none. One that lags tells the truth about what it has."""
+        """Two endpoints that tell of final blocks, those first that are not in use; so whoever the stored logs came
+        from, one of the two is another. Fewer where there are none. One that lags tells the truth about what it has."""
         fit = [
             (seen.state is not State.ALIVE, seen.in_use, place)
             for place, seen in enumerate(self._rpc.statistics())
