@@ -11,7 +11,7 @@ import trio
 from actors.chain_listener import ChainListener
 from fusion_daemon.aio import Aio
 from fusion_daemon.chain.coverage import Ranges
-from fusion_daemon.chain.events import load_event_table
+from fusion_daemon.chain.events import EventTable, load_event_table
 from fusion_daemon.chain.repository import journal_fill, load_coverage, set_start_block
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
 from fusion_daemon.domain.failure import Failure
@@ -155,9 +155,12 @@ class Listening:
         await self.store.transact(set_start_block, CHAIN, block)
 
     @asynccontextmanager
-    async def live(self, *urls: str, settings: ChainSettings = SETTINGS) -> AsyncIterator[Life]:
+    async def live(
+        self, *urls: str, settings: ChainSettings = SETTINGS, table: EventTable | None = None
+    ) -> AsyncIterator[Life]:
+        """`table`: what it understands; that of our contracts by default."""
         topic = Recorder()
-        table = load_event_table()
+        table = table or load_event_table()
         listener = ChainListener(replace(settings, rpc_urls=urls), self.aio, self.store, topic, table)
         context = WatchedContext(listener.name, SystemClock())
         async with trio.open_nursery() as nursery:

@@ -24,7 +24,7 @@ from fusion_daemon.domain.journal import REPAIR_VERSION
 from fusion_daemon.risk.monitor import MarginMonitor
 from fusion_daemon.risk.portfolio import Portfolio
 from fusion_daemon.risk.settings import RiskSettings
-from tests.faults.fake_node import FakeNode
+from tests.faults.fake_node import FakeLog, FakeNode
 from tests.faults.rpc_faults import RpcFaults
 from tests.faults.rpc_proxy import RpcProxy, proxied
 from tests.integration.chain.listening import CHAIN, SETTINGS, Listening, fold, folded_positions
@@ -206,6 +206,43 @@ async def test_an_endpoint_with_another_history_is_judged_by_the_others(
         await life.until_tip(node.head.hash)
         assert "another one" in await life.until_health("DEGRADED")
     assert [row.octets("owner") for row in await listening.rows("SELECT owner FROM positions")] == [ALICE]
+
+
+async def test_a_log_of_any_form_has_one_checksum(listening: Listening, node: FakeNode, second_node: FakeNode) -> None:
+    """With no topic to four, and with no data: the store and an endpoint's answer are summed up alike."""
+    topics = tuple(bytes([place]) * 32 for place in range(4))
+    for count in range(5):
+        node.mine(*(FakeLog(VAULT, topics[:count], data) for data in (b"", b"\x01", b"\x02" * 70)))
+    for _ in range(70):
+        node.mine()
+    second_node.blocks, second_node.head = node.blocks, node.head
+    async with listening.live(node.url, second_node.url) as life:
+        await life.until_tip(node.head.hash)
+        await listening.until_audited(11)
+        assert life.listener.statistics().audit.mismatches == 0
+    assert "eth_getBlockReceipts" not in {*node.requests, *second_node.requests}
+
+
+async def test_what_retention_dropped_and_late_history_stored_again_is_not_compared(
+    listening: Listening, node: FakeNode
+) -> None:
+    """Of those blocks, the logs of what was read before are gone, though their balances are not."""
+    for _ in range(80):
+        node.mine(deposited(ALICE, WETH, 5))
+    async with listening.live(node.url) as life:
+        await life.until_tip(node.head.hash)
+        await listening.until_audited(16)
+    before = await listening.positions()
+    await listening.alter("DELETE FROM chain_audits")
+    await listening.alter("DELETE FROM chain_logs WHERE block_number <= 7")
+    await listening.alter("UPDATE chain_state SET dropped = 7")
+    await listening.alter("DELETE FROM chain_logs WHERE block_number = 9")
+    await listening.alter("UPDATE positions SET amount = amount - 5")
+    async with listening.live(node.url) as life:
+        await life.until_tip(node.head.hash)
+        await listening.until_audited(16)
+        assert life.listener.statistics().audit.repaired == 1
+    assert await listening.positions() == before
 
 
 async def test_the_logs_of_a_contract_read_late_are_audited_when_they_were_read(
