@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from actors.aside import aside
 from actors.chain_comparison import ChainComparison, Compared, NoWitness, OtherChain, WitnessFailed
 from actors.chain_history import Finding
 from actors.chain_reader import ListenerDrains
@@ -96,7 +97,7 @@ class ChainAudit:
         self._statistics.audited = lowest_audited(view.coverage, self._audited)
         self._wanted.ring()
 
-    def take(self, view: ChainView, epoch: int) -> Finding | None:
+    async def take(self, view: ChainView, epoch: int) -> Finding | None:
         found, self._found = self._found, None
         if found is None:
             return None
@@ -105,7 +106,7 @@ class ChainAudit:
         if not still_audits(view, found.stretch):
             return None
         record = audit_record(view.chain, found.stretch, found.differences, self._names)
-        plan = plan_repair(view, epoch, self._table, found.repair, record)
+        plan = await aside(plan_repair, view, epoch, self._table, found.repair, record)
         self._audited = {**self._audited, **dict.fromkeys(found.stretch.versions, found.stretch.range.last)}
         self._count(found)
         return plan, Span((), found.repair.missing)

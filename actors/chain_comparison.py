@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from actors.aside import aside
 from actors.chain_reader import BLOCKS_BY_RECEIPTS, ChainReader
 from fusion_daemon.chain.audit import Difference, Stored, Stretch, Verdict, digests, judge, suspects
 from fusion_daemon.chain.blocks import Header, Log, Span
@@ -87,7 +88,7 @@ class ChainComparison:
         odd: set[int] = set()
         for witness, span in told.items():
             _check(stored, witness, span.headers)
-            odd.update(suspects(stored, digests(coverage.counting(span.logs))))
+            odd.update(await aside(_suspects, coverage, stored, span.logs))
         verdict = await self._settled(coverage, stored, sorted(odd), witnesses, contracts)
         found = tuple(created(self._table, self._settings.factories, verdict.missing))
         repair = Repair({block.hash: block for block in stored.blocks.values()}, verdict.missing, created=found)
@@ -157,6 +158,10 @@ class ChainComparison:
             return await self._reader.proved(witness, numbers, contracts, thorough=thorough)
         except RpcFailure as failure:
             raise _failed(witness, failure) from failure
+
+
+def _suspects(coverage: Coverage, stored: Stored, logs: Sequence[Log]) -> Sequence[int]:
+    return suspects(stored, digests(coverage.counting(logs)))
 
 
 def _check(stored: Stored, witness: int, headers: Sequence[Header]) -> None:

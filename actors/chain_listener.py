@@ -392,15 +392,6 @@ class ChainListener(Actor):
         self._companions.ready.ring()
 
     async def _commit_late(self, context: ActorContext) -> None:
-<<<<<<< HEAD
-        while self._finality.latched is None and (found := self._companions.take(self._view, self._epoch)) is not None:
+        while self._finality.latched is None and (found := await self._companions.take(self._view, self._epoch)):
             await self._commit(context, *found)
             self._companions.look(self._view)
-=======
-        late = self._history.take()
-        if late is None or self._finality.latched is not None or not still_fits(self._view, late):
-            return
-        plan = await aside(plan_late, self._view, self._epoch, self._table, late)
-        await self._commit(context, plan, late.span)
-        self._history.look(self._view)
->>>>>>> origin/main
