@@ -79,6 +79,9 @@ class ChainAudit:
         self._audited: Mapping[int, int] = {}
         self._unfit: dict[int, float] = {}
         """Endpoints not to ask, and until when by the monotonic clock."""
+        self._recount = self._differed = False
+        """Logs that differ are counted in the store: also an operator may do something about them. What was found is
+        there at the look after it was taken."""
         self._waiting_since: float | None = None
         self._stuck: str | None = None
 
@@ -86,15 +89,16 @@ class ChainAudit:
     def trouble(self) -> str | None:
         if self._statistics.differing:
             return (
-                f"Of chain {self._settings.chain}, {self._statistics.differing} logs of final blocks are not what"
-                " endpoints show now. What is stored was not changed: balances may be wrong. See the runbook"
-                " ChainAuditDiffers."
+                f"Endpoints of chain {self._settings.chain} show other logs of final blocks than those that are stored"
+                f" (so far {self._statistics.differing}). What is stored was not changed: balances may be wrong. See the"
+                " runbook ChainAuditDiffers."
             )
         return self._stuck
 
     def look(self, view: ChainView, head: Head | None = None) -> None:
         self._view = view
         self._statistics.audited = lowest_audited(view.coverage, self._audited)
+        self._recount, self._differed = self._recount or self._differed, False
         self._wanted.ring()
 
     async def take(self, view: ChainView, epoch: int) -> Finding | None:
@@ -113,7 +117,11 @@ class ChainAudit:
 
     async def run(self) -> None:
         self._audited, self._statistics.differing = await self._store.read(load_audited, self._settings.chain)
+        self._recount = self._statistics.differing > 0
         while not self._context.draining.is_set():
+            if self._recount:
+                _, self._statistics.differing = await self._store.read(load_audited, self._settings.chain)
+                self._recount = self._statistics.differing > 0
             view = self._view
             stretch = None if view is None or self._found is not None else next_stretch(view, self._audited)
             if view is None or stretch is None:
@@ -145,7 +153,7 @@ class ChainAudit:
         self._found = compared
         self._ready.ring()
         audited = {**self._audited, **dict.fromkeys(compared.stretch.versions, compared.stretch.range.last)}
-        level = next_stretch(view, audited) is None
+        level = next_stretch(view, audited) is None and not compared.differences
         await self._context.rest(_LEVEL_RESTS * self._settings.poll.longest if level else took)
 
     def _unfit_now(self, now: float) -> frozenset[int]:
@@ -163,7 +171,7 @@ class ChainAudit:
         missing, differing = len(found.repair.missing), len(found.differences)
         self._statistics.mismatches += missing + differing
         self._statistics.repaired += missing
-        self._statistics.differing += differing
+        self._differed = differing > 0
         if missing or differing:
             self._context.log.warning(
                 "audit_mismatch",

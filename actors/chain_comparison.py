@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from actors.aside import aside
-from actors.chain_reader import BLOCKS_BY_RECEIPTS, ChainReader
+from actors.chain_reader import ChainReader
 from fusion_daemon.chain.audit import Difference, Stored, Stretch, Verdict, digests, judge, suspects
 from fusion_daemon.chain.blocks import Header, Log, Span
 from fusion_daemon.chain.coverage import Coverage, Range
@@ -100,7 +100,7 @@ class ChainComparison:
     ) -> dict[int, Span]:
         """Of each, from the first block on, all up to the same last one."""
         if len(witnesses) == 1:
-            last = min(asked.last, asked.first + BLOCKS_BY_RECEIPTS - 1)
+            last = min(asked.last, asked.first + self._reader.by_receipts(witnesses[0]) - 1)
             numbers = range(asked.first, last + 1)
             return {witnesses[0]: await self._proved(witnesses[0], numbers, contracts, thorough=False)}
         told: dict[int, Span] = {}
@@ -136,8 +136,9 @@ class ChainComparison:
     ) -> Verdict:
         """By the receipts of every witness."""
         verdicts: list[Verdict] = []
-        for start in range(0, len(numbers), BLOCKS_BY_RECEIPTS):
-            part = numbers[start : start + BLOCKS_BY_RECEIPTS]
+        most = min(map(self._reader.by_receipts, witnesses))
+        for start in range(0, len(numbers), most):
+            part = numbers[start : start + most]
             proved: dict[int, Sequence[Log]] = {}
             for witness in witnesses:
                 span = await self._proved(witness, part, contracts, thorough=True)

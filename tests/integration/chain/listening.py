@@ -111,10 +111,10 @@ class Life:
             while not self._at(block_hash()):
                 await self.topic.moved.wait()
 
-    async def until_whole(self) -> None:
-        """Wait until a late history is whole."""
+    async def until_whole(self, version: int = 2) -> None:
+        """Wait until the late history of a filter version is whole."""
         with trio.fail_after(PATIENCE):
-            while not any(entry.late and entry.settles for entry in self.topic.published):
+            while not any(each.filter_version == version and each.settles for each in self.topic.published):
                 await self.topic.moved.wait()
 
     async def until_health(self, level: str) -> str:
