@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from actors.aside import aside
 from actors.chain_comparison import ChainComparison, Compared, NoWitness, OtherChain, WitnessFailed
 from actors.chain_history import Finding
 from actors.chain_reader import ListenerDrains
@@ -78,6 +79,9 @@ class ChainAudit:
         self._audited: Mapping[int, int] = {}
         self._unfit: dict[int, float] = {}
         """Endpoints not to ask, and until when by the monotonic clock."""
+        self._recount = self._differed = False
+        """Logs that differ are counted in the store: also an operator may do something about them. What was found is
+        there at the look after it was taken."""
         self._waiting_since: float | None = None
         self._stuck: str | None = None
 
@@ -85,18 +89,19 @@ class ChainAudit:
     def trouble(self) -> str | None:
         if self._statistics.differing:
             return (
-                f"Of chain {self._settings.chain}, {self._statistics.differing} logs of final blocks are not what"
-                " endpoints show now. What is stored was not changed: balances may be wrong. See the runbook"
-                " ChainAuditDiffers."
+                f"Endpoints of chain {self._settings.chain} show other logs of final blocks than those that are stored"
+                f" (so far {self._statistics.differing}). What is stored was not changed: balances may be wrong. See the"
+                " runbook ChainAuditDiffers."
             )
         return self._stuck
 
     def look(self, view: ChainView, head: Head | None = None) -> None:
         self._view = view
         self._statistics.audited = lowest_audited(view.coverage, self._audited)
+        self._recount, self._differed = self._recount or self._differed, False
         self._wanted.ring()
 
-    def take(self, view: ChainView, epoch: int) -> Finding | None:
+    async def take(self, view: ChainView, epoch: int) -> Finding | None:
         found, self._found = self._found, None
         if found is None:
             return None
@@ -105,14 +110,18 @@ class ChainAudit:
         if not still_audits(view, found.stretch) or not self._comparison.takes(found):
             return None
         record = audit_record(view.chain, found.stretch, found.differences, self._names)
-        plan = plan_repair(view, epoch, self._table, found.repair, record)
+        plan = await aside(plan_repair, view, epoch, self._table, found.repair, record)
         self._audited = {**self._audited, **dict.fromkeys(found.stretch.versions, found.stretch.range.last)}
         self._count(found)
         return plan, Span((), found.repair.missing)
 
     async def run(self) -> None:
         self._audited, self._statistics.differing = await self._store.read(load_audited, self._settings.chain)
+        self._recount = self._statistics.differing > 0
         while not self._context.draining.is_set():
+            if self._recount:
+                _, self._statistics.differing = await self._store.read(load_audited, self._settings.chain)
+                self._recount = self._statistics.differing > 0
             view = self._view
             stretch = None if view is None or self._found is not None else next_stretch(view, self._audited)
             if view is None or stretch is None:
@@ -144,7 +153,7 @@ class ChainAudit:
         self._found = compared
         self._ready.ring()
         audited = {**self._audited, **dict.fromkeys(compared.stretch.versions, compared.stretch.range.last)}
-        level = next_stretch(view, audited) is None
+        level = next_stretch(view, audited) is None and not compared.differences
         await self._context.rest(_LEVEL_RESTS * self._settings.poll.longest if level else took)
 
     def _unfit_now(self, now: float) -> frozenset[int]:
@@ -162,7 +171,7 @@ class ChainAudit:
         missing, differing = len(found.repair.missing), len(found.differences)
         self._statistics.mismatches += missing + differing
         self._statistics.repaired += missing
-        self._statistics.differing += differing
+        self._differed = differing > 0
         if missing or differing:
             self._context.log.warning(
                 "audit_mismatch",

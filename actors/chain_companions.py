@@ -33,7 +33,7 @@ class Companion(Protocol):
     def look(self, view: ChainView, head: Head | None = None) -> None:
         """Where the chain stands now, and at whose word, unless that is as before."""
 
-    def take(self, view: ChainView, epoch: int) -> Finding | None:
+    async def take(self, view: ChainView, epoch: int) -> Finding | None:
         """What was found, if it still fits the view. It is committed, or this life ends."""
 
     async def run(self) -> None: ...
@@ -55,10 +55,12 @@ class Companions:
         for each in self._all:
             each.look(view, head)
 
-    def take(self, view: ChainView, epoch: int) -> Finding | None:
+    async def take(self, view: ChainView, epoch: int) -> Finding | None:
         """The first that there is."""
-        found = (each.take(view, epoch) for each in self._all)
-        return next((finding for finding in found if finding is not None), None)
+        for each in self._all:
+            if (found := await each.take(view, epoch)) is not None:
+                return found
+        return None
 
     @asynccontextmanager
     async def beside(self) -> AsyncIterator[None]:

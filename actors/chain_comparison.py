@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from actors.chain_reader import BLOCKS_BY_RECEIPTS, ChainReader
+from actors.aside import aside
+from actors.chain_reader import ChainReader
 from fusion_daemon.chain.audit import Difference, Stored, Stretch, Verdict, digests, judge, suspects
 from fusion_daemon.chain.blocks import Header, Log, Span
 from fusion_daemon.chain.coverage import Coverage, Range
@@ -118,7 +119,7 @@ class ChainComparison:
         odd: set[int] = set()
         for witness, span in told.items():
             _check(stored, witness, span.headers)
-            odd.update(suspects(stored, digests(coverage.counting(span.logs))))
+            odd.update(await aside(_suspects, coverage, stored, span.logs))
         return stretch, stored, odd
 
     async def _told(
@@ -126,7 +127,7 @@ class ChainComparison:
     ) -> dict[int, Span]:
         """Of each, from the first block on, all up to the same last one."""
         if len(witnesses) == 1:
-            last = min(asked.last, asked.first + BLOCKS_BY_RECEIPTS - 1)
+            last = min(asked.last, asked.first + self._reader.by_receipts(witnesses[0]) - 1)
             numbers = range(asked.first, last + 1)
             return {witnesses[0]: await self._proved(witnesses[0], numbers, contracts, thorough=False)}
         told: dict[int, Span] = {}
@@ -162,8 +163,9 @@ class ChainComparison:
     ) -> Verdict:
         """By the receipts of every witness."""
         verdicts: list[Verdict] = []
-        for start in range(0, len(numbers), BLOCKS_BY_RECEIPTS):
-            part = numbers[start : start + BLOCKS_BY_RECEIPTS]
+        most = min(map(self._reader.by_receipts, witnesses))
+        for start in range(0, len(numbers), most):
+            part = numbers[start : start + most]
             proved: dict[int, Sequence[Log]] = {}
             for witness in witnesses:
                 span = await self._proved(witness, part, contracts, thorough=True)
@@ -184,6 +186,10 @@ class ChainComparison:
             return await self._reader.proved(witness, numbers, contracts, thorough=thorough)
         except RpcFailure as failure:
             raise _failed(witness, failure) from failure
+
+
+def _suspects(coverage: Coverage, stored: Stored, logs: Sequence[Log]) -> Sequence[int]:
+    return suspects(stored, digests(coverage.counting(logs)))
 
 
 def _check(stored: Stored, witness: int, headers: Sequence[Header]) -> None:

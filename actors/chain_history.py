@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from actors.aside import aside
 from actors.chain_reader import ChainReader, ListenerDrains
 from fusion_daemon.aio import AioTimeout
 from fusion_daemon.chain.blocks import Head, Span
@@ -61,14 +62,16 @@ class LateHistory:
         self._view, self._head = view, head or self._head
         self._wanted.ring()
 
-    def take(self, view: ChainView, epoch: int) -> Finding | None:
+    async def take(self, view: ChainView, epoch: int) -> Finding | None:
         """What was read, if it was and is still missing. The next is read after the next `look`, which knows what
         became of this one."""
         read, self._read = self._read, None
         if read is None:
             return None
         self._view = None
-        return (plan_late(view, epoch, self._table, read), read.span) if still_fits(view, read) else None
+        if not still_fits(view, read):
+            return None
+        return await aside(plan_late, view, epoch, self._table, read), read.span
 
     async def run(self) -> None:
         while not self._context.draining.is_set():

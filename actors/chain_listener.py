@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar, TypeVarTuple
 
 import trio
 
+from actors.aside import aside
 from actors.chain_catch_up import CatchUp
 from actors.chain_companions import Companions, companions
 from actors.chain_finality import FinalityWatch
@@ -39,9 +39,6 @@ from fusion_daemon.domain.identifiers import Address, hex_of
 from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
 from fusion_daemon.runtime import Actor, ActorContext, Topic
 from fusion_daemon.store import Store, WriteConflict
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 _STORE_SECONDS = 30.0
 _DOOR_SECONDS = 5.0
@@ -300,9 +297,10 @@ class ChainListener(Actor):
             try:
                 while view.next_number <= head.header.number:
                     span = await self._with_created(head, finality, view.coverage, contracts, await catch_up.take())
-                    check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
+                    parent = view.tip.hash if view.tip is not None else None
+                    await aside(check_span, span, view.next_number, parent)
                     stored = await self._stored_logs(view, (), span)
-                    plan = plan_extend(view, self._epoch, self._table, finality, span, stored)
+                    plan = await aside(plan_extend, view, self._epoch, self._table, finality, span, stored)
                     await send.send((plan, span))
                     view = plan.view
             except (Failure, AioTimeout) as failure:
@@ -329,7 +327,7 @@ class ChainListener(Actor):
         finality = finality_of(head, view, self._settings.finality_depth)
         branch = await self._reader.branch(head, finality, first, until, view.coverage.addresses)
         try:
-            check_span(branch, first, None if ancestor is None else ancestor.hash)
+            await aside(check_span, branch, first, None if ancestor is None else ancestor.hash)
         except Unlinked as moved:
             raise Inconsistent(moved.happened, "The chain moved while it was read.", "Nothing.") from moved
         ancestor, branch = parting(view.blocks, ancestor, branch)
@@ -340,7 +338,7 @@ class ChainListener(Actor):
         branch = await self._with_created(head, finality, kept, view.coverage.addresses, branch)
         lost = [block for block in view.blocks if block.number >= first]
         stored = await self._stored_logs(view, lost, branch)
-        plan = plan_reorg(view, self._epoch, self._table, finality, ancestor, branch, stored)
+        plan = await aside(plan_reorg, view, self._epoch, self._table, finality, ancestor, branch, stored)
         await self._commit(context, plan, branch)
         self._statistics.reorgs += 1
         self._statistics.deepest_reorg = max(self._statistics.deepest_reorg, len(lost))
@@ -396,6 +394,6 @@ class ChainListener(Actor):
         self._companions.ready.ring()
 
     async def _commit_late(self, context: ActorContext) -> None:
-        while self._finality.latched is None and (found := self._companions.take(self._view, self._epoch)) is not None:
+        while self._finality.latched is None and (found := await self._companions.take(self._view, self._epoch)):
             await self._commit(context, *found)
             self._companions.look(self._view)

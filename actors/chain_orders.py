@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from actors.aside import aside
 from actors.chain_audit import AuditStatistics
 from actors.chain_comparison import ChainComparison, Compared, NoWitness, OtherChain, WitnessFailed
 from actors.chain_history import Finding
@@ -98,7 +99,7 @@ class ChainOrders:
             self._committing = False
             self._settled.ring()
 
-    def take(self, view: ChainView, epoch: int) -> Finding | None:
+    async def take(self, view: ChainView, epoch: int) -> Finding | None:
         found, self._found = self._found, None
         if found is None:
             return None
@@ -109,7 +110,7 @@ class ChainOrders:
         if found.step is None:
             fresh = [skip for skip in found.skips if skip.in_force_at is None]
             return plan_skips(view, epoch, fresh), Span((), ())
-        plan = plan_step(view, epoch, self._table, found.step, found.skips)
+        plan = await aside(plan_step, view, epoch, self._table, found.step, found.skips)
         return plan, Span((), found.step.repair.missing)
 
     async def run(self) -> None:
@@ -142,7 +143,7 @@ class ChainOrders:
     async def _redecoded(self, order: Order) -> Step:
         asked = Range(order.next, order.range.last)
         undecoded = await self._store.read(load_undecoded, self._settings.chain, asked)
-        logs = decodable(self._table, undecoded.logs)
+        logs = await aside(decodable, self._table, undecoded.logs)
         found = Tally(
             blocks=undecoded.until - order.next + 1,
             logs=len(undecoded.logs),

@@ -32,8 +32,8 @@ _REQUESTS_PER_CROSSING = 4
 """A crossing may take this many request timeouts, since it makes several requests."""
 _YOUNG_BLOCKS = 32
 """Below the head: a node may not find their logs yet, also on a chain whose blocks are final at once."""
-BLOCKS_BY_RECEIPTS = 25
-"""Read in one crossing: each may be a megabyte."""
+_MOST_BY_RECEIPTS = 100
+"""Blocks: they have to come within one crossing."""
 _LONGEST_BY_HASH = 100
 """Blocks: those asked by hash may each need their receipts, and have to come within one crossing."""
 
@@ -125,12 +125,16 @@ class ChainReader:
     async def proved(
         self, endpoint: int, numbers: Sequence[int], contracts: Sequence[Address], *, thorough: bool
     ) -> Span:
-        """Blocks with the logs of their receipts, as `fetch_proved` reads them. At most BLOCKS_BY_RECEIPTS."""
+        """Blocks with the logs of their receipts, as `fetch_proved` reads them; no more than `by_receipts`."""
         return await self._ask(self._rpc.fetch_proved, endpoint, numbers, contracts, thorough)
 
+    def by_receipts(self, endpoint: int) -> int:
+        """So many blocks take no more than a second of what the endpoint allows, which the head needs too."""
+        return max(1, min(_MOST_BY_RECEIPTS, int(self._rpc.statistics()[endpoint].rate)))
+
     def witnesses(self) -> tuple[int, ...]:
-        """Two endpoints that tell of final blocks, those first that are not in use; so whoever the stored logs came from,
-        one of the two is another. Fewer where there are none. One that lags tells the truth about what it has."""
+        """Two endpoints that tell of final blocks, those first that are not in use; so whoever the stored logs came
+        from, one of the two is another. Fewer where there are none. One that lags tells the truth about what it has."""
         fit = [
             (seen.state is not State.ALIVE, seen.in_use, place)
             for place, seen in enumerate(self._rpc.statistics())

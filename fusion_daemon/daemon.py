@@ -34,6 +34,7 @@ from fusion_daemon.http.route import Routes
 from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.serving import serving
 from fusion_daemon.inspection import Inspection
+from fusion_daemon.interpreter import prepare_interpreter
 from fusion_daemon.judge import Judge
 from fusion_daemon.liveness import loop_beats, reasons_to_starve, revive_stalled, stuck_loops
 from fusion_daemon.logs import LogStyle, Redactor, configure_logging
@@ -48,9 +49,6 @@ from fusion_daemon.settings import admin_http, check_signing_keys, metrics_http
 from fusion_daemon.standby import Announcer, lease_component, lease_routes, stand_by
 from fusion_daemon.stopping import HTTP_STOP_TIMEOUT, end_with_zombies, stop_budget, tell_departures
 from fusion_daemon.store import Candidacy, Candidate, Lease, Store, open_candidacy, open_store
-
-SWITCH_INTERVAL = 0.0005
-"""Seconds: with the default of 5 ms an API flood would delay trio's loop."""
 
 
 class LoopDied(Failure):
@@ -82,7 +80,7 @@ def run_daemon(config: Config, path: Path) -> int:
     start = Start(path.absolute(), config, secret, read_secrets(config, secret), logs)
     check_signing_keys(config, secret)
     faulthandler.enable()
-    sys.setswitchinterval(SWITCH_INTERVAL)
+    prepare_interpreter()
     trio.run(_live, start)
     return 0
 

@@ -48,6 +48,17 @@ ORDER BY block_number, log_index
 """
 
 
+_STATUSES = """
+SELECT state.*, (
+    SELECT nullif(min(coalesce(audited, -1)), -1) FROM (
+        SELECT DISTINCT filter_version FROM chain_contracts WHERE chain_id = state.chain_id
+    ) AS version LEFT JOIN chain_audits AS audit
+        ON audit.chain_id = state.chain_id AND audit.filter_version = version.filter_version
+) AS audited, (SELECT count(*) FROM chain_differences WHERE chain_id = state.chain_id) AS differing
+FROM chain_state AS state ORDER BY chain_id
+"""
+
+
 class StartBlockRefused(Failure):
     """A chain's start block cannot be changed any more."""
 
@@ -64,6 +75,10 @@ class ChainStatus:
     safe: int | None
     finalized: int | None
     latched: str | None
+    audited: int | None
+    """Up to there every contract's logs were compared with what endpoints have; None: of some contract none were."""
+    differing: int
+    """Logs that they have otherwise."""
     updated_at: datetime
 
 
@@ -142,6 +157,30 @@ async def load_tip_and_coverage(reader: Reader, chain: ChainId) -> tuple[int | N
     return None if row is None else row.optional_integer("tip_number"), await load_coverage(reader, chain)
 
 
+@dataclass(frozen=True, slots=True)
+class Differing:
+    """A log of a final block about which endpoints say otherwise."""
+
+    block: int
+    log_index: int
+    endpoint: str
+    found_at: datetime
+
+
+async def load_differing(reader: Reader, chain: ChainId, limit: int) -> Sequence[Differing]:
+    """The lowest first."""
+    rows = await reader.fetch(
+        "SELECT block_number, log_index, endpoint, found_at FROM chain_differences WHERE chain_id = $1"
+        " ORDER BY block_number, log_index LIMIT $2",
+        chain,
+        limit,
+    )
+    return [
+        Differing(row.integer("block_number"), row.integer("log_index"), row.text("endpoint"), row.moment("found_at"))
+        for row in rows
+    ]
+
+
 async def load_latched(reader: Reader, chain: ChainId) -> str | None:
     """Why the chain stands still: it replaced a block that it had called final. None: it does not."""
     row = await reader.fetch_one("SELECT latched FROM chain_state WHERE chain_id = $1", chain)
@@ -191,7 +230,7 @@ def journal_fill(
 
 async def load_statuses(reader: Reader) -> tuple[ChainStatus, ...]:
     """Every chain that was ever started, by id."""
-    rows = await reader.fetch("SELECT * FROM chain_state ORDER BY chain_id")
+    rows = await reader.fetch(_STATUSES)
     return tuple(
         ChainStatus(
             ChainId(row.integer("chain_id")),
@@ -202,6 +241,8 @@ async def load_statuses(reader: Reader) -> tuple[ChainStatus, ...]:
             row.optional_integer("safe"),
             row.optional_integer("finalized"),
             row.optional_text("latched"),
+            row.optional_integer("audited"),
+            row.integer("differing"),
             row.moment("updated_at"),
         )
         for row in rows

@@ -112,10 +112,10 @@ class Life:
             while not self._at(block_hash()):
                 await self.topic.moved.wait()
 
-    async def until_whole(self) -> None:
-        """Wait until a late history is whole."""
+    async def until_whole(self, version: int = 2) -> None:
+        """Wait until the late history of a filter version is whole."""
         with trio.fail_after(PATIENCE):
-            while not any(entry.late and entry.settles for entry in self.topic.published):
+            while not any(each.filter_version == version and each.settles for each in self.topic.published):
                 await self.topic.moved.wait()
 
     async def until_health(self, level: str) -> str:
@@ -163,9 +163,11 @@ class Listening:
 
     @asynccontextmanager
     async def live(
-        self, *urls: str, settings: ChainSettings = SETTINGS, table: EventTable = TABLE
+        self, *urls: str, settings: ChainSettings = SETTINGS, table: EventTable | None = None
     ) -> AsyncIterator[Life]:
+        """`table`: what it understands; that of our contracts by default."""
         topic = Recorder()
+        table = table or TABLE
         listener = ChainListener(replace(settings, rpc_urls=urls), self.aio, self.store, topic, table)
         context = WatchedContext(listener.name, SystemClock())
         async with trio.open_nursery() as nursery:
