@@ -168,8 +168,9 @@ class Endpoints:
         self._show(before, _KINDS[type(event)])
 
     def headroom(self, endpoint: Endpoint) -> int:
-        """Calls that its rate lets through within one request timeout."""
-        return endpoint.rate.headroom(self._patience)
+        """Calls that its rate lets through within one request timeout, whoever else waits for it: a step that asks for
+        no more does not run late for the pace alone."""
+        return endpoint.rate.headroom(self._patience, time.monotonic())
 
     async def prove(self, endpoint: Endpoint) -> None:
         if endpoint.proved:
