@@ -85,6 +85,8 @@ class EndpointStatistics:
     limits: int = 0
     escapes: int = 0
     """Single blocks whose logs it refused, so that their receipts were read."""
+    in_flight: int = 0
+    """HTTP requests that were sent and neither answered nor given up."""
     octets: int = 0
     """Received."""
     answers: int = 0
@@ -234,6 +236,7 @@ class Endpoints:
 
     async def _post(self, endpoint: Endpoint, body: bytes) -> tuple[int, float | None, bytes]:
         endpoint.statistics.requests += 1
+        endpoint.statistics.in_flight += 1
         begun = time.monotonic()
         try:
             async with self._session.post(endpoint.url, data=body, allow_redirects=False) as response:
@@ -241,6 +244,8 @@ class Endpoints:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # The text of the error may hold the URL with its key: the type says enough.
             raise self._silence(endpoint, f"did not answer ({type(error).__name__})") from error
+        finally:
+            endpoint.statistics.in_flight -= 1
         endpoint.statistics.octets += len(answer)
         endpoint.statistics.answers += 1
         endpoint.statistics.seconds += time.monotonic() - begun
