@@ -96,7 +96,8 @@ class ChainComparison:
             )
         contracts = asked.contracts(coverage)
         if by_receipts:
-            last = min(asked.range.last, asked.range.first + BLOCKS_BY_RECEIPTS - 1)
+            together = min(map(self._reader.by_receipts, witnesses))
+            last = min(asked.range.last, asked.range.first + together - 1)
             stretch = replace(asked, range=Range(asked.range.first, last))
             stored = await self._store.read(load_stored, self._settings.chain, stretch.range, contracts)
             odd = set(stored.blocks)

@@ -28,7 +28,10 @@ class ListenerStatistics:
     dense: int = 0
     """Steps that ended at a single block whose logs no way gave."""
     reorgs: int = 0
+    orphaned: int = 0
+    """Blocks that they took away, and …"""
     deepest_reorg: int = 0
+    """… how many one of them took at most."""
     rate_limits: int = 0
     faults: int = 0
     tip: int | None = None
@@ -61,6 +64,11 @@ class ListenerStatistics:
         """What was read up to the tip, and what was not."""
         self.missing = coverage.missing(tip)
         self.skipped = size_of(coverage.skips(tip))
+
+    def reorganised(self, depth: int) -> None:
+        self.reorgs += 1
+        self.orphaned += depth
+        self.deepest_reorg = max(self.deepest_reorg, depth)
 
     def split(self, reason: Reason, rule: str) -> None:
         """An endpoint refused a range, or did not answer."""

@@ -48,7 +48,7 @@ def routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes:
         )
 
     async def show_differences(request: Request) -> Reply:
-        chain = _configured(request.path["id"], names)
+        chain = configured_chain(request.path["id"], names)
         found = await store.query(load_differing, chain, _MOST_DIFFERENCES)
         return reply_json({"chain_id": chain, "differences": [asdict(each) for each in found]})
 
