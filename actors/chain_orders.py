@@ -23,10 +23,10 @@ from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.factories import created
 from fusion_daemon.chain.journal import ChainView
 from fusion_daemon.chain.order_plans import Piece, Step, next_piece, plan_skips, plan_step, trouble_commit
-from fusion_daemon.chain.order_rows import load_ordered, load_undecoded
 from fusion_daemon.chain.orders import Kind, Order, Skip, Tally
 from fusion_daemon.chain.repair import Repair, decodable
 from fusion_daemon.chain.repository import load_audited
+from fusion_daemon.chain.repository_orders import load_ordered, load_undecoded
 from fusion_daemon.chain.rpc_errors import endpoint_name
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.domain.failure import Failure
@@ -90,7 +90,7 @@ class ChainOrders:
         blocks = ", ".join(f"{each.first}-{each.last}" for each in skips[:_MOST_NAMED])
         return (
             f"Of chain {self._settings.chain}, blocks {blocks} were skipped by an operator's order: what happened in"
-            " them is missing in balances. See the runbook ChainBlockTooDense; `fusion-daemon replay` reads them."
+            " them is missing in balances. See the runbook BlocksSkipped; `fusion-daemon replay` reads them."
         )
 
     def look(self, view: ChainView, head: Head | None = None) -> None:

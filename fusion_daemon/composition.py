@@ -16,8 +16,8 @@ from fusion_daemon.accounts.routes import routes as account_routes
 from fusion_daemon.aio import Aio
 from fusion_daemon.alerting.routes import routes as alert_routes
 from fusion_daemon.branches import Lives, branches_of, endpoints_of
-from fusion_daemon.chain.order_routes import order_routes
 from fusion_daemon.chain.routes import routes as chain_routes
+from fusion_daemon.chain.routes_orders import order_routes
 from fusion_daemon.chain.rpc_routes import endpoint_routes
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.config import Config

@@ -13,7 +13,6 @@ from fusion_daemon.accounts.audit import AuditEntry, By, detail_of
 from fusion_daemon.accounts.repository import write_audit
 from fusion_daemon.aio import Aio
 from fusion_daemon.chain.coverage import Contract, Coverage, Ranges
-from fusion_daemon.chain.order_rows import load_skips
 from fusion_daemon.chain.order_views import skip_view
 from fusion_daemon.chain.repository import (
     ChainStatus,
@@ -23,6 +22,7 @@ from fusion_daemon.chain.repository import (
     load_tip_and_coverage,
     set_start_block,
 )
+from fusion_daemon.chain.repository_orders import load_skips
 from fusion_daemon.domain.identifiers import ChainId, hex_of
 from fusion_daemon.http.problem import invalid, not_found
 from fusion_daemon.http.route import Reply, Request, Role, Route, Routes, reply_json

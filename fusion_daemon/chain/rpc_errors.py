@@ -122,7 +122,7 @@ def block_too_dense(url: str, number: int, message: str) -> BlockTooDense:
         f" {quote_node(url, message)}.",
         "The listener cannot pass this block; nothing behind it is read, and nothing is skipped by itself.",
         "Use an RPC provider with a higher limit for eth_getLogs, or with eth_getBlockReceipts. See the runbook"
-        " ChainBlockTooDense.",
+        " BlockTooDense.",
         number,
     )
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 
 from fusion_daemon.chain.coverage import Range
-from fusion_daemon.chain.order_rows import add_skip, load_skips
 from fusion_daemon.chain.orders import SkipRefused
+from fusion_daemon.chain.repository_orders import add_skip, load_skips
 from fusion_daemon.domain.identifiers import Address
 from tests.faults.fake_node import FakeBlock, FakeLog, FakeNode
 from tests.faults.rpc_faults import RpcFaults

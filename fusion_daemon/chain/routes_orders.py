@@ -12,9 +12,9 @@ from fusion_daemon.accounts.audit import AuditEntry, By, detail_of
 from fusion_daemon.accounts.repository import write_audit
 from fusion_daemon.aio import Aio
 from fusion_daemon.chain.coverage import Range
-from fusion_daemon.chain.order_rows import add_order, add_skip, load_order, load_orders, load_skips
 from fusion_daemon.chain.order_views import OrdersView, OrderView, SkippedView, order_view, skip_view
 from fusion_daemon.chain.orders import Kind, OrderRefused, SkipRefused
+from fusion_daemon.chain.repository_orders import add_order, add_skip, load_order, load_orders, load_skips
 from fusion_daemon.chain.routes import configured_chain
 from fusion_daemon.domain.identifiers import ChainId
 from fusion_daemon.http.problem import invalid, not_found
