@@ -27,7 +27,7 @@ _ORDER_SECONDS = 10.0
 _MOST_ORDERS = 100
 """In one answer."""
 
-Block = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Block = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class OrderForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
