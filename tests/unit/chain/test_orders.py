@@ -1,5 +1,5 @@
-"""The laws of orders about a chain's history: what is read, what is missing and what is skipped are told apart, a replay
-compares of each version what that one has read, and what a skip completes is told once."""
+"""The laws of orders: what is read, missing and skipped are told apart; a replay compares of each version what that one
+has read; what a skip completes is told once."""
 
 from __future__ import annotations
 
