@@ -95,7 +95,6 @@ class ChainReader:
 
     def last_of(self, head: Head, finality: Finality, first: int, until: int) -> int:
         """Where a span from `first` would end as far as is known now; at `until` at most."""
-        until, _ = stretch(self.skipped, first, until)
         return self._size(head.endpoint).last(first, min(until, _bound(finality, first)))
 
     async def span(

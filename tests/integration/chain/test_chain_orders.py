@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 import trio
@@ -178,6 +180,33 @@ async def test_killed_at_any_point_an_order_goes_on(listening: Listening, node: 
     assert order.tally == Tally(blocks=236, logs=216, missing=20, repaired=20)
     assert len(await listening.positions()) == 300
     await check_positions(listening)
+
+
+async def test_what_the_audit_and_a_replay_find_at_once_is_stored_once(listening: Listening, node: FakeNode) -> None:
+    """``0 <- 1 <- … <- 80``, of which 3, lost by the store, is compared by both when the second life begins: each
+    answer for one waits for that for the other."""
+    for _ in range(80):
+        node.mine(deposited(ALICE, WETH, 5))
+    async with listening.live(node.url) as life:
+        await life.until_tip(node.head.hash)
+        await listening.until_audited(16)
+    await lose(listening, 3)
+    await listening.alter("DELETE FROM chain_audits")
+    order = await ordered(listening, Kind.REPLAY, 0, 16)
+    both = Barrier(2)
+
+    def hold(calls: Sequence[Json]) -> None:
+        if any(call["method"] == "eth_getBlockReceipts" for call in calls):
+            with suppress(BrokenBarrierError):  # the second look of one of them is its own
+                both.wait(1.0)
+
+    node.before_answer = hold
+    async with listening.live(node.url) as life:
+        await listening.until_audited(16)
+        order = await ended(listening, order)
+        assert order.tally.repaired + life.listener.statistics().audit.repaired == 1
+    stored = await listening.rows("SELECT block_number FROM chain_logs ORDER BY 1")
+    assert [row.integer("block_number") for row in stored] == list(range(1, 81))
 
 
 async def test_an_order_that_does_not_get_on_fails_and_the_next_is_obeyed(
