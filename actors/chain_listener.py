@@ -338,8 +338,7 @@ class ChainListener(Actor):
         stored = await self._stored_logs(view, lost, branch)
         plan = await aside(plan_reorg, view, self._epoch, self._table, finality, ancestor, branch, stored)
         await self._commit(context, plan, branch)
-        self._statistics.reorgs += 1
-        self._statistics.deepest_reorg = max(self._statistics.deepest_reorg, len(lost))
+        self._statistics.reorganised(len(lost))
         context.log.warning(
             "chain_reorganised",
             chain=view.chain,
