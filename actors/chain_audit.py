@@ -90,8 +90,8 @@ class ChainAudit:
         if self._statistics.differing:
             return (
                 f"Endpoints of chain {self._settings.chain} show other logs of final blocks than those that are stored"
-                f" (so far {self._statistics.differing}). What is stored was not changed: balances may be wrong. See the"
-                " runbook ChainAuditDiffers."
+                f" (so far {self._statistics.differing}). What is stored was not changed: balances may be wrong. See"
+                " the runbook ChainAuditDiffers."
             )
         return self._stuck
 
