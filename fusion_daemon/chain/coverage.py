@@ -137,7 +137,7 @@ class Coverage:
     def skips(self, tip: int) -> Ranges:
         """Blocks up to `tip` that were skipped for some contract and are not read by now."""
         found: Ranges = ()
-        for version in self.ranges:
+        for version in self.ranges if self.skipped else ():
             for each in self.left_out(version, tip):
                 found = joined(found, each)
         return found
