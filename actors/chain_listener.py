@@ -17,6 +17,7 @@ from actors.chain_catch_up import CatchUp
 from actors.chain_finality import FinalityWatch
 from actors.chain_hints import announced
 from actors.chain_history import LateHistory
+from actors.chain_planning import aside, checked_extension
 from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
 from actors.listener_statistics import ListenerStatistics
 from fusion_daemon.aio import Aio, AioTimeout
@@ -26,7 +27,7 @@ from fusion_daemon.chain.endpoint_state import Behind
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.factories import created
 from fusion_daemon.chain.finality import FinalityViolated
-from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
+from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_reorg
 from fusion_daemon.chain.late import plan_late, still_fits
 from fusion_daemon.chain.polling import Polling, Stillness
 from fusion_daemon.chain.reorg import parting
@@ -296,9 +297,8 @@ class ChainListener(Actor):
             try:
                 while view.next_number <= head.header.number:
                     span = await self._with_created(head, finality, view.coverage, contracts, await catch_up.take())
-                    check_span(span, view.next_number, view.tip.hash if view.tip is not None else None)
                     stored = await self._stored_logs(view, (), span)
-                    plan = plan_extend(view, self._epoch, self._table, finality, span, stored)
+                    plan = await aside(checked_extension, view, self._epoch, self._table, finality, span, stored)
                     await send.send((plan, span))
                     view = plan.view
             except (Failure, AioTimeout) as failure:
@@ -325,7 +325,7 @@ class ChainListener(Actor):
         finality = finality_of(head, view, self._settings.finality_depth)
         branch = await self._reader.branch(head, finality, first, until, view.coverage.addresses)
         try:
-            check_span(branch, first, None if ancestor is None else ancestor.hash)
+            await aside(check_span, branch, first, None if ancestor is None else ancestor.hash)
         except Unlinked as moved:
             raise Inconsistent(moved.happened, "The chain moved while it was read.", "Nothing.") from moved
         ancestor, branch = parting(view.blocks, ancestor, branch)
@@ -336,7 +336,7 @@ class ChainListener(Actor):
         branch = await self._with_created(head, finality, kept, view.coverage.addresses, branch)
         lost = [block for block in view.blocks if block.number >= first]
         stored = await self._stored_logs(view, lost, branch)
-        plan = plan_reorg(view, self._epoch, self._table, finality, ancestor, branch, stored)
+        plan = await aside(plan_reorg, view, self._epoch, self._table, finality, ancestor, branch, stored)
         await self._commit(context, plan, branch)
         self._statistics.reorgs += 1
         self._statistics.deepest_reorg = max(self._statistics.deepest_reorg, len(lost))
@@ -395,5 +395,6 @@ class ChainListener(Actor):
         late = self._history.take()
         if late is None or self._finality.latched is not None or not still_fits(self._view, late):
             return
-        await self._commit(context, plan_late(self._view, self._epoch, self._table, late), late.span)
+        plan = await aside(plan_late, self._view, self._epoch, self._table, late)
+        await self._commit(context, plan, late.span)
         self._history.look(self._view)

@@ -20,7 +20,7 @@ from random import Random
 import structlog
 import trio
 
-from fusion_daemon.aio import Aio, open_aio
+from fusion_daemon.aio import Aio, open_aio, share_interpreter
 from fusion_daemon.composition import House, Stand, build_house
 from fusion_daemon.config import Config
 from fusion_daemon.config_hash import configuration_hash
@@ -48,9 +48,6 @@ from fusion_daemon.settings import admin_http, check_signing_keys, metrics_http
 from fusion_daemon.standby import Announcer, lease_component, lease_routes, stand_by
 from fusion_daemon.stopping import HTTP_STOP_TIMEOUT, end_with_zombies, stop_budget, tell_departures
 from fusion_daemon.store import Candidacy, Candidate, Lease, Store, open_candidacy, open_store
-
-SWITCH_INTERVAL = 0.0005
-"""Seconds: with the default of 5 ms an API flood would delay trio's loop."""
 
 
 class LoopDied(Failure):
@@ -82,7 +79,7 @@ def run_daemon(config: Config, path: Path) -> int:
     start = Start(path.absolute(), config, secret, read_secrets(config, secret), logs)
     check_signing_keys(config, secret)
     faulthandler.enable()
-    sys.setswitchinterval(SWITCH_INTERVAL)
+    share_interpreter()
     trio.run(_live, start)
     return 0
 
