@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar, TypeVarTuple
 
 import trio
 
+from actors.aside import aside
 from actors.chain_catch_up import CatchUp
 from actors.chain_finality import FinalityWatch
 from actors.chain_hints import announced
 from actors.chain_history import LateHistory
-from actors.chain_planning import aside, checked_extension
 from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
 from actors.listener_statistics import ListenerStatistics
 from fusion_daemon.aio import Aio, AioTimeout
@@ -27,7 +26,7 @@ from fusion_daemon.chain.endpoint_state import Behind
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.factories import created
 from fusion_daemon.chain.finality import FinalityViolated
-from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_reorg
+from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
 from fusion_daemon.chain.late import plan_late, still_fits
 from fusion_daemon.chain.polling import Polling, Stillness
 from fusion_daemon.chain.reorg import parting
@@ -41,9 +40,6 @@ from fusion_daemon.domain.identifiers import Address, hex_of
 from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
 from fusion_daemon.runtime import Actor, ActorContext, Topic
 from fusion_daemon.store import Store, WriteConflict
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 _STORE_SECONDS = 30.0
 _DOOR_SECONDS = 5.0
@@ -297,8 +293,10 @@ class ChainListener(Actor):
             try:
                 while view.next_number <= head.header.number:
                     span = await self._with_created(head, finality, view.coverage, contracts, await catch_up.take())
+                    parent = view.tip.hash if view.tip is not None else None
+                    await aside(check_span, span, view.next_number, parent)
                     stored = await self._stored_logs(view, (), span)
-                    plan = await aside(checked_extension, view, self._epoch, self._table, finality, span, stored)
+                    plan = await aside(plan_extend, view, self._epoch, self._table, finality, span, stored)
                     await send.send((plan, span))
                     view = plan.view
             except (Failure, AioTimeout) as failure:
@@ -338,8 +336,7 @@ class ChainListener(Actor):
         stored = await self._stored_logs(view, lost, branch)
         plan = await aside(plan_reorg, view, self._epoch, self._table, finality, ancestor, branch, stored)
         await self._commit(context, plan, branch)
-        self._statistics.reorgs += 1
-        self._statistics.deepest_reorg = max(self._statistics.deepest_reorg, len(lost))
+        self._statistics.reorganised(len(lost))
         context.log.warning(
             "chain_reorganised",
             chain=view.chain,

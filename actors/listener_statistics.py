@@ -26,7 +26,10 @@ class ListenerStatistics:
     dense: int = 0
     """Steps that ended at a single block whose logs no way gave."""
     reorgs: int = 0
+    orphaned: int = 0
+    """Blocks that they took away, and …"""
     deepest_reorg: int = 0
+    """… how many one of them took at most."""
     rate_limits: int = 0
     faults: int = 0
     tip: int | None = None
@@ -50,6 +53,11 @@ class ListenerStatistics:
         self.missing = plan.view.coverage.missing(tip.number)
         self.logs += len(span.logs)
         self.repaired += span.repaired
+
+    def reorganised(self, depth: int) -> None:
+        self.reorgs += 1
+        self.orphaned += depth
+        self.deepest_reorg = max(self.deepest_reorg, depth)
 
     def split(self, reason: Reason, rule: str) -> None:
         """An endpoint refused a range, or did not answer."""

@@ -36,6 +36,7 @@ _LISTENER_COUNTERS: Sequence[tuple[str, str, Callable[[ListenerStatistics], floa
     ("fusion_chain_announced_heads_total", "New heads announced over a WebSocket.", lambda s: s.announced.heads),
     ("fusion_chain_socket_losses_total", "WebSockets lost, or not opened.", lambda s: s.announced.losses),
     ("fusion_chain_reorgs_total", "Reorganisations followed.", lambda s: s.reorgs),
+    ("fusion_chain_orphaned_blocks_total", "Blocks that reorganisations took away.", lambda s: s.orphaned),
     ("fusion_chain_rate_limits_total", "Requests that a provider limited.", lambda s: s.rate_limits),
     ("fusion_chain_faults_total", "Steps that failed on an endpoint.", lambda s: s.faults),
 )
@@ -134,6 +135,12 @@ def _endpoint_families(endpoints: Sequence[tuple[str, str, EndpointStatistics]])
         "fusion_rpc_receipt_escapes_total",
         "Single blocks whose logs were refused, so that their receipts were read.",
         [Sample(e.escapes, (c, p)) for c, p, e in endpoints],
+        label,
+    )
+    yield gauge(
+        "fusion_rpc_requests_in_flight",
+        "HTTP requests that were sent and not answered yet.",
+        [Sample(e.in_flight, (c, p)) for c, p, e in endpoints],
         label,
     )
     yield counter(

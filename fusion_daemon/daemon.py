@@ -20,7 +20,7 @@ from random import Random
 import structlog
 import trio
 
-from fusion_daemon.aio import Aio, open_aio, share_interpreter
+from fusion_daemon.aio import Aio, open_aio
 from fusion_daemon.composition import House, Stand, build_house
 from fusion_daemon.config import Config
 from fusion_daemon.config_hash import configuration_hash
@@ -34,6 +34,7 @@ from fusion_daemon.http.route import Routes
 from fusion_daemon.http.server import AdminServer
 from fusion_daemon.http.serving import serving
 from fusion_daemon.inspection import Inspection
+from fusion_daemon.interpreter import prepare_interpreter
 from fusion_daemon.judge import Judge
 from fusion_daemon.liveness import loop_beats, reasons_to_starve, revive_stalled, stuck_loops
 from fusion_daemon.logs import LogStyle, Redactor, configure_logging
@@ -79,7 +80,7 @@ def run_daemon(config: Config, path: Path) -> int:
     start = Start(path.absolute(), config, secret, read_secrets(config, secret), logs)
     check_signing_keys(config, secret)
     faulthandler.enable()
-    share_interpreter()
+    prepare_interpreter()
     trio.run(_live, start)
     return 0
 

@@ -11,10 +11,11 @@ import trio
 
 from actors.chain_listener import ChainListener
 from benchmarks.ingestion.arguments import Task, parse_task
-from fusion_daemon.aio import open_aio, share_interpreter
+from fusion_daemon.aio import open_aio
 from fusion_daemon.chain.events import load_event_table
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.domain.journal import JournalEntry, journal_stream
+from fusion_daemon.interpreter import prepare_interpreter
 from fusion_daemon.runtime import ActorContext, SystemClock, Topic
 from fusion_daemon.store import open_store
 
@@ -41,7 +42,7 @@ def prepare() -> None:
     structlog.configure(
         processors=[structlog.dev.ConsoleRenderer()], logger_factory=structlog.PrintLoggerFactory(sys.stderr)
     )
-    share_interpreter()
+    prepare_interpreter()
 
 
 async def main() -> None:

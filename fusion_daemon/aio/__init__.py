@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from fusion_daemon.aio.door import CLOSE_TIMEOUT, Aio, open_aio
 from fusion_daemon.aio.errors import AioDead, AioError, AioTimeout, CalleeCancelled, CalleeExited
-from fusion_daemon.aio.interpreter import share_interpreter
 from fusion_daemon.aio.loop_thread import BackgroundFailure
 from fusion_daemon.aio.stalls import Stall
 from fusion_daemon.aio.statistics import BUCKETS, AioStatistics, CrossingStatistics, Histogram, LoopStatistics
@@ -40,5 +39,4 @@ __all__ = [
     "LoopStatistics",
     "Stall",
     "open_aio",
-    "share_interpreter",
 ]
