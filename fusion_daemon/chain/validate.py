@@ -39,7 +39,7 @@ def bloom_bits(item: bytes) -> int:
 def may_hold(header: Header, contracts: Iterable[Address]) -> bool:
     """False only when the block certainly has no log of any of these contracts."""
     bloom = header.bloom
-    return bloom is None or any(bloom & bits == bits for bits in map(bloom_bits, contracts))
+    return bloom is None or (bloom != 0 and any(bloom & bits == bits for bits in map(bloom_bits, contracts)))
 
 
 def unexplained(headers: Iterable[Header], logs: Iterable[Log], contracts: Sequence[Address]) -> tuple[Header, ...]:
