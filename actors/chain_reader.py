@@ -193,8 +193,10 @@ class ChainReader:
     ) -> Span:
         """The span, with the logs of contracts that it was read without, however small the pieces that the endpoint
         gives. Asks for nothing where the blocks' bloom filters exclude them, or where they are skipped."""
+        if not contracts:
+            return span
         by_hash = span.headers[0].number > _oldest_by_hash(finality)
-        logs, rest = list(span.logs), _with_logs(span) if contracts else []
+        logs, rest = list(span.logs), _with_logs(span)
         while rest:
             headers = rest.pop()
             try:

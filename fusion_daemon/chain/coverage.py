@@ -168,7 +168,9 @@ class Coverage:
     def counting(self, logs: Iterable[Log]) -> tuple[Log, ...]:
         """Without those of contracts that were not created yet: what is stored depends on no span."""
         since = {each.address: each.since for each in self.contracts if each.origin is not None}
-        return tuple(log for log in logs if since.get(log.address, 0) <= log.block_number)
+        if not since:
+            return tuple(logs)
+        return tuple([log for log in logs if since.get(log.address, 0) <= log.block_number])
 
     def _with(self, contracts: Iterable[Contract]) -> Coverage:
         return replace(self, contracts=(*self.contracts, *contracts))

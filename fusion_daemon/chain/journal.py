@@ -148,7 +148,7 @@ def _plan(
     logs = [log for log in span.logs if log.log_index not in stored.get(log.block_hash, ())]
     events = [table.event(log.address, log.log_index, log.topics, log.data) for log in logs]
     entries = _entries(view, lost, span.headers, _by_block(fresh, stored, logs, events))
-    after = _after(view, finality, lost, span.headers, {header.hash for header in returning}, entries)
+    after = _after(view, finality, lost, {header.hash for header in returning}, entries)
     after = replace(after, coverage=_covered(view, lost, span))
     told = (*entries, *completions(view, after))
     after = replace(after, seq=view.seq + len(told))
@@ -209,12 +209,11 @@ def _after(
     view: ChainView,
     finality: Finality,
     lost: tuple[BlockRef, ...],
-    gained: Sequence[Header],
     returning: Collection[Hash32],
     entries: tuple[JournalEntry, ...],
 ) -> ChainView:
     kept = view.blocks[: len(view.blocks) - len(lost)]
-    blocks = (*kept, *(header.ref for header in gained))
+    blocks = (*kept, *[entry.block for entry in entries[len(lost) :]])
     finalized = max(view.finalized, finality.finalized)
     root = next((place for place in range(len(blocks) - 1, -1, -1) if blocks[place].number <= finalized), 0)
     orphans = {**view.orphans, **{block.hash: block.number for block in lost}}

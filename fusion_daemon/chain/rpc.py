@@ -14,6 +14,7 @@ import aiohttp
 
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.endpoint_state import Event, Headed
+from fusion_daemon.chain.rpc_answers import headers_of, logs_of, logs_of_receipts, said_of
 from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, EndpointStatistics, raise_error
 from fusion_daemon.chain.rpc_errors import (
     EndpointFault,
@@ -26,19 +27,21 @@ from fusion_daemon.chain.rpc_errors import (
     quote_node,
     range_refused,
 )
-from fusion_daemon.chain.rpc_receipts import TRANSACTIONS_PER_BATCH, logs_by_receipts, logs_of_receipts, said_of
+from fusion_daemon.chain.rpc_receipts import TRANSACTIONS_PER_BATCH, logs_by_receipts
 from fusion_daemon.chain.rpc_wire import (
     HEADERS,
     LOGS,
     RECEIPTS,
+    SPANS,
     TEXTS,
     Call,
     LogsAnswer,
     Param,
     TextAnswer,
     WireError,
+    header_calls,
     header_of,
-    log_reader,
+    logs_call,
     number_of,
 )
 from fusion_daemon.chain.settings import ChainSettings
@@ -155,12 +158,15 @@ class ChainRpc:
         `by_hash` asks every block's logs by its hash, as behoves blocks that are not final: a node that does
         not have such a block has to say so, and a block whose bloom filter is not explained by what came is
         settled by its receipts, since a node may have a young block before it can find its logs. Otherwise logs
-        come by range, and every block whose bloom filter is not explained by them is asked again by hash. Blocks
-        that certainly hold nothing are not asked for.
+        come by range, in one request with the headers where these fit into a batch, and every block whose bloom
+        filter is not explained by them is asked again by hash. Else blocks that certainly hold nothing are not asked
+        for.
         """
         node = self._endpoints.at(endpoint)
         await self._endpoints.prove(node)
         last = min(last, first + self._endpoints.headroom(node) - 1)
+        if contracts and not by_hash and 0 < last - first < _HEADERS_PER_BATCH - 1:
+            return await self._span_at_once(node, first, last, contracts)
         headers = await self._headers(node, range(first, last + 1))
         return await self._span(node, headers, by_hash, contracts)
 
@@ -178,7 +184,15 @@ class ChainRpc:
             return Span(tuple(headers), ())
         if by_hash:
             return await self._span_by_hash(node, headers, asked, contracts)
-        return await self._span_by_range(node, headers, asked, contracts)
+        first, last = asked[0].number, asked[-1].number
+        try:
+            logs = await self._logs_by_range(node, first, last, contracts)
+        except RangeRefused:
+            if first < last:
+                raise
+            # One block is the smallest range; some providers still give it by its hash.
+            return Span(tuple(headers), tuple(await self._logs_by_hash(node, asked, contracts)))
+        return await self._span_of_range(node, headers, asked, contracts, logs)
 
     async def view(self, calls: Sequence[tuple[Address, bytes]]) -> list[bytes | RpcFailure]:
         """`eth_call` of (contract, calldata) pairs at the latest block, in one batch; answers in order. A
@@ -201,16 +215,30 @@ class ChainRpc:
             found += [tuple(logs_of_receipts(self._endpoints, endpoint, [answer])) for answer in answers]
         return found
 
-    async def _span_by_range(
-        self, endpoint: Endpoint, headers: Sequence[Header], asked: Sequence[Header], contracts: Sequence[Address]
+    async def _span_at_once(self, endpoint: Endpoint, first: int, last: int, contracts: Sequence[Address]) -> Span:
+        calls = [*header_calls(range(first, last + 1)), logs_call(contracts, first, last)]
+        *blocks, found = await self._endpoints.ask(endpoint, calls, SPANS)
+        said = said_of(found)
+        if found.error is not None and said is not None:  # mostly with all the rest of the batch
+            raise range_refused(endpoint.url, first, last, found.error.message, said)
+        headers = headers_of(self._endpoints, endpoint, blocks)
+        if not headers:
+            raise block_unknown(endpoint.url, f"block {first}")
+        if len(headers) < len(blocks):  # the range was another one
+            return await self._span(endpoint, headers, False, contracts)
+        logs = logs_of(self._endpoints, endpoint, [found], first, last)
+        asked = [header for header in headers if may_hold(header, contracts)]
+        return await self._span_of_range(endpoint, headers, asked, contracts, logs)
+
+    async def _span_of_range(
+        self,
+        endpoint: Endpoint,
+        headers: Sequence[Header],
+        asked: Sequence[Header],
+        contracts: Sequence[Address],
+        logs: list[Log],
     ) -> Span:
-        try:
-            logs = await self._logs_by_range(endpoint, asked[0].number, asked[-1].number, contracts)
-        except RangeRefused as refused:
-            if refused.first < refused.last:
-                raise
-            # One block is the smallest range; some providers still give it by its hash.
-            return Span(tuple(headers), tuple(await self._logs_by_hash(endpoint, asked, contracts)))
+        """`asked`: those of the blocks that may hold some; `logs`: what came of them by range."""
         missing = unexplained(asked, logs, contracts)
         found = await self._logs_by_hash(endpoint, missing, contracts) if missing else []
         present = {(log.block_number, log.log_index) for log in logs}
@@ -239,17 +267,13 @@ class ChainRpc:
         found: list[Header] = []
         for start in range(0, len(numbers), _HEADERS_PER_BATCH):
             part = numbers[start : start + _HEADERS_PER_BATCH]
-            calls: list[Call] = [("eth_getBlockByNumber", [hex(number), False]) for number in part]
-            for answer in await self._endpoints.ask(endpoint, calls, HEADERS):
-                raise_error(endpoint.url, answer.error)
-                if answer.result is None:
-                    if not found:
-                        raise block_unknown(endpoint.url, f"block {numbers[0]}")
-                    return found
-                try:
-                    found.append(header_of(answer.result))
-                except ValueError as error:
-                    raise self._endpoints.fault(endpoint, f"answered with a malformed header ({error})") from error
+            answers = await self._endpoints.ask(endpoint, header_calls(part), HEADERS)
+            came = headers_of(self._endpoints, endpoint, answers)
+            found += came
+            if len(came) < len(part):
+                break
+        if not found:
+            raise block_unknown(endpoint.url, f"block {numbers[0]}")
         return found
 
     async def _all_headers(self, endpoint: Endpoint, numbers: Sequence[int]) -> list[Header]:
@@ -261,9 +285,8 @@ class ChainRpc:
     async def _logs_by_range(
         self, endpoint: Endpoint, first: int, last: int, contracts: Sequence[Address]
     ) -> list[Log]:
-        query: Param = {"address": [hex_of(each) for each in contracts], "fromBlock": hex(first), "toBlock": hex(last)}
-        answers = await self._endpoints.ask(endpoint, [("eth_getLogs", [query])], LOGS)
-        return self._logs(endpoint, answers, first, last)
+        answers = await self._endpoints.ask(endpoint, [logs_call(contracts, first, last)], LOGS)
+        return logs_of(self._endpoints, endpoint, answers, first, last)
 
     async def _logs_by_hash(
         self, endpoint: Endpoint, headers: Sequence[Header], contracts: Sequence[Address]
@@ -279,7 +302,7 @@ class ChainRpc:
             if any(said_of(answer) is not None for answer in answers):
                 logs += await self._logs_of_dense(endpoint, part, answers, contracts)
             else:
-                logs += self._logs(endpoint, answers, part[0].number, part[-1].number)
+                logs += logs_of(self._endpoints, endpoint, answers, part[0].number, part[-1].number)
         return logs
 
     async def _logs_of_dense(
@@ -292,11 +315,11 @@ class ChainRpc:
         """Of a batch in which some blocks were refused. No range is smaller than a block: each is asked for alone, then
         for its receipts. A batch that was refused as a whole is a range too large."""
         if len(headers) > 1 and all(said_of(answer) is not None for answer in answers):
-            return self._logs(endpoint, answers, headers[0].number, headers[-1].number)
+            return logs_of(self._endpoints, endpoint, answers, headers[0].number, headers[-1].number)
         logs: list[Log] = []
         for header, answer in zip(headers, answers, strict=True):
             if said_of(answer) is None:
-                logs += self._logs(endpoint, [answer], header.number, header.number)
+                logs += logs_of(self._endpoints, endpoint, [answer], header.number, header.number)
             elif len(headers) > 1:
                 logs += await self._logs_by_hash(endpoint, [header], contracts)
             else:
@@ -312,23 +335,6 @@ class ChainRpc:
             raise
         except EndpointFault as fault:
             raise block_too_dense(endpoint.url, header.number, fault.happened) from fault
-
-    def _logs(self, endpoint: Endpoint, answers: Sequence[LogsAnswer], first: int, last: int) -> list[Log]:
-        read = log_reader()
-        logs: list[Log] = []
-        for answer in answers:
-            if answer.error is not None:
-                said = said_of(answer)
-                if said is not None:
-                    raise range_refused(endpoint.url, first, last, answer.error.message, said)
-                raise_error(endpoint.url, answer.error)
-            if answer.result is None:
-                raise block_unknown(endpoint.url, f"the logs of blocks {first} to {last}")
-            try:
-                logs += map(read, answer.result)
-            except ValueError as error:
-                raise self._endpoints.fault(endpoint, f"answered with a malformed log ({error})") from error
-        return logs
 
 
 async def open_rpc(settings: ChainSettings) -> ChainRpc:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fusion_daemon.chain.blocks import Header, Log
-from fusion_daemon.chain.range_rules import Said, classify
+from fusion_daemon.chain.rpc_answers import logs_of_receipts, said_of
 from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, raise_error
 from fusion_daemon.chain.rpc_errors import block_unknown
 from fusion_daemon.chain.rpc_wire import (
     RECEIPTS,
     TRANSACTIONS,
     Call,
-    LogsAnswer,
     ReceiptsAnswer,
-    WireReceipt,
-    log_reader,
 )
 from fusion_daemon.chain.validate import complete
 from fusion_daemon.domain.identifiers import Address, hex_of
@@ -62,22 +59,3 @@ async def _receipts_one_by_one(endpoints: Endpoints, endpoint: Endpoint, header:
         else:
             receipts += answers
     return receipts
-
-
-def logs_of_receipts(endpoints: Endpoints, endpoint: Endpoint, answers: Sequence[ReceiptsAnswer]) -> list[Log]:
-    """All of them; what the node does not have is left out, and its absence shows in the bloom filter."""
-    read = log_reader()
-    logs: list[Log] = []
-    for answer in answers:
-        raise_error(endpoint.url, answer.error)
-        receipts = [answer.result] if isinstance(answer.result, WireReceipt) else answer.result or []
-        try:
-            logs += [read(log) for receipt in receipts for log in receipt.logs]
-        except ValueError as error:
-            raise endpoints.fault(endpoint, f"answered with a malformed receipt ({error})") from error
-    return logs
-
-
-def said_of(answer: LogsAnswer | ReceiptsAnswer) -> Said | None:
-    """What the catalogue knows of a refusal. None: it was none, or is not in it."""
-    return None if answer.error is None else classify(answer.error.code, answer.error.message)

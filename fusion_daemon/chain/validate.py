@@ -41,7 +41,7 @@ def may_hold(header: Header, contracts: Collection[Address]) -> bool:
     bloom = header.bloom
     if not contracts:
         return False  # to a node, no address means every address
-    return bloom is None or any(bloom & bits == bits for bits in map(bloom_bits, contracts))
+    return bloom is None or (bloom != 0 and any(bloom & bits == bits for bits in map(bloom_bits, contracts)))
 
 
 def unexplained(headers: Iterable[Header], logs: Iterable[Log], contracts: Sequence[Address]) -> tuple[Header, ...]:
