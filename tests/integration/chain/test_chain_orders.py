@@ -24,7 +24,7 @@ from tests.integration.chain.provider_history import DENSEST, SPARSE, History, c
 from tests.unit.chain.vault_logs import ALICE, BOB, WETH, credit_set, deposited, garbled
 
 LOOK_SECONDS = 0.02
-MOST_LIVES = 60
+MOST_LIVES = 200
 NO_WAY = RpcFaults(rule="infura_results", most_logs=10, dense_by_hash=True, no_block_receipts=True, no_receipts=True)
 """No way gives the logs of a block that has more than ten."""
 DEPOSIT, LINE = deposited(ALICE, WETH, 1).topics[0], credit_set(ALICE, 1).topics[0]
@@ -147,8 +147,8 @@ async def test_a_replay_tells_what_differs_and_leaves_it(listening: Listening, h
 
 @pytest.mark.parametrize("seed", range(2))
 async def test_killed_at_any_point_an_order_goes_on(listening: Listening, node: FakeNode, seed: int) -> None:
-    """Three hundred blocks of a deposit each, of which twenty are lost; every life ends after a few answers that it
-    compares with: five make a piece."""
+    """Three hundred blocks of a deposit each, of which twenty are lost; every life ends after some answers that it
+    compares with: about twenty-five make a piece."""
     dice = random.Random(seed)
     for number in range(300):
         node.mine(deposited(number.to_bytes(20, "big"), WETH, 5))
@@ -168,7 +168,7 @@ async def test_killed_at_any_point_an_order_goes_on(listening: Listening, node: 
     lives = 0
     while order.ended_at is None and lives < MOST_LIVES:
         lives += 1
-        enough = asked + dice.randrange(2, 14)
+        enough = asked + dice.randrange(2, 20 if lives == 1 else 60)
         async with listening.live(node.url):
             with trio.fail_after(PATIENCE):
                 while asked < enough and order.ended_at is None:
