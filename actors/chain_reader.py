@@ -8,7 +8,7 @@ from typing import TypeVar, TypeVarTuple
 
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
-from fusion_daemon.chain.endpoint_state import Event
+from fusion_daemon.chain.endpoint_state import Event, State
 from fusion_daemon.chain.finality import finality_violated
 from fusion_daemon.chain.journal import ChainView, Finality
 from fusion_daemon.chain.range_rules import Reason
@@ -30,6 +30,8 @@ _REQUESTS_PER_CROSSING = 4
 """A crossing may take this many request timeouts, since it makes several requests."""
 _YOUNG_BLOCKS = 32
 """Below the head: a node may not find their logs yet, also on a chain whose blocks are final at once."""
+_MOST_BY_RECEIPTS = 100
+"""Blocks: they have to come within one crossing."""
 _LONGEST_BY_HASH = 100
 """Blocks: those asked by hash may each need their receipts, and have to come within one crossing."""
 
@@ -97,11 +99,48 @@ class ChainReader:
         """The next span from `first`, with the logs of `contracts`; it ends at `until` at most. Several may be read at
         once."""
         by_hash = first > _oldest_by_hash(finality)
-        endpoint = head.endpoint
+
+        async def ask(last: int) -> Span:
+            return await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash, contracts)
+
+        return await self._sized(head.endpoint, first, min(until, _bound(finality, first)), ask)
+
+    async def told(self, endpoint: int, first: int, until: int, contracts: Sequence[Address]) -> Span:
+        """What an endpoint says of final blocks when it is asked for their logs by range: those from `first` on, up to
+        its only header; that is at `until` at most."""
+
+        async def ask(last: int) -> Span:
+            return await self._ask(self._rpc.fetch_told, endpoint, first, last, contracts)
+
+        return await self._sized(endpoint, first, until, ask)
+
+    async def proved(
+        self, endpoint: int, numbers: Sequence[int], contracts: Sequence[Address], *, thorough: bool
+    ) -> Span:
+        """Blocks with the logs of their receipts, as `fetch_proved` reads them; no more than `by_receipts`."""
+        return await self._ask(self._rpc.fetch_proved, endpoint, numbers, contracts, thorough)
+
+    def by_receipts(self, endpoint: int) -> int:
+        """So many blocks take no more than a second of what the endpoint allows, which the head needs too."""
+        return max(1, min(_MOST_BY_RECEIPTS, int(self._rpc.statistics()[endpoint].rate)))
+
+    def witnesses(self) -> tuple[int, ...]:
+        """Two endpoints that tell of final blocks, those first that are not in use; so whoever the stored logs came
+        from, one of the two is another. Fewer where there are none. One that lags tells the truth about what it has."""
+        fit = [
+            (seen.state is not State.ALIVE, seen.in_use, place)
+            for place, seen in enumerate(self._rpc.statistics())
+            if seen.state in {State.ALIVE, State.LAGGING}
+        ]
+        return tuple(place for _, _, place in sorted(fit)[:2])
+
+    async def _sized(self, endpoint: int, first: int, until: int, ask: Callable[[int], Awaitable[Span]]) -> Span:
+        """`ask` for the blocks from `first` up to the last one that it is called with, ever fewer while the endpoint
+        refuses."""
         while True:
-            last = self.last_of(head, finality, first, until)
+            last = self._size(endpoint).last(first, until)
             try:
-                span = await self._ask(self._rpc.fetch_span, endpoint, first, last, by_hash, contracts)
+                span = await ask(last)
             except RangeRefused as refused:
                 said = refused.said
                 size = self._size(endpoint).after_refusal(refused.first, refused.last, said.refusal)
@@ -113,7 +152,8 @@ class ChainReader:
                 self._sizes[endpoint] = self._size(endpoint).after_silence(last - first + 1)
                 self._split(Reason.SILENCE, "")
                 raise
-            self._sizes[endpoint] = self._size(endpoint).after_answer(len(span.headers), len(span.logs))
+            asked = span.headers[-1].number - first + 1
+            self._sizes[endpoint] = self._size(endpoint).after_answer(asked, len(span.logs))
             return span
 
     def _size(self, endpoint: int) -> RangeSize:

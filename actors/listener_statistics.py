@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from actors.chain_audit import AuditStatistics
 from fusion_daemon.chain.blocks import Span
 from fusion_daemon.chain.journal import Plan
 from fusion_daemon.chain.range_rules import Reason
@@ -40,6 +41,7 @@ class ListenerStatistics:
     """Blocks up to the tip of which some contract's logs were not read yet."""
     endpoints: tuple[EndpointStatistics, ...] = ()
     announced: HeadStatistics = field(default_factory=HeadStatistics)
+    audit: AuditStatistics = field(default_factory=AuditStatistics)
 
     def committed(self, plan: Plan, span: Span) -> None:
         """`span`: what was read for that plan."""

@@ -32,6 +32,12 @@ _LISTENER_COUNTERS: Sequence[tuple[str, str, Callable[[ListenerStatistics], floa
         lambda s: s.undecodable,
     ),
     ("fusion_chain_repaired_blocks_total", "Blocks whose logs a node had left out.", lambda s: s.repaired),
+    (
+        "fusion_chain_audit_mismatches_total",
+        "Logs of final blocks that were not stored, or not as endpoints have them.",
+        lambda s: s.audit.mismatches,
+    ),
+    ("fusion_chain_audit_repaired_total", "Logs of final blocks that the audit stored.", lambda s: s.audit.repaired),
     ("fusion_chain_dense_blocks_total", "Steps that ended at a block whose logs no way gave.", lambda s: s.dense),
     ("fusion_chain_announced_heads_total", "New heads announced over a WebSocket.", lambda s: s.announced.heads),
     ("fusion_chain_socket_losses_total", "WebSockets lost, or not opened.", lambda s: s.announced.losses),
@@ -45,6 +51,16 @@ _LISTENER_GAUGES: Sequence[tuple[str, str, Callable[[ListenerStatistics], float 
     ("fusion_chain_head_block", "Number of the endpoint's head.", lambda s: s.head),
     ("fusion_chain_finalized_block", "Number of the highest final block.", lambda s: s.finalized),
     ("fusion_chain_deepest_reorg_blocks", "Depth of the deepest reorganisation.", lambda s: s.deepest_reorg),
+    (
+        "fusion_chain_audited_block",
+        "Number of the last block up to which stored logs were compared with what endpoints have.",
+        lambda s: s.audit.audited,
+    ),
+    (
+        "fusion_chain_audit_differing_logs",
+        "Logs of final blocks that endpoints have otherwise and nobody has settled.",
+        lambda s: s.audit.differing,
+    ),
     (
         "fusion_chain_missing_blocks",
         "Blocks up to the tip whose logs of some contract were not read, counted for each filter version.",

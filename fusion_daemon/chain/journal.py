@@ -4,9 +4,9 @@ INVARIANTS
 * Folding the journal (APPLY adds, RETRACT takes away) always yields the canonical chain, without a gap.
 * positions = the sum of the journal's balance changes; chain_registers = those of the canonical blocks.
 * The coverage says which blocks' logs were read, never more: it goes with the blocks, in the same commit.
-* A log row is written once and never changed: a block that was stored before (A -> B -> A) is applied again
-  with the changes of its *stored* logs, and of those that another contract, read only since, emitted in it. A
-  row says since which entry it counts, so what was published equals what is read back.
+* A log row is written once, and changed only where `chain.repair` decodes it later: a block that was stored before
+  (A -> B -> A) is applied again with the changes of its *stored* logs, and of those that another contract, read only
+  since, emitted in it. A row says since which entry it counts, so what was published equals what is read back.
 """
 
 from __future__ import annotations

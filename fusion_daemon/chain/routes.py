@@ -5,6 +5,7 @@ side.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import msgspec
 
@@ -15,6 +16,7 @@ from fusion_daemon.chain.coverage import Contract, Coverage, Ranges
 from fusion_daemon.chain.repository import (
     ChainStatus,
     StartBlockRefused,
+    load_differing,
     load_statuses,
     load_tip_and_coverage,
     set_start_block,
@@ -25,6 +27,7 @@ from fusion_daemon.http.route import Reply, Request, Role, Route, Routes, reply_
 from fusion_daemon.store import Reader, Store
 
 _CHOICE_SECONDS = 10.0
+_MOST_DIFFERENCES = 100
 
 
 class StartBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,6 +44,11 @@ def routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes:
         return reply_json(
             {"chains": [_described(chain, name, stored.get(chain)) for chain, name in sorted(names.items())]}
         )
+
+    async def show_differences(request: Request) -> Reply:
+        chain = _configured(request.path["id"], names)
+        found = await store.query(load_differing, chain, _MOST_DIFFERENCES)
+        return reply_json({"chain_id": chain, "differences": [asdict(each) for each in found]})
 
     async def show_coverage(request: Request) -> Reply:
         chain = _configured(request.path["id"], names)
@@ -69,6 +77,12 @@ def routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes:
             "/v1/chains/{id}/coverage",
             show_coverage,
             "Whose logs of a chain are read, and of which blocks they were",
+        ),
+        Route(
+            "GET",
+            "/v1/chains/{id}/differences",
+            show_differences,
+            "Stored logs of final blocks that endpoints do not have, or have otherwise",
         ),
         Route(
             "POST",
@@ -131,5 +145,7 @@ def _described(chain: ChainId, name: str, status: ChainStatus | None) -> dict[st
         "safe": status.safe,
         "finalized": status.finalized,
         "latched": status.latched,
+        "audited": status.audited,
+        "differing": status.differing,
         "updated_at": status.updated_at,
     }

@@ -14,7 +14,7 @@ import aiohttp
 
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.endpoint_state import Event, Headed
-from fusion_daemon.chain.rpc_answers import headers_of, logs_of, logs_of_receipts, said_of
+from fusion_daemon.chain.rpc_answers import headers_of, logs_of
 from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, EndpointStatistics, raise_error
 from fusion_daemon.chain.rpc_errors import (
     EndpointFault,
@@ -27,17 +27,16 @@ from fusion_daemon.chain.rpc_errors import (
     quote_node,
     range_refused,
 )
+from fusion_daemon.chain.rpc_receipts import TRANSACTIONS_PER_BATCH, logs_by_receipts, logs_of_receipts, said_of
 from fusion_daemon.chain.rpc_wire import (
     HEADERS,
     LOGS,
     RECEIPTS,
     SPANS,
     TEXTS,
-    TRANSACTIONS,
     Call,
     LogsAnswer,
     Param,
-    ReceiptsAnswer,
     TextAnswer,
     WireError,
     header_calls,
@@ -46,7 +45,7 @@ from fusion_daemon.chain.rpc_wire import (
     number_of,
 )
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.chain.validate import complete, may_hold, unexplained
+from fusion_daemon.chain.validate import may_hold, unexplained
 from fusion_daemon.domain.identifiers import Address, Hash32, hex_of
 
 _HEADERS_PER_BATCH = 100
@@ -54,8 +53,6 @@ _BLOCKS_PER_BATCH = 25
 """Of logs asked by block hash."""
 _RECEIPTS_PER_BATCH = 5
 """Of blocks: those of a busy one are a megabyte."""
-_TRANSACTIONS_PER_BATCH = 50
-
 
 _NO_TAG = frozenset({-32602, -39001})
 """Invalid parameters; unknown block."""
@@ -109,17 +106,47 @@ class ChainRpc:
 
     async def fetch_headers(self, endpoint: int, first: int, last: int) -> tuple[Header, ...]:
         """Headers first..last (inclusive), all of them, as that endpoint has them."""
-        headers = await self._headers(self._endpoints.at(endpoint), first, last)
-        if len(headers) <= last - first:
-            raise block_unknown(self._endpoints.at(endpoint).url, f"block {first + len(headers)}")
-        return tuple(headers)
+        return tuple(await self._all_headers(self._endpoints.at(endpoint), range(first, last + 1)))
 
     async def fetch_hash(self, endpoint: int, number: int) -> Hash32:
         """Of the block that this endpoint has at a height, also when another one is in use."""
         node = self._endpoints.at(endpoint)
         await self._endpoints.prove(node)
-        [header] = await self._headers(node, number, number)
+        [header] = await self._headers(node, [number])
         return header.hash
+
+    async def fetch_told(self, endpoint: int, first: int, last: int, contracts: Sequence[Address]) -> Span:
+        """What this endpoint, which need not be the one in use, says of blocks first..last when it is asked for their
+        logs by range. With the last header only: it has them all."""
+        node = self._endpoints.at(endpoint)
+        await self._endpoints.prove(node)
+        headers = await self._headers(node, [last])
+        try:
+            logs = await self._logs_by_range(node, first, last, contracts)
+        except RangeRefused:
+            if first < last:
+                raise
+            logs = await self._escape(node, headers[0], contracts)
+        return Span(tuple(headers), tuple(logs))
+
+    async def fetch_proved(
+        self, endpoint: int, numbers: Sequence[int], contracts: Sequence[Address], thorough: bool
+    ) -> Span:
+        """These blocks of this endpoint, which need not be the one in use, with the logs that their receipts hold.
+        Where a node left the bloom filter empty, which would take a request for every transaction, only if `thorough`;
+        else their logs by hash."""
+        node = self._endpoints.at(endpoint)
+        await self._endpoints.prove(node)
+        headers = await self._all_headers(node, numbers)
+        logs: list[Log] = []
+        asked = [header for header in headers if may_hold(header, contracts)]
+        known = [header for header in asked if thorough or header.bloom is not None]
+        for start in range(0, len(known), _RECEIPTS_PER_BATCH):
+            part = known[start : start + _RECEIPTS_PER_BATCH]
+            logs += await logs_by_receipts(self._endpoints, node, part, contracts)
+        unknown = [header for header in asked if header not in known]
+        logs += await self._logs_by_hash(node, unknown, contracts)
+        return Span(tuple(headers), tuple(logs))
 
     async def fetch_span(
         self, endpoint: int, first: int, last: int, by_hash: bool, contracts: Sequence[Address]
@@ -140,7 +167,7 @@ class ChainRpc:
         last = min(last, first + self._endpoints.headroom(node) - 1)
         if contracts and not by_hash and 0 < last - first < _HEADERS_PER_BATCH:
             return await self._span_at_once(node, first, last, contracts)
-        headers = await self._headers(node, first, last)
+        headers = await self._headers(node, range(first, last + 1))
         return await self._span(node, headers, by_hash, contracts)
 
     async def fetch_more(
@@ -158,9 +185,8 @@ class ChainRpc:
         if by_hash:
             return await self._span_by_hash(node, headers, asked, contracts)
         first, last = asked[0].number, asked[-1].number
-        [answer] = await self._endpoints.ask(node, [logs_call(contracts, first, last)], LOGS)
         try:
-            logs = logs_of(self._endpoints, node, [answer], first, last)
+            logs = await self._logs_by_range(node, first, last, contracts)
         except RangeRefused:
             if first < last:
                 raise
@@ -182,8 +208,8 @@ class ChainRpc:
         endpoint = self._endpoints.choose()
         await self._endpoints.prove(endpoint)
         found: list[tuple[Log, ...]] = []
-        for start in range(0, len(transactions), _TRANSACTIONS_PER_BATCH):
-            part = transactions[start : start + _TRANSACTIONS_PER_BATCH]
+        for start in range(0, len(transactions), TRANSACTIONS_PER_BATCH):
+            part = transactions[start : start + TRANSACTIONS_PER_BATCH]
             calls: list[Call] = [("eth_getTransactionReceipt", [hex_of(each)]) for each in part]
             answers = await self._endpoints.ask(endpoint, calls, RECEIPTS)
             found += [tuple(logs_of_receipts(self._endpoints, endpoint, [answer])) for answer in answers]
@@ -230,64 +256,38 @@ class ChainRpc:
         found: list[Log] = []
         for start in range(0, len(doubtful), _RECEIPTS_PER_BATCH):
             part = doubtful[start : start + _RECEIPTS_PER_BATCH]
-            found += await self._logs_by_receipts(endpoint, part, contracts)
+            found += await logs_by_receipts(self._endpoints, endpoint, part, contracts)
         present = {(log.block_number, log.log_index) for log in logs}
         lost = [log for log in found if (log.block_number, log.log_index) not in present]
         logs = sorted([*logs, *lost], key=lambda log: (log.block_number, log.log_index)) if lost else logs
         return Span(tuple(headers), tuple(logs), len({log.block_number for log in lost}))
 
-    async def _logs_by_receipts(
-        self, endpoint: Endpoint, headers: Sequence[Header], contracts: Sequence[Address]
-    ) -> list[Log]:
-        """These contracts' logs of these blocks. Raises BlockUnknown while the node lacks some receipt."""
-        calls: list[Call] = [("eth_getBlockReceipts", [hex_of(header.hash)]) for header in headers]
-        found: list[Log] = []
-        for header, answer in zip(headers, await self._endpoints.ask(endpoint, calls, RECEIPTS), strict=True):
-            # Mostly a node without that method; or nothing would show whether its answer is whole.
-            if answer.error is not None or header.bloom is None:
-                answers = await self._receipts_one_by_one(endpoint, header)
-            else:
-                answers = [answer]
-            logs = logs_of_receipts(self._endpoints, endpoint, answers)
-            absent = any(answer.result is None for answer in answers)
-            foreign = any(log.block_hash != header.hash for log in logs)
-            if absent or foreign or (header.bloom is not None and not complete(header, logs)):
-                raise block_unknown(endpoint.url, f"all receipts of block {header.number}")
-            found += [log for log in logs if log.address in contracts]
-        return found
-
-    async def _receipts_one_by_one(self, endpoint: Endpoint, header: Header) -> list[ReceiptsAnswer]:
-        block: Call = ("eth_getBlockByHash", [hex_of(header.hash), False])
-        [answer] = await self._endpoints.ask(endpoint, [block], TRANSACTIONS)
-        raise_error(endpoint.url, answer.error)
-        if answer.result is None:
-            raise block_unknown(endpoint.url, f"block {header.number}")
-        hashes = answer.result.transactions
-        receipts: list[ReceiptsAnswer] = []
-        most = _TRANSACTIONS_PER_BATCH
-        while len(receipts) < len(hashes):
-            part = hashes[len(receipts) : len(receipts) + most]
-            calls: list[Call] = [("eth_getTransactionReceipt", [transaction]) for transaction in part]
-            answers = await self._endpoints.ask(endpoint, calls, RECEIPTS)
-            if len(part) > 1 and any(said_of(answer) is not None for answer in answers):
-                most = len(part) // 2  # together they are too large
-            else:
-                receipts += answers
-        return receipts
-
-    async def _headers(self, endpoint: Endpoint, first: int, last: int) -> list[Header]:
+    async def _headers(self, endpoint: Endpoint, numbers: Sequence[int]) -> list[Header]:
         """In order, up to the first one that the node does not have. Raises BlockUnknown when it has none."""
         found: list[Header] = []
-        for start in range(first, last + 1, _HEADERS_PER_BATCH):
-            numbers = range(start, min(last + 1, start + _HEADERS_PER_BATCH))
-            answers = await self._endpoints.ask(endpoint, header_calls(numbers), HEADERS)
-            came = headers_of(self._endpoints, endpoint, answers)
+        for start in range(0, len(numbers), _HEADERS_PER_BATCH):
+            part = numbers[start : start + _HEADERS_PER_BATCH]
+            came = headers_of(
+                self._endpoints, endpoint, await self._endpoints.ask(endpoint, header_calls(part), HEADERS)
+            )
             found += came
-            if len(came) < len(numbers):
+            if len(came) < len(part):
                 break
         if not found:
-            raise block_unknown(endpoint.url, f"block {first}")
+            raise block_unknown(endpoint.url, f"block {numbers[0]}")
         return found
+
+    async def _all_headers(self, endpoint: Endpoint, numbers: Sequence[int]) -> list[Header]:
+        headers = await self._headers(endpoint, numbers)
+        if len(headers) < len(numbers):
+            raise block_unknown(endpoint.url, f"block {numbers[len(headers)]}")
+        return headers
+
+    async def _logs_by_range(
+        self, endpoint: Endpoint, first: int, last: int, contracts: Sequence[Address]
+    ) -> list[Log]:
+        answers = await self._endpoints.ask(endpoint, [logs_call(contracts, first, last)], LOGS)
+        return logs_of(self._endpoints, endpoint, answers, first, last)
 
     async def _logs_by_hash(
         self, endpoint: Endpoint, headers: Sequence[Header], contracts: Sequence[Address]
@@ -331,7 +331,7 @@ class ChainRpc:
         """The logs of a block that the endpoint refuses to give as logs."""
         endpoint.statistics.escapes += 1
         try:
-            return await self._logs_by_receipts(endpoint, [header], contracts)
+            return await logs_by_receipts(self._endpoints, endpoint, [header], contracts)
         except Unanswered:
             raise
         except EndpointFault as fault:

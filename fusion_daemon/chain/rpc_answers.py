@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fusion_daemon.chain.blocks import Header, Log
-from fusion_daemon.chain.range_rules import Said, classify
 from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, raise_error
 from fusion_daemon.chain.rpc_errors import block_unknown, range_refused
+from fusion_daemon.chain.rpc_receipts import said_of
 from fusion_daemon.chain.rpc_wire import (
     HeaderAnswer,
     LogsAnswer,
-    ReceiptsAnswer,
     SpanAnswer,
     WireHeader,
     WireLog,
-    WireReceipt,
     header_of,
     log_reader,
 )
@@ -54,25 +52,6 @@ def logs_of(
         except ValueError as error:
             raise endpoints.fault(endpoint, f"answered with a malformed log ({error})") from error
     return logs
-
-
-def logs_of_receipts(endpoints: Endpoints, endpoint: Endpoint, answers: Sequence[ReceiptsAnswer]) -> list[Log]:
-    """All of them; what the node does not have is left out, and its absence shows in the bloom filter."""
-    read = log_reader()
-    logs: list[Log] = []
-    for answer in answers:
-        raise_error(endpoint.url, answer.error)
-        receipts = [answer.result] if isinstance(answer.result, WireReceipt) else answer.result or []
-        try:
-            logs += [read(log) for receipt in receipts for log in receipt.logs]
-        except ValueError as error:
-            raise endpoints.fault(endpoint, f"answered with a malformed receipt ({error})") from error
-    return logs
-
-
-def said_of(answer: LogsAnswer | SpanAnswer | ReceiptsAnswer) -> Said | None:
-    """About the range, when it was refused for that."""
-    return None if answer.error is None else classify(answer.error.code, answer.error.message)
 
 
 def _header(result: WireHeader | list[WireLog]) -> Header:
