@@ -34,6 +34,13 @@ def _backtest(body: bytes) -> object:
     return answer_backtest(body)
 
 
+def _margin(body: bytes) -> object:
+    from fusion_daemon.risk.margin_rules.margin_answer import answer_margin
+
+    return answer_margin(body)
+
+
 STATELESS = (
+    StatelessCall("margin", "Compute health factor, liquidation prices and cures of given positions", _margin),
     StatelessCall("backtest", "Test a history of VaR against the losses that came", _backtest),
 )
