@@ -34,6 +34,13 @@ def _backtest(body: bytes) -> object:
     return answer_backtest(body)
 
 
+def _var(body: bytes) -> object:
+    from fusion_daemon.risk.value_at_risk.var_request import answer_var
+
+    return answer_var(body)
+
+
 STATELESS = (
+    StatelessCall("var", "Value at risk and expected shortfall of a portfolio, by a named method", _var),
     StatelessCall("backtest", "Test a history of VaR against the losses that came", _backtest),
 )
