@@ -40,7 +40,14 @@ def _margin(body: bytes) -> object:
     return answer_margin(body)
 
 
+def _var(body: bytes) -> object:
+    from fusion_daemon.risk.value_at_risk.var_request import answer_var
+
+    return answer_var(body)
+
+
 STATELESS = (
     StatelessCall("margin", "Compute health factor, liquidation prices and cures of given positions", _margin),
+    StatelessCall("var", "Value at risk and expected shortfall of a portfolio, by a named method", _var),
     StatelessCall("backtest", "Test a history of VaR against the losses that came", _backtest),
 )
