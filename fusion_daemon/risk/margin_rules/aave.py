@@ -20,7 +20,17 @@ Its half up makes a health factor of 1 - 1e-22 a 1 only above 2e18 base units of
 from __future__ import annotations
 
 from fusion_daemon.risk.margin import RAY, WAD, Totals, debt_balance, health_factor
-from fusion_daemon.risk.margin_rules.measure import NO_DEBT, Measure, Rules, share_down, share_half_up, sums_of
+from fusion_daemon.risk.margin_rules.measure import (
+    NO_DEBT,
+    Measure,
+    Steps,
+    Sums,
+    in_steps,
+    measure_of,
+    share_down,
+    share_half_up,
+    sums_of,
+)
 from fusion_daemon.risk.margin_rules.position import DebtLeg, Leg, Position
 
 
@@ -36,33 +46,27 @@ def _balance_half_up(leg: Leg) -> int:
     return (leg.scaled * leg.index + RAY // 2) // RAY
 
 
-def measure_v3_5(position: Position) -> Measure:
-    sums = sums_of(position.collateral, balance_down)
+def _sums_v3_5(position: Position) -> Sums:
     debt = sum(leg.usd_up(balance_up(leg)) for leg in position.debt)
-    health = health_factor(Totals(sums.collateral, sums.by_threshold, debt))
-    return Measure(
-        collateral=sums.collateral,
-        debt=debt,
-        health_factor=NO_DEBT if health is None else min(health, NO_DEBT),
-        available_borrows=max(share_down(sums.collateral, sums.average_ltv_bps) - debt, 0),
-        average_threshold_bps=sums.average_threshold_bps,
-        average_ltv_bps=sums.average_ltv_bps,
-    )
+    return sums_of(position.collateral, balance_down, debt)
 
 
-def measure_v3_0(position: Position) -> Measure:
-    sums = sums_of(position.collateral, _balance_half_up)
+def _judge_v3_5(sums: Sums) -> Measure:
+    health = health_factor(Totals(sums.collateral, sums.by_threshold, sums.debt))
+    available = share_down(sums.collateral, sums.average_ltv_bps) - sums.debt
+    return measure_of(sums, NO_DEBT if health is None else health, available)
+
+
+def _sums_v3_0(position: Position) -> Sums:
     debt = sum(leg.usd_down(_balance_half_up(leg)) for leg in position.debt)
+    return sums_of(position.collateral, _balance_half_up, debt)
+
+
+def _judge_v3_0(sums: Sums) -> Measure:
     weighted = share_half_up(sums.collateral, sums.average_threshold_bps)
-    return Measure(
-        collateral=sums.collateral,
-        debt=debt,
-        health_factor=min((weighted * WAD + debt // 2) // debt, NO_DEBT) if debt else NO_DEBT,
-        available_borrows=max(share_half_up(sums.collateral, sums.average_ltv_bps) - debt, 0),
-        average_threshold_bps=sums.average_threshold_bps,
-        average_ltv_bps=sums.average_ltv_bps,
-    )
+    health = (weighted * WAD + sums.debt // 2) // sums.debt if sums.debt else NO_DEBT
+    return measure_of(sums, health, share_half_up(sums.collateral, sums.average_ltv_bps) - sums.debt)
 
 
-V3_5 = Rules(measure_v3_5, balance_down, balance_up)
-V3_0 = Rules(measure_v3_0, _balance_half_up, _balance_half_up)
+V3_5 = in_steps(Steps(_sums_v3_5, _judge_v3_5), balance_down, balance_up)
+V3_0 = in_steps(Steps(_sums_v3_0, _judge_v3_0), _balance_half_up, _balance_half_up)

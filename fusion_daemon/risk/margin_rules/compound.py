@@ -11,32 +11,20 @@ x 1e18 / debt, rounded down, so that it is below 1e18 if and only if the liquidi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from fusion_daemon.risk.margin import WAD
 from fusion_daemon.risk.margin_rules.aave import balance_down
-from fusion_daemon.risk.margin_rules.measure import NO_DEBT, Measure, Rules, share_down, sums_of
+from fusion_daemon.risk.margin_rules.measure import NO_DEBT, Measure, Steps, Sums, in_steps, measure_of, sums_of
 from fusion_daemon.risk.margin_rules.position import Position
 
 
-def measure(position: Position) -> Measure:
-    sums = sums_of(position.collateral, balance_down)
+def _sums(position: Position) -> Sums:
     debt = sum(leg.usd_down(balance_down(leg)) for leg in position.debt)
-    borne = sum(share_down(value, threshold) for value, threshold, _ in _values(position))
-    lendable = sum(share_down(value, ltv) for value, _, ltv in _values(position))
-    return Measure(
-        collateral=sums.collateral,
-        debt=debt,
-        health_factor=min(borne * WAD // debt, NO_DEBT) if debt else NO_DEBT,
-        available_borrows=max(lendable - debt, 0),
-        average_threshold_bps=sums.average_threshold_bps,
-        average_ltv_bps=sums.average_ltv_bps,
-    )
+    return sums_of(position.collateral, balance_down, debt)
 
 
-def _values(position: Position) -> Iterator[tuple[int, int, int]]:
-    for leg in position.collateral:
-        yield leg.usd_down(balance_down(leg)), leg.threshold_bps, leg.ltv_bps
+def _judge(sums: Sums) -> Measure:
+    health = sums.borne * WAD // sums.debt if sums.debt else NO_DEBT
+    return measure_of(sums, health, sums.lendable - sums.debt)
 
 
-RULES = Rules(measure, balance_down, balance_down)
+RULES = in_steps(Steps(_sums, _judge), balance_down, balance_down)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-_REACH = 128
-"""Doublings. A condition that has not changed at 2^128 times the guess does not change."""
+_REACH = 280
+"""Doublings. A condition that has not changed at 2^280 times the guess does not change: no rounding
+of 36 decimals of an asset and 36 of its price hides it that far."""
 
 
 def last_before_change(holds: Callable[[int], bool], near: int, lowest: int) -> int | None:

@@ -16,7 +16,7 @@ from fusion_daemon.risk.margin import WAD
 from fusion_daemon.risk.margin_rules.crossing import first_that_holds
 from fusion_daemon.risk.margin_rules.exposure import usd
 from fusion_daemon.risk.margin_rules.measure import Rules
-from fusion_daemon.risk.margin_rules.position import Leg, Position
+from fusion_daemon.risk.margin_rules.position import CollateralLeg, DebtLeg, Leg, Position
 from fusion_daemon.risk.settings import BPS
 
 
@@ -39,8 +39,8 @@ def cures(position: Position, rules: Rules, target: int) -> Cures:
     """Up to a health factor of `target` (wad)."""
     missing = _missing(position, rules, target)
     return Cures(
-        tuple(_repaid(position, rules, target, number, missing) for number in range(len(position.debt))),
-        tuple(_added(position, rules, target, number, missing) for number in range(len(position.collateral))),
+        tuple(_repaid(position, rules, target, leg, missing) for leg in position.debt),
+        tuple(_added(position, rules, target, leg, missing) for leg in position.collateral),
     )
 
 
@@ -54,32 +54,29 @@ def _missing(position: Position, rules: Rules, target: int) -> Fraction:
     return found
 
 
-def _repaid(position: Position, rules: Rules, target: int, number: int, missing: Fraction) -> Cure:
-    leg = position.debt[number]
+def _repaid(position: Position, rules: Rules, target: int, leg: DebtLeg, missing: Fraction) -> Cure:
     owed = rules.owed(leg)
+    measured = rules.beside(position.parted(lambda each: each is not leg)[0])
 
     def enough(amount: int) -> bool:
-        return _reaches(position.with_debt(number, max(owed - amount, 0)), rules, target)
+        left = (leg.owing(owed - amount),) if amount < owed else ()
+        return measured(Position((), left)).health_factor >= target
 
     if not enough(owed):
         return Cure(leg.asset, None)
     return Cure(leg.asset, _least(enough, leg, missing * Fraction(WAD, target)))
 
 
-def _added(position: Position, rules: Rules, target: int, number: int, missing: Fraction) -> Cure:
-    leg = position.collateral[number]
+def _added(position: Position, rules: Rules, target: int, leg: CollateralLeg, missing: Fraction) -> Cure:
     held = rules.held(leg)
+    measured = rules.beside(position.parted(lambda each: each is not leg)[0])
 
     def enough(amount: int) -> bool:
-        return _reaches(position.with_collateral(number, held + amount), rules, target)
+        return measured(Position((leg.holding(held + amount),), ())).health_factor >= target
 
     if leg.threshold_bps == 0:
         return Cure(leg.asset, 0 if enough(0) else None)
     return Cure(leg.asset, _least(enough, leg, missing * Fraction(BPS, leg.threshold_bps)))
-
-
-def _reaches(position: Position, rules: Rules, target: int) -> bool:
-    return rules.measure(position).health_factor >= target
 
 
 def _least(enough: Callable[[int], bool], leg: Leg, worth: Fraction) -> int | None:

@@ -26,7 +26,7 @@ from fusion_daemon.risk.margin import WAD
 from fusion_daemon.risk.margin_rules.crossing import last_before_change
 from fusion_daemon.risk.margin_rules.exposure import exposures
 from fusion_daemon.risk.margin_rules.measure import Rules
-from fusion_daemon.risk.margin_rules.position import Leg, Position, Quote
+from fusion_daemon.risk.margin_rules.position import Position, Quote
 
 _WAD_DECIMALS = 18
 _LEAST = 1
@@ -73,11 +73,11 @@ def joint_move(position: Position, rules: Rules, stable: Collection[str]) -> Joi
     surplus = sum(by_asset.values(), Fraction(0))
     moving = sum((each for asset, each in by_asset.items() if asset not in stable), Fraction(0))
 
-    def liquidatable(factor: int) -> bool:
-        def moved(leg: Leg) -> Quote:
-            return leg.quote if leg.asset in stable else leg.quote.times(factor, _WAD_DECIMALS)
+    still, rest = position.parted(lambda leg: leg.asset in stable)
+    measured = rules.beside(still)
 
-        return rules.measure(position.requoted(moved)).liquidatable
+    def liquidatable(factor: int) -> bool:
+        return measured(rest.requoted(lambda leg: leg.quote.times(factor, _WAD_DECIMALS))).liquidatable
 
     if moving == 0 or surplus / moving >= 1:
         return JointMove(None, None)
@@ -88,9 +88,12 @@ def joint_move(position: Position, rules: Rules, stable: Collection[str]) -> Joi
 def _border_of_price(
     position: Position, rules: Rules, asset: str, quote: Quote, exposure: Fraction, surplus: Fraction
 ) -> tuple[int | None, Direction | None]:
+    mine, others = position.parted(lambda leg: leg.asset == asset)
+    measured = rules.beside(others)
+
     def liquidatable(price: int) -> bool:
         at = Quote(price, quote.decimals)
-        return rules.measure(position.requoted(lambda leg: at if leg.asset == asset else leg.quote)).liquidatable
+        return measured(mine.requoted(lambda _: at)).liquidatable
 
     return _border(liquidatable, exposure, surplus, quote.price)
 

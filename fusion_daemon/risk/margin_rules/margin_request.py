@@ -22,7 +22,7 @@ _LARGEST = 2**256 - 1
 
 Whole = Annotated[str, msgspec.Meta(pattern=rf"\A[0-9]{{1,{_DIGITS}}}\Z")]
 Bps = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
-Decimals = Annotated[int, msgspec.Meta(ge=0, le=77)]
+Decimals = Annotated[int, msgspec.Meta(ge=0, le=36)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 PriceText = Annotated[str, msgspec.Meta(max_length=_DIGITS + 1)]

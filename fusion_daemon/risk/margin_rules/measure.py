@@ -32,22 +32,27 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """Pure functions of what they are given."""
-
-    measure: Callable[[Position], Measure]
-    held: Callable[[CollateralLeg], int]
-    """Base units of a leg."""
-    owed: Callable[[DebtLeg], int]
-
-
-@dataclass(frozen=True, slots=True)
 class Sums:
-    """Over the legs: values, and values weighted in basis points."""
+    """Over legs, each rounded on its own: so the sums of two parts of a position add up to those of the whole."""
 
     collateral: int
     by_threshold: int
+    """Values x basis points, whole, as is `by_ltv`."""
     by_ltv: int
+    borne: int
+    """Values x threshold, rounded down leg by leg, as is `lendable` of the LTV."""
+    lendable: int
+    debt: int
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(
+            self.collateral + other.collateral,
+            self.by_threshold + other.by_threshold,
+            self.by_ltv + other.by_ltv,
+            self.borne + other.borne,
+            self.lendable + other.lendable,
+            self.debt + other.debt,
+        )
 
     @property
     def average_threshold_bps(self) -> int:
@@ -58,15 +63,61 @@ class Sums:
         return self.by_ltv // self.collateral if self.collateral else 0
 
 
-def sums_of(legs: Iterable[CollateralLeg], held: Callable[[CollateralLeg], int]) -> Sums:
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A measure in two steps: of legs, and of their sums."""
+
+    sums: Callable[[Position], Sums]
+    judge: Callable[[Sums], Measure]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Pure functions of what they are given."""
+
+    measure: Callable[[Position], Measure]
+    held: Callable[[CollateralLeg], int]
+    """Base units of a leg."""
+    owed: Callable[[DebtLeg], int]
+    steps: Steps | None
+    """None where legs of both sides are compared with each other."""
+
+    def beside(self, rest: Position) -> Callable[[Position], Measure]:
+        """Measures what is added to `rest`, whose own legs are looked at once: for a search among many prices."""
+        steps = self.steps
+        if steps is None:
+            return lambda part: self.measure(rest.joined(part))
+        fixed = steps.sums(rest)
+        return lambda part: steps.judge(fixed + steps.sums(part))
+
+
+def in_steps(steps: Steps, held: Callable[[CollateralLeg], int], owed: Callable[[DebtLeg], int]) -> Rules:
+    return Rules(lambda position: steps.judge(steps.sums(position)), held, owed, steps)
+
+
+def sums_of(collateral: Iterable[CollateralLeg], held: Callable[[CollateralLeg], int], debt: int) -> Sums:
     """Each leg's value is rounded down."""
-    collateral = by_threshold = by_ltv = 0
-    for leg in legs:
+    total = by_threshold = by_ltv = borne = lendable = 0
+    for leg in collateral:
         value = leg.usd_down(held(leg))
-        collateral += value
+        total += value
         by_threshold += value * leg.threshold_bps
         by_ltv += value * leg.ltv_bps
-    return Sums(collateral, by_threshold, by_ltv)
+        borne += share_down(value, leg.threshold_bps)
+        lendable += share_down(value, leg.ltv_bps)
+    return Sums(total, by_threshold, by_ltv, borne, lendable, debt)
+
+
+def measure_of(sums: Sums, health_factor: int, available_borrows: int) -> Measure:
+    """`available_borrows` is what is left for more, or below 0."""
+    return Measure(
+        collateral=sums.collateral,
+        debt=sums.debt,
+        health_factor=min(health_factor, NO_DEBT),
+        available_borrows=max(available_borrows, 0),
+        average_threshold_bps=sums.average_threshold_bps,
+        average_ltv_bps=sums.average_ltv_bps,
+    )
 
 
 def share_down(value: int, bps: int) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from fusion_daemon.risk.margin import WAD
 from fusion_daemon.risk.margin_rules.aave import balance_down, balance_up
-from fusion_daemon.risk.margin_rules.measure import NO_DEBT, Measure, Rules, Sums, share_down, sums_of
+from fusion_daemon.risk.margin_rules.measure import NO_DEBT, Measure, Rules, measure_of, share_down, sums_of
 from fusion_daemon.risk.margin_rules.position import CollateralLeg, DebtLeg, Position
 
 VIRTUAL_ASSETS = 1
@@ -32,19 +32,15 @@ def borrowed(leg: DebtLeg) -> int:
 
 def measure(position: Position) -> Measure:
     """Takes one leg of each side at most."""
-    sums = sums_of(position.collateral, balance_down)
     if not position.debt:
-        return _measure(sums, 0, NO_DEBT, share_down(sums.collateral, sums.average_ltv_bps))
+        sums = sums_of(position.collateral, balance_down, 0)
+        return measure_of(sums, NO_DEBT, sums.lendable)
     (loan,) = position.debt
     owed = borrowed(loan)
     bearable = sum(share_down(_in_loan(leg, loan), leg.threshold_bps) for leg in position.collateral)
     lendable = sum(share_down(_in_loan(leg, loan), leg.ltv_bps) for leg in position.collateral)
-    health = min(bearable * WAD // owed, NO_DEBT)
-    return _measure(sums, loan.usd_up(owed), health, loan.usd_down(max(lendable - owed, 0)))
-
-
-def _measure(sums: Sums, debt: int, health: int, available: int) -> Measure:
-    return Measure(sums.collateral, debt, health, available, sums.average_threshold_bps, sums.average_ltv_bps)
+    sums = sums_of(position.collateral, balance_down, loan.usd_up(owed))
+    return measure_of(sums, bearable * WAD // owed, loan.usd_down(max(lendable - owed, 0)))
 
 
 def _in_loan(leg: CollateralLeg, loan: DebtLeg) -> int:
@@ -54,4 +50,4 @@ def _in_loan(leg: CollateralLeg, loan: DebtLeg) -> int:
     return balance_down(leg) * price // _ORACLE_UNIT
 
 
-RULES = Rules(measure, balance_down, borrowed)
+RULES = Rules(measure, balance_down, borrowed, steps=None)

@@ -105,10 +105,14 @@ class Position:
             tuple(replace(leg, quote=change(leg)) for leg in self.debt),
         )
 
-    def with_collateral(self, number: int, balance: int) -> Position:
-        leg = self.collateral[number].holding(balance)
-        return Position((*self.collateral[:number], leg, *self.collateral[number + 1 :]), self.debt)
+    def parted(self, mine: Callable[[Leg], bool]) -> tuple[Position, Position]:
+        """The legs of which it is true, and the others."""
+        return (
+            Position(tuple(filter(mine, self.collateral)), tuple(filter(mine, self.debt))),
+            Position(
+                tuple(leg for leg in self.collateral if not mine(leg)), tuple(leg for leg in self.debt if not mine(leg))
+            ),
+        )
 
-    def with_debt(self, number: int, balance: int) -> Position:
-        left = (self.debt[number].owing(balance),) if balance else ()
-        return Position(self.collateral, (*self.debt[:number], *left, *self.debt[number + 1 :]))
+    def joined(self, other: Position) -> Position:
+        return Position(self.collateral + other.collateral, self.debt + other.debt)

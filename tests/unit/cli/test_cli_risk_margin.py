@@ -103,7 +103,7 @@ BAD = [
     ({**ASKED, "collateral": [{**ETH, "scaled": "1\n"}]}, "scaled"),
     ({**ASKED, "collateral": [{**ETH, "scaled": str(2**256)}]}, "uint256"),
     ({**ASKED, "collateral": [{**ETH, "index_ray": "0"}]}, "index_ray"),
-    ({**ASKED, "collateral": [{**ETH, "decimals": 78}]}, "decimals"),
+    ({**ASKED, "collateral": [{**ETH, "decimals": 37}]}, "decimals"),
     ({**ASKED, "collateral": [{**ETH, "decimals": 18.0}]}, "decimals"),
     ({**ASKED, "collateral": [{**ETH, "liquidation_threshold_bps": 10_001}]}, "liquidation_threshold_bps"),
     ({**ASKED, "collateral": [{**ETH, "price_band_bps": 10_000}]}, "price_band_bps"),

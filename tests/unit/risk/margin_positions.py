@@ -72,12 +72,23 @@ def _debt(draw: st.DrawFn, asset: str, decimals: int, quote: Quote, near: Fracti
     return DebtLeg(asset, scaled, index, decimals, quote, pool)
 
 
+def with_collateral(position: Position, number: int, units: int) -> Position:
+    leg = position.collateral[number].holding(units)
+    return Position((*position.collateral[:number], leg, *position.collateral[number + 1 :]), position.debt)
+
+
+def with_debt(position: Position, number: int, units: int) -> Position:
+    left = (position.debt[number].owing(units),) if units else ()
+    return Position(position.collateral, (*position.debt[:number], *left, *position.debt[number + 1 :]))
+
+
 def balance(leg: CollateralLeg | DebtLeg) -> Fraction:
     return Fraction(leg.scaled * leg.index, RAY)
 
 
 def usd(leg: CollateralLeg | DebtLeg, units: Fraction | int) -> Fraction:
-    return Fraction(units) * leg.quote.price / 10 ** (leg.decimals + leg.quote.decimals)
+    scale: int = 10 ** (leg.decimals + leg.quote.decimals)
+    return Fraction(units) * leg.quote.price / scale
 
 
 def half_up(value: Fraction) -> int:
