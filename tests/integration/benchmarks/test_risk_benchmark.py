@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 def test_ours_stands_beside_its_limit() -> None:
     words = ["--json", "--no-peers", "--portfolios", "300", "--scenarios", "100", "--rounds", "2"]
     done = subprocess.run(
-        [sys.executable, "benchmarks/risk.py", *words], cwd=ROOT, capture_output=True, text=True, timeout=110, check=True
+        [sys.executable, "benchmarks/risk.py", *words], cwd=ROOT, capture_output=True, timeout=110, check=True
     )
     report = json.loads(done.stdout)
     assert {"milliseconds", "nanoseconds_each", "share_of_limit"} <= set(report["ours"])
