@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 
-from tools.own_environment import ROOT, own_environment
+from tools.own_environment import ROOT, NotMade, own_environment
 
 ANSWERS = ROOT / "tests/data/oracles/value_at_risk.json"
 
@@ -37,4 +37,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except NotMade as why:
+        sys.exit(str(why))

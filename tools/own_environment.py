@@ -13,10 +13,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
+class NotMade(Exception):
+    """Its text says why."""
+
+
 def own_environment(name: str) -> Path:
     """`.venv-<name>/bin` with what requirements-<name>.lock says, stamped with the lock's hash, which is written last.
 
-    Exits with a word why when it cannot be made.
+    Raises NotMade.
     """
     venv, lock = ROOT / f".venv-{name}", ROOT / f"requirements-{name}.lock"
     digest = f"{sys.version_info[:2]} {venv} {hashlib.sha256(lock.read_bytes()).hexdigest()}"
@@ -29,6 +33,6 @@ def own_environment(name: str) -> Path:
         subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
         subprocess.run([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)], check=True)
     except subprocess.CalledProcessError as error:
-        sys.exit(f"{name}: its environment cannot be made: {error}")
+        raise NotMade(f"{name}: its environment cannot be made: {error}") from error
     stamp.write_text(digest)
     return venv / "bin"

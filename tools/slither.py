@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 
-from tools.own_environment import ROOT, own_environment
+from tools.own_environment import ROOT, NotMade, own_environment
 
 CONTRACTS = ROOT / "contracts"
 COPY = CONTRACTS / "cache" / "slither"
@@ -58,4 +58,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except NotMade as why:
+        sys.exit(str(why))

@@ -18,6 +18,7 @@ from fusion_daemon.risk.value_at_risk.levels import exact_text, level_of
 
 _DAYS = 2
 """One transition at least."""
+MOST_DAYS = 20_000
 
 
 class BacktestRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,8 +95,8 @@ def answer_backtest(body: bytes) -> BacktestAnswer:
 
 def _check(asked: BacktestRequest) -> None:
     n = len(asked.losses)
-    if n < _DAYS:
-        raise invalid(f"`losses` has {n} days.", f"Send {_DAYS} or more.")
+    if not _DAYS <= n <= MOST_DAYS:
+        raise invalid(f"`losses` has {n} days.", f"Send {_DAYS} to {MOST_DAYS}.")
     for name, values in (("losses", asked.losses), ("var", asked.var), ("es", asked.es)):
         if values is not None and len(finite(values, name)) != n:
             raise invalid(f"`losses` has {n} days and `{name}` {len(values)}.", "Send one for each day.")

@@ -6,6 +6,7 @@ It does not depend on the rule by which VaR is chosen.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
@@ -56,20 +57,25 @@ def aged_tail(level: Fraction, ages: list[int], decay: Fraction) -> Tail:
 
 
 def _first_to_reach(tail: Fraction, ages: list[int], decay: Fraction) -> int:
-    sums = accumulate(_likelihoods(ages, decay, len(ages)))
-    for rank, total in enumerate(sums):
-        far = abs(total - float(tail)) > NEAR
-        if (total > tail) if far else _reaches(tail, ages, rank, decay):
-            return rank
-    return len(ages) - 1
+    sums = list(accumulate(_likelihoods(ages, decay, len(ages))))
+    first, beyond = bisect_left(sums, float(tail) - NEAR), bisect_right(sums, float(tail) + NEAR)
+    # The last sum is 1 but for its rounding, so some rank always reaches.
+    undecided = range(first, min(beyond, len(ages) - 1))
+    return first + bisect_left(undecided, True, key=lambda rank: _reaches(tail, ages[: rank + 1], len(ages), decay))
 
 
-def _reaches(tail: Fraction, ages: list[int], rank: int, decay: Fraction) -> bool:
-    """Exactly: sum of decay^age (1 - decay) / (1 - decay^n) >= tail."""
-    p, q, oldest = decay.numerator, decay.denominator, len(ages) - 1
-    weights: list[int] = [p**age * q ** (oldest - age) for age in ages]
-    total, whole = sum(weights[: rank + 1]), sum(weights)
-    return total * tail.denominator >= whole * tail.numerator
+def _reaches(tail: Fraction, ages: list[int], n: int, decay: Fraction) -> bool:
+    """Exactly: sum of decay^age >= tail x sum of decay^0 … decay^(n-1). With decay = p / q both are multiplied by
+    q^(n-1) and summed by Horner's scheme, from the oldest."""
+    p, q = decay.numerator, decay.denominator
+    chosen = set(ages)
+    some, all_days, power = 0, 0, 1
+    for age in range(n - 1, -1, -1):
+        some, all_days = some * p, all_days * p + power
+        if age in chosen:
+            some += power
+        power *= q
+    return some * tail.denominator >= all_days * tail.numerator
 
 
 def _likelihoods(ages: list[int], decay: Fraction, n: int) -> list[float]:

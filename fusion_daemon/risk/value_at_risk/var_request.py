@@ -20,6 +20,10 @@ from fusion_daemon.risk.value_at_risk.methods import KNOWS, Method, Model, Terms
 from fusion_daemon.risk.value_at_risk.quantiles import QuantileRule
 
 _DAYS = 2
+MOST_DAYS = 10_000
+"""27 years."""
+MOST_ASSETS = 256
+"""Of the portfolio. Simulated paths take half a megabyte each."""
 
 
 class VarRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,8 +135,8 @@ def _decay(asked: VarRequest, knows: Traits) -> Fraction:
 
 def _numbers(asked: VarRequest, assets: list[str]) -> tuple[Floats, Floats]:
     """Days x assets, and the weights in the same order."""
-    if not assets:
-        raise invalid("`weights` is empty.", "Name at least one asset.")
+    if not 1 <= len(assets) <= MOST_ASSETS:
+        raise invalid(f"`weights` names {len(assets)} assets.", f"Name 1 to {MOST_ASSETS}.")
     days = len(next(iter(asked.returns.values()), ()))
     for asset in assets:
         if asset not in asked.returns:
@@ -144,8 +148,8 @@ def _numbers(asked: VarRequest, assets: list[str]) -> tuple[Floats, Floats]:
                 "Send returns of the same days for all.",
             )
         finite(series, f"returns.{asset[:64]}")
-    if days < _DAYS:
-        raise invalid(f"There are {days} returns.", f"Send {_DAYS} or more.")
+    if not _DAYS <= days <= MOST_DAYS:
+        raise invalid(f"There are {days} returns of each asset.", f"Send {_DAYS} to {MOST_DAYS}.")
     finite([asked.weights[asset] for asset in assets], "weights")
     returns = np.array([[float(each) for each in asked.returns[asset]] for asset in assets]).T
     return np.ascontiguousarray(returns), np.array([float(asked.weights[asset]) for asset in assets])
