@@ -72,7 +72,9 @@ def served() -> list[Route]:
 
 def test_the_page_is_the_route_table(served: list[Route]) -> None:
     told = {(method, path): role for method, path, role in ROW.findall(PAGE)}
-    roles = {(each.method, each.path): "none" if each.role is None else each.role.name.lower() for each in served}
+    roles = {
+        (each.method, each.path): "none" if each.role is None else each.role.name.lower() for each in served
+    }
     assert told == roles
 
 
