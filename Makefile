@@ -13,7 +13,7 @@ WORKERS ?= 3
 DEMO_ARGS ?=
 REPETITIONS ?= 10
 
-.PHONY: install demo test soak lint contracts-check slither runtime-suite lock
+.PHONY: install demo test soak lint contracts-check slither oracles runtime-suite lock
 
 install:
 	@$(PYTHON) tools/install.py
@@ -52,7 +52,12 @@ contracts-check: install
 # Findings of medium and high impact, neither fixed nor explained where they are found.
 slither: install
 	@$(PYTHON) tools/install.py --contracts
-	$(WITH_TOOLS) $(BIN)/python tools/slither.py
+	$(WITH_TOOLS) $(BIN)/python -m tools.slither
+
+# What other risk libraries answer to the cases of the tests, asked anew: the committed answers must still be theirs.
+# They are large, so they have an environment of their own, and the tests read the answers.
+oracles: install
+	$(BIN)/python -m tools.oracles --check
 
 # Choose new versions within pyproject.toml. Locks hold hashes and no addresses.
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
@@ -63,4 +68,5 @@ lock: install
 	$(COMPILE) pyproject.toml --extra embedded --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	$(COMPILE) --group node --output-file requirements-node.lock
 	echo "slither-analyzer>=0.11.6 ; python_full_version < '3.14'" | $(COMPILE) - --output-file requirements-slither.lock
+	$(COMPILE) --group oracles --constraint requirements.lock --output-file requirements-oracles.lock
 	cd tools/anvil && $(WITH_TOOLS) npm install --package-lock-only --ignore-scripts --no-audit --no-fund

@@ -19,6 +19,7 @@ from fusion_daemon.cli_db import ConfigOption, JsonOption, data_commands
 from fusion_daemon.cli_deadletters import dead_letter_commands
 from fusion_daemon.cli_operation import operation_commands
 from fusion_daemon.cli_reload import add_reload
+from fusion_daemon.cli_risk import risk_commands
 
 if TYPE_CHECKING:
     from fusion_daemon.config import Config
@@ -163,6 +164,7 @@ chain_commands(app, _loaded)
 app.add_typer(data_commands(_loaded), name="db")
 app.add_typer(contract_commands(_loaded), name="contracts")
 app.add_typer(dead_letter_commands(_loaded), name="deadletters")
+app.add_typer(risk_commands(), name="risk")
 add_reload(app, _loaded)
 
 

@@ -38,6 +38,7 @@ from fusion_daemon.oracle.routes import routes as price_routes
 from fusion_daemon.quarantine.routes import routes as dead_letter_routes
 from fusion_daemon.risk.report import AccountMargin
 from fusion_daemon.risk.routes import routes as margin_routes
+from fusion_daemon.risk.routes import stateless_routes
 from fusion_daemon.runtime import (
     ChildSpec,
     Clock,
@@ -127,6 +128,7 @@ class House:
         return [
             *account_routes(fixed.store, fixed.aio, fixed.registry, frozenset(each.chain for each in chains)),
             *margin_routes(fixed.store, _asking(fixed.aio, fixed.requests)),
+            *stateless_routes(fixed.calculators.ask),
             *price_routes(fixed.store),
             *alert_routes(fixed.store),
             *message_routes(fixed.store, _locks(config), _explaining(config, fixed.opinions)),

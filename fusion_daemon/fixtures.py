@@ -19,6 +19,7 @@ from fusion_daemon.domain.identifiers import AccountId
 from fusion_daemon.domain.margin import MARGIN_STREAM, MarginEvent
 from fusion_daemon.domain.message import MESSAGE_STREAM, MessageChange
 from fusion_daemon.domain.price import PRICE_STREAM, Price
+from fusion_daemon.risk.clients.calculators import Calculators
 from fusion_daemon.runtime import (
     Actor,
     Bell,
@@ -68,6 +69,7 @@ class Fixtures:
     words: OperatorsWords
     """About messages, for their tracker."""
     opinions: SecondOpinions
+    calculators: Calculators
     table: EventTable
     registry: Registry
     audit: AuditRows
@@ -108,6 +110,7 @@ def build_fixtures(secret: SecretFiles, clock: Clock, aio: Aio, store: Store) ->
         requests=Mailbox("margin_requests", MARGIN_REQUESTS, Overflow.FAIL, dead_letters, codec),
         words=Mailbox("message_words", MESSAGE_WORDS, Overflow.FAIL, dead_letters),
         opinions=SecondOpinions(clock),
+        calculators=Calculators(),
         table=load_event_table(),
         registry=Registry(PostgresRegistryStore(store), accounts),
         audit=AuditRows(store, aio),

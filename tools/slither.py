@@ -1,6 +1,6 @@
 """Static analysis of the contracts, in an environment of its own: slither needs an older web3 than the daemon.
 
-    python3 tools/slither.py
+    python -m tools.slither
 
 Exits with slither's code: not zero where a finding of medium or high impact is neither fixed nor explained beside
 its line. Standard library only. Needs the contracts' tool chain (`python3 tools/install.py --contracts`), whose forge
@@ -9,17 +9,14 @@ and node must be on PATH or in their places.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from tools.own_environment import ROOT, NotMade, own_environment
+
 CONTRACTS = ROOT / "contracts"
-VENV = ROOT / ".venv-slither"
-LOCK = ROOT / "requirements-slither.lock"
 COPY = CONTRACTS / "cache" / "slither"
 """Slither builds with `forge clean` and `--force`: in a directory of its own it spoils nobody's build."""
 SOURCES = ("src", "foundry.toml", "solc-wrapper", "package.json")
@@ -29,19 +26,6 @@ OPTIONS = (
     *("--exclude", "pyth-unchecked-confidence,pyth-unchecked-publishtime"),
     *("--exclude-low", "--exclude-informational", "--exclude-optimization", "--fail-medium"),
 )
-
-
-def install() -> None:
-    """The locked packages, stamped with the lock's hash, which is written last."""
-    digest = f"{sys.version_info[:2]} {VENV} {hashlib.sha256(LOCK.read_bytes()).hexdigest()}"
-    stamp = VENV / ".stamp"
-    if stamp.is_file() and stamp.read_text() == digest:
-        return
-    print("slither: environment ...", file=sys.stderr, flush=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(LOCK)], check=True)
-    stamp.write_text(digest)
 
 
 def copy_sources() -> None:
@@ -57,15 +41,11 @@ def copy_sources() -> None:
 
 
 def main() -> int:
-    try:
-        install()
-    except subprocess.CalledProcessError as error:
-        print(f"slither: its environment cannot be made: {error}", file=sys.stderr)
-        return 1
+    binaries = own_environment("slither")
     copy_sources()
-    tools = os.pathsep.join(map(str, (VENV / "bin", CONTRACTS / "node_modules" / ".bin")))
+    tools = os.pathsep.join(map(str, (binaries, CONTRACTS / "node_modules" / ".bin")))
     environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
-    command = [str(VENV / "bin" / "slither"), ".", *OPTIONS]
+    command = [str(binaries / "slither"), ".", *OPTIONS]
     done = subprocess.run(
         command, cwd=COPY, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -78,4 +58,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except NotMade as why:
+        sys.exit(str(why))

@@ -1,7 +1,8 @@
-"""Scaled integers as exact decimal text: what people and programs outside are shown."""
+"""Numbers as decimal text that loses nothing: what people and programs outside are shown."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import overload
 
 WAD_DECIMALS = 18
@@ -24,3 +25,8 @@ def decimal_text(value: int | None, decimals: int) -> str | None:
     whole, fraction = divmod(abs(value), 10**decimals)
     digits = f"{fraction:0{decimals}d}".rstrip("0") if decimals else ""
     return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
+
+
+def float_text(value: float) -> str:
+    """The shortest decimal that reads back as exactly this double, without an exponent: 2e-05 is "0.00002"."""
+    return format(Decimal(repr(float(value))), "f")

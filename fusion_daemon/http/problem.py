@@ -35,18 +35,22 @@ class Problem(Exception):
         self.remedy = remedy
         self.headers = headers
 
-    def reply(self, request_id: str) -> Reply:
-        """type, title, status, detail, code, request_id and, where there is one, remedy."""
-        members = {
+    def members(self) -> dict[str, object]:
+        """type, title, status, detail, code and, where there is one, remedy."""
+        members: dict[str, object] = {
             "type": TYPE_PREFIX + self.code,
             "title": self.code.replace("-", " ").capitalize(),
             "status": self.status,
             "detail": self.detail,
             "code": self.code,
-            "request_id": request_id,
         }
         if self.remedy is not None:
             members["remedy"] = self.remedy
+        return members
+
+    def reply(self, request_id: str) -> Reply:
+        """Its members, and the request's id, under which the log has the rest."""
+        members = self.members() | {"request_id": request_id}
         return Reply(self.status, msgspec.json.encode(members), self.headers, PROBLEM_JSON)
 
 

@@ -1,8 +1,12 @@
-"""HTTP: an account's margin as it stands, and the events that led there. Handlers run on the asyncio side."""
+"""HTTP: an account's margin as it stands, the events that led there, and the calls that need nothing but their body.
+Handlers run on the asyncio side."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+
+import msgspec
 
 from fusion_daemon.domain.decimals import WAD_DECIMALS, decimal_text
 from fusion_daemon.domain.identifiers import AccountId, hex_of
@@ -10,6 +14,7 @@ from fusion_daemon.domain.margin import MarginEvent, MarginFigures
 from fusion_daemon.domain.price import USD_DECIMALS, Price
 from fusion_daemon.http import (
     PAGE_QUERY,
+    Problem,
     Reply,
     Request,
     Route,
@@ -20,15 +25,22 @@ from fusion_daemon.http import (
     page_reply,
     reply_json,
 )
+from fusion_daemon.http.problem import TYPE_PREFIX
+from fusion_daemon.risk.clients.calculators import CalculationOverdue
 from fusion_daemon.risk.records import inputs_json
 from fusion_daemon.risk.report import AccountMargin, LegReport
 from fusion_daemon.risk.repository import RecordedEvent, events_of_account
+from fusion_daemon.risk.stateless import STATELESS, StatelessCall
 from fusion_daemon.store import Store
 
 AskMargin = Callable[[AccountId], Awaitable[AccountMargin | None]]
 """asyncio side: crosses to the risk calculator's mailbox and back, with a deadline."""
 
+AskCalculator = Callable[[str, bytes], Awaitable[bytes]]
+"""A call's name and its request, to the answer or a problem object, as JSON."""
+
 _NEWEST = 2**63 - 1
+_PROBLEM = f'{{"type":"{TYPE_PREFIX}'.encode()
 
 
 def routes(store: Store, ask: AskMargin) -> Routes:
@@ -58,6 +70,33 @@ def routes(store: Store, ask: AskMargin) -> Routes:
             query=PAGE_QUERY,
         ),
     )
+
+
+def stateless_routes(ask: AskCalculator) -> Routes:
+    """`POST /v1/risk/<path>` of every stateless call. They change nothing, so they need no role."""
+    return tuple(_stateless(call, ask) for call in STATELESS)
+
+
+def _stateless(call: StatelessCall, ask: AskCalculator) -> Route:
+    async def answer(request: Request) -> Reply:
+        if not request.body.strip():
+            raise Problem(HTTPStatus.BAD_REQUEST, "not-json", "The body is empty; this request needs JSON.")
+        told = await ask(call.name, request.body)
+        if told.startswith(_PROBLEM):
+            problem = msgspec.json.decode(told, type=_Told)
+            raise Problem(problem.status, problem.code, problem.detail, remedy=problem.remedy)
+        return Reply(HTTPStatus.OK, told.rstrip())
+
+    return Route("POST", f"/v1/risk/{call.path}", answer, call.summary, failures={CalculationOverdue: 422})
+
+
+class _Told(msgspec.Struct):
+    """A problem as the command line tells it."""
+
+    status: int
+    code: str
+    detail: str
+    remedy: str | None = None
 
 
 def _number(text: str) -> int:

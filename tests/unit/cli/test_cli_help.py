@@ -13,7 +13,7 @@ HEAVY = ("trio", "aiohttp", "numpy", "asyncpg", "web3", "structlog", "uvloop")
 """Pydantic is typer's own, as soon as a command has options."""
 
 
-@pytest.mark.parametrize("words", [[], ["run"], ["demo"], ["db"], ["deadletters"]])
+@pytest.mark.parametrize("words", [[], ["run"], ["demo"], ["db"], ["deadletters"], ["risk"]])
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     program = (
         "import sys\n"

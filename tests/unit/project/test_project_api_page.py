@@ -23,6 +23,9 @@ from fusion_daemon.http.route import Route
 from fusion_daemon.operation import ActorOperations
 from fusion_daemon.reload_answer import ReloadForm
 from fusion_daemon.reload_ways import AuditedReloads, Reloads, reload_routes
+from fusion_daemon.risk.margin_rules.margin_request import MarginRequest
+from fusion_daemon.risk.value_at_risk.backtest_request import BacktestRequest
+from fusion_daemon.risk.value_at_risk.var_request import VarRequest
 from fusion_daemon.runtime import ChildSpec, Supervisor, SupervisorSpec, SystemClock
 from fusion_daemon.standby import lease_routes
 from fusion_daemon.store import Candidacy
@@ -42,6 +45,10 @@ BODIES = {
     "/v1/chains/{id}/skips": SkipForm,
     "/v1/messages/{id}/retry": RetryForm,
     "/v1/reload": ReloadForm,
+    "/v1/risk/margin": MarginRequest,
+    "/v1/risk/margin/batch": MarginRequest,
+    "/v1/risk/backtest": BacktestRequest,
+    "/v1/risk/var": VarRequest,
 }
 
 
@@ -85,7 +92,7 @@ def test_every_field_of_a_body_is_named() -> None:
     for path, form in BODIES.items():
         sections = re.split(r"^(?=`POST )", PAGE, flags=re.MULTILINE)
         (section,) = (each for each in sections if each.startswith(f"`POST {path}`"))
-        for field in form.__struct_fields__:
+        for field in form.__struct_encode_fields__:
             assert f"`{field}`" in section, (path, field)
 
 

@@ -1,0 +1,1 @@
+"""Processes of our own that compute what no loop may wait for."""
