@@ -34,6 +34,12 @@ def _backtest(body: bytes) -> object:
     return answer_backtest(body)
 
 
+def _correlation(body: bytes) -> object:
+    from fusion_daemon.risk.analytics.correlation_request import answer_correlation
+
+    return answer_correlation(body)
+
+
 def _margin(body: bytes) -> object:
     from fusion_daemon.risk.margin_rules.margin_answer import answer_margin
 
@@ -49,5 +55,6 @@ def _var(body: bytes) -> object:
 STATELESS = (
     StatelessCall("margin", "Compute health factor, liquidation prices and cures of given positions", _margin),
     StatelessCall("var", "Value at risk and expected shortfall of a portfolio, by a named method", _var),
+    StatelessCall("correlation", "Correlations of return series, by a named method", _correlation),
     StatelessCall("backtest", "Test a history of VaR against the losses that came", _backtest),
 )
