@@ -46,6 +46,12 @@ def _margin(body: bytes) -> object:
     return answer_margin(body)
 
 
+def _stress(body: bytes) -> object:
+    from fusion_daemon.risk.stress.stress_answer import answer_stress
+
+    return answer_stress(body)
+
+
 def _var(body: bytes) -> object:
     from fusion_daemon.risk.value_at_risk.var_request import answer_var
 
@@ -55,6 +61,7 @@ def _var(body: bytes) -> object:
 STATELESS = (
     StatelessCall("margin", "Compute health factor, liquidation prices and cures of given positions", _margin),
     StatelessCall("var", "Value at risk and expected shortfall of a portfolio, by a named method", _var),
+    StatelessCall("stress", "Margin of given positions under named scenarios, and the worst of them", _stress),
     StatelessCall("correlation", "Correlations of return series, by a named method", _correlation),
     StatelessCall("backtest", "Test a history of VaR against the losses that came", _backtest),
 )
