@@ -84,8 +84,12 @@ def test_a_halted_chain_bears_no_debt_and_is_owed_all_the_same() -> None:
 
 @pytest.mark.parametrize(
     ("debt", "state", "shortfall", "bad"),
-    [(80, State.HEALTHY, 0, 0), (81, State.LIQUIDATABLE, 1, 0), (100, State.LIQUIDATABLE, 20, 0)]
-    + [(101, State.INSOLVENT, 21, 1)],
+    [
+        (80, State.HEALTHY, 0, 0),
+        (81, State.LIQUIDATABLE, 1, 0),
+        (100, State.LIQUIDATABLE, 20, 0),
+        (101, State.INSOLVENT, 21, 1),
+    ],
 )
 def test_states_at_their_borders(debt: int, state: State, shortfall: int, bad: int) -> None:
     found = outcome(Position((held("ETH", 100, 100),), (owed("USDC", debt, 100),)), V3_5)
@@ -108,7 +112,7 @@ def test_a_stressed_health_factor_is_never_above_that_at_the_exact_prices(data: 
     """Not so in aave_v3_0, whose average threshold is rounded: there less collateral may look better."""
     name = data.draw(st.sampled_from((RuleName.AAVE_V3_5, RuleName.COMPOUND_V3)))
     position = data.draw(positions(name))
-    moves = data.draw(st.fixed_dictionaries({asset: MOVES for asset in ASSETS}))
+    moves = data.draw(st.fixed_dictionaries(dict.fromkeys(ASSETS, MOVES)))
     found = under(position, PriceMoves(moves, Fraction(0)))
     exact = position.requoted(lambda leg: _exactly(leg.quote, moves[leg.asset]))
     assert RULES[name].measure(found.position).health_factor <= RULES[name].measure(exact).health_factor
