@@ -41,9 +41,15 @@ def test_spearman_is_the_closed_form_of_rank_differences_on_real_closes() -> Non
 
 
 def test_equal_returns_share_the_mean_of_their_ranks() -> None:
-    """Ranks 1.5 1.5 3 and 1 2 3: deviations -0.5 -0.5 1 and -1 0 1, so 1.5 / sqrt(1.5 x 2)."""
-    tied = np.array([[0.1, 0.1], [0.1, 0.2], [0.3, 0.7]])
-    assert correlations(tied, SPEARMAN, 0.94)[0, 1] == pytest.approx(1.5 / np.sqrt(3.0), rel=1e-15)
+    """Ranks 1.5 1.5 3 4 and 1 2 3 4: deviations -1 -1 0.5 1.5 and -1.5 -0.5 0.5 1.5, so 4.5 / sqrt(4.5 x 5)."""
+    tied = np.array([[0.1, 0.1], [0.1, 0.2], [0.2, 0.7], [0.3, 0.8]])
+    assert correlations(tied, SPEARMAN, 0.94)[0, 1] == pytest.approx(4.5 / np.sqrt(22.5), rel=1e-15)
+
+
+def test_a_constant_does_not_move_though_its_mean_differs_from_it_in_the_last_bit() -> None:
+    steps = np.column_stack((np.full(12, 0.7), np.arange(12.0)))
+    assert (steps[:, 0] != steps.mean(axis=0)[0]).all()
+    assert np.isnan(correlations(steps, PEARSON, 0.94)[0]).all()
 
 
 def test_ewma_follows_the_recursion_on_real_closes() -> None:
