@@ -46,6 +46,12 @@ def _margin(body: bytes) -> object:
     return answer_margin(body)
 
 
+def _performance(body: bytes) -> object:
+    from fusion_daemon.risk.analytics.performance_request import answer_performance
+
+    return answer_performance(body)
+
+
 def _stress(body: bytes) -> object:
     from fusion_daemon.risk.stress.stress_answer import answer_stress
 
@@ -63,5 +69,6 @@ STATELESS = (
     StatelessCall("var", "Value at risk and expected shortfall of a portfolio, by a named method", _var),
     StatelessCall("stress", "Margin of given positions under named scenarios, and the worst of them", _stress),
     StatelessCall("correlation", "Correlations of return series, by a named method", _correlation),
+    StatelessCall("performance", "Return, risk and concentration of a portfolio's history of values", _performance),
     StatelessCall("backtest", "Test a history of VaR against the losses that came", _backtest),
 )
