@@ -73,21 +73,21 @@ def routes(store: Store, ask: AskMargin) -> Routes:
 
 
 def stateless_routes(ask: AskCalculator) -> Routes:
-    """`POST /v1/risk/<call>` of every stateless call. They change nothing, so they need no role."""
+    """`POST /v1/risk/<path>` of every stateless call. They change nothing, so they need no role."""
     return tuple(_stateless(call, ask) for call in STATELESS)
 
 
 def _stateless(call: StatelessCall, ask: AskCalculator) -> Route:
     async def answer(request: Request) -> Reply:
         if not request.body.strip():
-            raise Problem(HTTPStatus.BAD_REQUEST, "not-json", "The body is empty; this request needs a JSON object.")
+            raise Problem(HTTPStatus.BAD_REQUEST, "not-json", "The body is empty; this request needs JSON.")
         told = await ask(call.name, request.body)
         if told.startswith(_PROBLEM):
             problem = msgspec.json.decode(told, type=_Told)
             raise Problem(problem.status, problem.code, problem.detail, remedy=problem.remedy)
         return Reply(HTTPStatus.OK, told.rstrip())
 
-    return Route("POST", f"/v1/risk/{call.name}", answer, call.summary, failures={CalculationOverdue: 422})
+    return Route("POST", f"/v1/risk/{call.path}", answer, call.summary, failures={CalculationOverdue: 422})
 
 
 class _Told(msgspec.Struct):

@@ -21,11 +21,15 @@ STATUSES: Mapping[type[Failure], int] = MappingProxyType({NotJson: 400, Invalid:
 
 @dataclass(frozen=True, slots=True)
 class StatelessCall:
-    """`POST /v1/risk/<name>`, and `fusion-daemon risk <name>` for a line of standard input."""
+    """`POST /v1/risk/<path>`, and `fusion-daemon risk <name>` for a line of standard input."""
 
     name: str
     summary: str
     answer: Answer
+
+    @property
+    def path(self) -> str:
+        return self.name.replace("-", "/")
 
 
 def _backtest(body: bytes) -> object:
@@ -44,6 +48,12 @@ def _margin(body: bytes) -> object:
     from fusion_daemon.risk.margin_rules.margin_answer import answer_margin
 
     return answer_margin(body)
+
+
+def _margins(body: bytes) -> object:
+    from fusion_daemon.risk.margin_rules.margin_answer import answer_margins
+
+    return answer_margins(body)
 
 
 def _performance(body: bytes) -> object:
@@ -66,6 +76,7 @@ def _var(body: bytes) -> object:
 
 STATELESS = (
     StatelessCall("margin", "Compute health factor, liquidation prices and cures of given positions", _margin),
+    StatelessCall("margin-batch", "The same of a list of accounts, answered by a list", _margins),
     StatelessCall("var", "Value at risk and expected shortfall of a portfolio, by a named method", _var),
     StatelessCall("stress", "Margin of given positions under named scenarios, and the worst of them", _stress),
     StatelessCall("correlation", "Correlations of return series, by a named method", _correlation),

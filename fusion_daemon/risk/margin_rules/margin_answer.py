@@ -19,7 +19,7 @@ from fusion_daemon.risk.margin_rules.margin_request import (
 from fusion_daemon.risk.margin_rules.measure import Rules
 from fusion_daemon.risk.margin_rules.position import Position
 from fusion_daemon.risk.margin_rules.rule_names import RULES, RuleName
-from fusion_daemon.risk.request_body import invalid, read_body
+from fusion_daemon.risk.request_body import Invalid, invalid, read_body
 
 
 class PriceAnswer(msgspec.Struct, frozen=True):
@@ -82,11 +82,18 @@ def answer_margin(body: bytes) -> MarginAnswer:
 
 
 def answer_margins(body: bytes) -> list[MarginAnswer]:
-    """All or none, in order. Raises NotJson and Invalid."""
+    """All, in order, or none. Raises NotJson and Invalid."""
     asked = read_body(body, list[MarginRequest])
     if len(asked) > MOST_REQUESTS:
         raise invalid(f"There are {len(asked)} requests.", f"Send {MOST_REQUESTS} at most.")
-    return [_answer(each) for each in asked]
+    return [_numbered(each, number) for number, each in enumerate(asked)]
+
+
+def _numbered(asked: MarginRequest, number: int) -> MarginAnswer:
+    try:
+        return _answer(asked)
+    except Invalid as error:
+        raise invalid(f"In request number {number}, counted from 0: {error.happened}", error.remedy) from error
 
 
 def _answer(asked: MarginRequest) -> MarginAnswer:

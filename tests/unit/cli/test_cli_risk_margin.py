@@ -34,8 +34,8 @@ USDC = {
 ASKED: dict[str, Any] = {"rules": "aave_v3_5", "collateral": [ETH], "debt": [USDC]}
 
 
-def answered(*requests: object) -> list[dict[str, Any]]:
-    (call,) = (each for each in STATELESS if each.name == "margin")
+def answered(*requests: object, name: str = "margin") -> list[Any]:
+    (call,) = (each for each in STATELESS if each.name == name)
     out = io.BytesIO()
     answer_lines(call.answer, io.BytesIO(b"\n".join(json.dumps(each).encode() for each in requests)), out)
     return [json.loads(line) for line in out.getvalue().splitlines()]
@@ -136,3 +136,15 @@ def test_what_contradicts_itself_is_refused_by_name(asked: object, named: str) -
     assert (problem["status"], problem["code"], problem["line"]) == (422, "invalid", 1)
     assert named in problem["detail"], problem
     assert problem["remedy"]
+
+
+def test_a_batch_is_answered_in_order_or_not_at_all() -> None:
+    old = {**ASKED, "rules": "aave_v3_0"}
+    one, two = answered(ASKED, old)
+    batch, wrong, long = answered(
+        [old, ASKED], [ASKED, {**ASKED, "debt": [{**USDC, "price": "0"}]}], [ASKED] * 101, name="margin-batch"
+    )
+    assert batch == [two, one]
+    assert "request number 1" in wrong["detail"]
+    assert "USDC has no price" in wrong["detail"]
+    assert "101 requests" in long["detail"]

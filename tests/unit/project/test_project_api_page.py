@@ -22,6 +22,10 @@ from fusion_daemon.http.route import Route
 from fusion_daemon.operation import ActorOperations
 from fusion_daemon.reload_answer import ReloadForm
 from fusion_daemon.reload_ways import AuditedReloads, Reloads, reload_routes
+from fusion_daemon.risk.analytics.correlation_request import CorrelationRequest
+from fusion_daemon.risk.analytics.performance_request import PerformanceRequest
+from fusion_daemon.risk.margin_rules.margin_request import MarginRequest
+from fusion_daemon.risk.stress.stress_request import StressRequest
 from fusion_daemon.runtime import ChildSpec, Supervisor, SupervisorSpec, SystemClock
 from fusion_daemon.standby import lease_routes
 from fusion_daemon.store import Candidacy
@@ -39,6 +43,11 @@ BODIES = {
     "/v1/chains/{id}/start-block": StartBlock,
     "/v1/messages/{id}/retry": RetryForm,
     "/v1/reload": ReloadForm,
+    "/v1/risk/correlation": CorrelationRequest,
+    "/v1/risk/margin": MarginRequest,
+    "/v1/risk/margin/batch": MarginRequest,
+    "/v1/risk/performance": PerformanceRequest,
+    "/v1/risk/stress": StressRequest,
 }
 
 
@@ -65,9 +74,7 @@ def served() -> list[Route]:
 
 def test_the_page_is_the_route_table(served: list[Route]) -> None:
     told = {(method, path): role for method, path, role in ROW.findall(PAGE)}
-    roles = {
-        (each.method, each.path): "none" if each.role is None else each.role.name.lower() for each in served
-    }
+    roles = {(each.method, each.path): "none" if each.role is None else each.role.name.lower() for each in served}
     assert told == roles
 
 
@@ -82,7 +89,7 @@ def test_every_field_of_a_body_is_named() -> None:
     for path, form in BODIES.items():
         sections = re.split(r"^(?=`POST )", PAGE, flags=re.MULTILINE)
         (section,) = (each for each in sections if each.startswith(f"`POST {path}`"))
-        for field in form.__struct_fields__:
+        for field in form.__struct_encode_fields__:
             assert f"`{field}`" in section, (path, field)
 
 

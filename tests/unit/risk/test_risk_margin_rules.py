@@ -147,12 +147,15 @@ def test_more_collateral_never_lowers_a_health_factor(rules: RuleName, data: st.
 @EACH
 @given(st.data())
 def test_repaying_never_lowers_a_health_factor(rules: RuleName, data: st.DataObject) -> None:
+    """Nor what may be borrowed, but of a Morpho position that repays its last share: without a loan asset that is
+    rounded in USD."""
     position = data.draw(positions(rules))
     assume(position.debt)
     left = data.draw(st.integers(0, RULES[rules].owed(position.debt[0])))
     before, after = RULES[rules].measure(position), RULES[rules].measure(with_debt(position, 0, left))
     assert after.health_factor >= before.health_factor
-    assert after.available_borrows >= before.available_borrows
+    if left or rules is not MORPHO:
+        assert after.available_borrows >= before.available_borrows
 
 
 @pytest.mark.parametrize("rules", ADDITIVE)

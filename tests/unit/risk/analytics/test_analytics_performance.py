@@ -180,7 +180,7 @@ def test_log_returns_and_a_benchmark_are_taken_when_asked_for() -> None:
 
 
 def test_a_years_rate_is_spread_over_its_steps_by_compounding() -> None:
-    """Of 4 steps a year 21.550625 % are 5 % each: 5 more than the mean of 10 and -10, over a deviation of sqrt(0.02)."""
+    """Of 4 steps a year 21.550625 % are 5 % each: above the mean of 10 and -10, whose deviation is sqrt(0.02)."""
     told = asked(values={"A": ["100", "110", "99"]}, steps_per_year=4, risk_free="0.21550625")
     assert told.sharpe is not None
     assert float(told.sharpe) == pytest.approx(-0.05 / 0.02**0.5 * 2)
