@@ -36,7 +36,8 @@ class CorrelationConvention(msgspec.Struct, frozen=True, omit_defaults=True):
 
     method: str
     n: int
-    """Steps of every series; all of them are used."""
+    window: int
+    """Steps of every series, which are all used, and so `n`."""
     returns: str
     mean: str
     ddof: str
@@ -98,6 +99,7 @@ def _convention(
     return CorrelationConvention(
         method=method,
         n=returns.shape[0],
+        window=returns.shape[0],
         returns="as given",
         mean="zero" if ewma else "sample",
         ddof="cancels",

@@ -22,6 +22,8 @@ from fusion_daemon.risk.value_at_risk.figures import Floats
 _POINTS = 2
 MOST_POINTS = 10_000
 MOST_ASSETS = 256
+_LARGEST_GROWTH = 1e100
+"""Of one step: no square of it overflows."""
 
 
 class ReturnKind(StrEnum):
@@ -92,21 +94,18 @@ def answer_performance(body: bytes) -> PerformanceAnswer:
     asked = read_body(body, PerformanceRequest)
     assets = sorted(asked.values)
     values, flows = _numbers(asked, assets)
-    with np.errstate(all="ignore"):  # numbers that overflow are found in the figures
-        found = _performance(values, flows)
-        if not np.isfinite([*found.index, *found.contributions]).all() or not found.index.all():
-            raise invalid("The numbers are too large or too small to compute with.", "Send values in another unit.")
-        return PerformanceAnswer(
-            whole_return=float_text(found.whole),
-            annualised_return=_annualised(found, asked.steps_per_year),
-            drawdown=_drawdown(found),
-            concentration=_concentration(assets, values[-1]),
-            contributions={
-                asset: float_text(float(each)) for asset, each in zip(assets, found.contributions, strict=True)
-            },
-            convention=_convention(asked, assets, (values, flows)),
-            **_ratios(asked, found),
-        )
+    found = _performance(values, flows, "values")
+    if not found.index.all() or not np.isfinite([*found.index, *found.contributions]).all():
+        raise invalid("The index is too large or too small to compute with.", "Send fewer steps, or correct them.")
+    return PerformanceAnswer(
+        whole_return=float_text(found.whole),
+        annualised_return=_annualised(found, asked.steps_per_year),
+        drawdown=_drawdown(found),
+        concentration=_concentration(assets, values[-1]),
+        contributions={asset: float_text(float(each)) for asset, each in zip(assets, found.contributions, strict=True)},
+        convention=_convention(asked, assets, (values, flows)),
+        **_ratios(asked, found),
+    )
 
 
 def _numbers(asked: PerformanceRequest, assets: list[str]) -> tuple[Floats, Floats]:
@@ -131,14 +130,18 @@ def _series(series: list[Decimal], n: int, name: str) -> list[float]:
     return [float(each) for each in series]
 
 
-def _performance(values: Floats, flows: Floats) -> Performance:
+def _performance(values: Floats, flows: Floats, name: str) -> Performance:
     try:
-        return performance(values, flows)
+        with np.errstate(all="ignore"):  # numbers that overflow are found in the returns
+            found = performance(values, flows)
     except WorthNothing as error:
         raise invalid(
-            f"In step {error.step} the portfolio is not worth more than 0.",
-            "Send values whose sum is above 0, also less what was paid in: there is no return on nothing.",
+            f"In step {error.step} the sum of `{name}` is not above 0, or not when what was paid in is left out.",
+            "Send values, not returns, whose sum is above 0: there is no return on nothing.",
         ) from error
+    if not (found.returns < _LARGEST_GROWTH).all():
+        raise invalid(f"The returns of `{name}` are too large to compute with.", "Correct the values.")
+    return found
 
 
 def _annualised(found: Performance, steps_per_year: int) -> str | None:
@@ -165,7 +168,7 @@ def _ratios(asked: PerformanceRequest, found: Performance) -> dict[str, str | No
 def _risk_free(asked: PerformanceRequest, *, in_logs: bool) -> float:
     """Of a step."""
     (rate,) = finite([asked.risk_free], "risk_free")
-    if not -1 < rate <= 1_000:
+    if not -1 < float(rate) <= 1_000:
         raise invalid(f"`risk_free` is {str(rate)[:40]}.", "Send a year's rate as a fraction, above -1.")
     step = log1p(float(rate)) / asked.steps_per_year
     return step if in_logs else expm1(step)
@@ -175,12 +178,7 @@ def _beta(asked: PerformanceRequest, series: Floats, *, in_logs: bool) -> float 
     if asked.benchmark is None:
         return None
     prices = np.array([_series(asked.benchmark, series.size + 1, "benchmark")]).T
-    try:
-        returns = performance(prices, np.zeros((series.size, 1))).returns
-    except WorthNothing as error:
-        raise invalid(
-            f"`benchmark` is not above 0 in step {error.step}.", "Send its values, not its returns."
-        ) from error
+    returns = _performance(prices, np.zeros((series.size, 1)), "benchmark").returns
     return beta(series, np.log1p(returns) if in_logs else returns)
 
 
@@ -202,7 +200,7 @@ def _concentration(assets: list[str], values: Floats) -> ConcentrationAnswer | N
 
 
 def _text(value: float | None, factor: float) -> str | None:
-    return None if value is None or not np.isfinite(value) else float_text(value * factor)
+    return None if value is None else float_text(value * factor)
 
 
 def _convention(asked: PerformanceRequest, assets: list[str], numbers: tuple[Floats, Floats]) -> PerformanceConvention:
