@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from actors.chain_audit import AuditStatistics
 from fusion_daemon.chain.blocks import Span
+from fusion_daemon.chain.coverage import Coverage, size_of
 from fusion_daemon.chain.journal import Plan
 from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
@@ -26,7 +28,10 @@ class ListenerStatistics:
     dense: int = 0
     """Steps that ended at a single block whose logs no way gave."""
     reorgs: int = 0
+    orphaned: int = 0
+    """Blocks that they took away, and …"""
     deepest_reorg: int = 0
+    """… how many one of them took at most."""
     rate_limits: int = 0
     faults: int = 0
     tip: int | None = None
@@ -35,21 +40,35 @@ class ListenerStatistics:
     finalized: int | None = None
     missing: int = 0
     """Blocks up to the tip of which some contract's logs were not read yet."""
+    skipped: int = 0
+    """Blocks up to the tip whose logs are left out by an operator's order."""
     endpoints: tuple[EndpointStatistics, ...] = ()
     announced: HeadStatistics = field(default_factory=HeadStatistics)
+    audit: AuditStatistics = field(default_factory=AuditStatistics)
 
     def committed(self, plan: Plan, span: Span) -> None:
         """`span`: what was read for that plan."""
         tip = plan.view.tip
-        assert tip is not None
+        if tip is None:
+            return  # skips that are in force before the first block is stored
         self.tip = tip.number
         self.tip_timestamp = tip.timestamp
         self.finalized = plan.view.finalized
         self.undecodable += plan.undecodable
         self.blocks += len(span.headers)
-        self.missing = plan.view.coverage.missing(tip.number)
+        self.read(plan.view.coverage, tip.number)
         self.logs += len(span.logs)
         self.repaired += span.repaired
+
+    def read(self, coverage: Coverage, tip: int) -> None:
+        """What was read up to the tip, and what was not."""
+        self.missing = coverage.missing(tip)
+        self.skipped = size_of(coverage.skips(tip))
+
+    def reorganised(self, depth: int) -> None:
+        self.reorgs += 1
+        self.orphaned += depth
+        self.deepest_reorg = max(self.deepest_reorg, depth)
 
     def split(self, reason: Reason, rule: str) -> None:
         """An endpoint refused a range, or did not answer."""

@@ -32,10 +32,17 @@ _LISTENER_COUNTERS: Sequence[tuple[str, str, Callable[[ListenerStatistics], floa
         lambda s: s.undecodable,
     ),
     ("fusion_chain_repaired_blocks_total", "Blocks whose logs a node had left out.", lambda s: s.repaired),
+    (
+        "fusion_chain_audit_mismatches_total",
+        "Logs of final blocks that were not stored, or not as endpoints have them.",
+        lambda s: s.audit.mismatches,
+    ),
+    ("fusion_chain_audit_repaired_total", "Logs of final blocks that the audit stored.", lambda s: s.audit.repaired),
     ("fusion_chain_dense_blocks_total", "Steps that ended at a block whose logs no way gave.", lambda s: s.dense),
     ("fusion_chain_announced_heads_total", "New heads announced over a WebSocket.", lambda s: s.announced.heads),
     ("fusion_chain_socket_losses_total", "WebSockets lost, or not opened.", lambda s: s.announced.losses),
     ("fusion_chain_reorgs_total", "Reorganisations followed.", lambda s: s.reorgs),
+    ("fusion_chain_orphaned_blocks_total", "Blocks that reorganisations took away.", lambda s: s.orphaned),
     ("fusion_chain_rate_limits_total", "Requests that a provider limited.", lambda s: s.rate_limits),
     ("fusion_chain_faults_total", "Steps that failed on an endpoint.", lambda s: s.faults),
 )
@@ -45,9 +52,24 @@ _LISTENER_GAUGES: Sequence[tuple[str, str, Callable[[ListenerStatistics], float 
     ("fusion_chain_finalized_block", "Number of the highest final block.", lambda s: s.finalized),
     ("fusion_chain_deepest_reorg_blocks", "Depth of the deepest reorganisation.", lambda s: s.deepest_reorg),
     (
+        "fusion_chain_audited_block",
+        "Number of the last block up to which stored logs were compared with what endpoints have.",
+        lambda s: s.audit.audited,
+    ),
+    (
+        "fusion_chain_audit_differing_logs",
+        "Logs of final blocks that endpoints have otherwise and nobody has settled.",
+        lambda s: s.audit.differing,
+    ),
+    (
         "fusion_chain_missing_blocks",
         "Blocks up to the tip whose logs of some contract were not read, counted for each filter version.",
         lambda s: s.missing,
+    ),
+    (
+        "fusion_chain_skipped_blocks",
+        "Blocks up to the tip whose logs are left out by an operator's order, until a replay reads them.",
+        lambda s: s.skipped,
     ),
     (
         "fusion_chain_behind_blocks",
@@ -134,6 +156,12 @@ def _endpoint_families(endpoints: Sequence[tuple[str, str, EndpointStatistics]])
         "fusion_rpc_receipt_escapes_total",
         "Single blocks whose logs were refused, so that their receipts were read.",
         [Sample(e.escapes, (c, p)) for c, p, e in endpoints],
+        label,
+    )
+    yield gauge(
+        "fusion_rpc_requests_in_flight",
+        "HTTP requests that were sent and not answered yet.",
+        [Sample(e.in_flight, (c, p)) for c, p, e in endpoints],
         label,
     )
     yield counter(

@@ -79,9 +79,9 @@ class RequestRate:
         rate = max(_CUT * ceiling, self.bounds.lowest)
         return replace(self, rate=rate, cut=now, ceiling=ceiling, raised=now)
 
-    def headroom(self, seconds: float) -> int:
-        """Calls that are paid for within so many seconds; at least one."""
-        return max(1, int(self.rate * seconds))
+    def headroom(self, seconds: float, now: float) -> int:
+        """Calls that are paid for within so many seconds, after those that wait already; at least one."""
+        return max(1, int(self.rate * (seconds - max(0.0, self.paid - now))))
 
     def _faded(self, figure: float, memory: float, now: float) -> float:
         return figure * exp(-max(0.0, now - self.noted) / memory)

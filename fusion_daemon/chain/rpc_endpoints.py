@@ -85,6 +85,8 @@ class EndpointStatistics:
     limits: int = 0
     escapes: int = 0
     """Single blocks whose logs it refused, so that their receipts were read."""
+    in_flight: int = 0
+    """HTTP requests that were sent and neither answered nor given up."""
     octets: int = 0
     """Received."""
     answers: int = 0
@@ -168,8 +170,9 @@ class Endpoints:
         self._show(before, _KINDS[type(event)])
 
     def headroom(self, endpoint: Endpoint) -> int:
-        """Calls that its rate lets through within one request timeout."""
-        return endpoint.rate.headroom(self._patience)
+        """Calls that its rate lets through within one request timeout, whoever else waits for it: a step that asks for
+        no more does not run late for the pace alone."""
+        return endpoint.rate.headroom(self._patience, time.monotonic())
 
     async def prove(self, endpoint: Endpoint) -> None:
         if endpoint.proved:
@@ -233,6 +236,7 @@ class Endpoints:
 
     async def _post(self, endpoint: Endpoint, body: bytes) -> tuple[int, float | None, bytes]:
         endpoint.statistics.requests += 1
+        endpoint.statistics.in_flight += 1
         begun = time.monotonic()
         try:
             async with self._session.post(endpoint.url, data=body, allow_redirects=False) as response:
@@ -240,6 +244,8 @@ class Endpoints:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # The text of the error may hold the URL with its key: the type says enough.
             raise self._silence(endpoint, f"did not answer ({type(error).__name__})") from error
+        finally:
+            endpoint.statistics.in_flight -= 1
         endpoint.statistics.octets += len(answer)
         endpoint.statistics.answers += 1
         endpoint.statistics.seconds += time.monotonic() - begun

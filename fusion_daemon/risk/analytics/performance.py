@@ -20,12 +20,21 @@ from fusion_daemon.risk.value_at_risk.figures import Floats
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    returns: Floats
-    """Simple, one a step."""
+    growth: Floats
+    """1 + the simple return, one a step, above 0. It and not the return is kept: near -1 the return has no digits."""
     index: Floats
     """One more."""
     contributions: Floats
     """Of each asset to the whole return."""
+
+    @property
+    def returns(self) -> Floats:
+        """Simple."""
+        return self.growth - 1
+
+    @property
+    def log_returns(self) -> Floats:
+        return np.log(self.growth)
 
     @property
     def whole(self) -> float:
@@ -54,7 +63,7 @@ def performance(values: Floats, flows: Floats) -> Performance:
     growth = left / totals[:-1]
     index = np.concatenate(([1.0], np.cumprod(growth)))
     links = _carino(growth) / _carino(index[-1:])
-    return Performance(growth - 1, index, links @ by_step)
+    return Performance(growth, index, links @ by_step)
 
 
 def _carino(growth: Floats) -> Floats:

@@ -23,7 +23,7 @@ _POINTS = 2
 MOST_POINTS = 10_000
 MOST_ASSETS = 256
 _LARGEST_GROWTH = 1e100
-"""Of one step: no square of it overflows."""
+"""Of one step, as its inverse is the least: no square of it overflows."""
 
 
 class ReturnKind(StrEnum):
@@ -139,7 +139,7 @@ def _performance(values: Floats, flows: Floats, name: str) -> Performance:
             f"In step {error.step} the sum of `{name}` is not above 0, or not when what was paid in is left out.",
             "Send values, not returns, whose sum is above 0: there is no return on nothing.",
         ) from error
-    if not (found.returns < _LARGEST_GROWTH).all():
+    if not ((1 / _LARGEST_GROWTH < found.growth) & (found.growth < _LARGEST_GROWTH)).all():
         raise invalid(f"The returns of `{name}` are too large to compute with.", "Correct the values.")
     return found
 
@@ -147,7 +147,7 @@ def _performance(values: Floats, flows: Floats, name: str) -> Performance:
 def _annualised(found: Performance, steps_per_year: int) -> str | None:
     """(1 + R) ^ (a year's steps / n) - 1."""
     try:
-        return float_text(expm1(log(found.index[-1]) * steps_per_year / found.returns.size))
+        return float_text(expm1(log(found.index[-1]) * steps_per_year / found.growth.size))
     except OverflowError:
         return None
 
@@ -155,7 +155,7 @@ def _annualised(found: Performance, steps_per_year: int) -> str | None:
 def _ratios(asked: PerformanceRequest, found: Performance) -> dict[str, str | None]:
     """Volatility and Sharpe ratio annualised by the root of the steps of a year."""
     in_logs, root = asked.returns is ReturnKind.LOG, sqrt(asked.steps_per_year)
-    series = np.log1p(found.returns) if in_logs else found.returns
+    series = found.log_returns if in_logs else found.returns
     ratio = sharpe(series, _risk_free(asked, in_logs=in_logs), asked.ddof)
     deviation = volatility(series, asked.ddof)
     return {
@@ -178,8 +178,8 @@ def _beta(asked: PerformanceRequest, series: Floats, *, in_logs: bool) -> float 
     if asked.benchmark is None:
         return None
     prices = np.array([_series(asked.benchmark, series.size + 1, "benchmark")]).T
-    returns = _performance(prices, np.zeros((series.size, 1)), "benchmark").returns
-    return beta(series, np.log1p(returns) if in_logs else returns)
+    found = _performance(prices, np.zeros((series.size, 1)), "benchmark")
+    return beta(series, found.log_returns if in_logs else found.returns)
 
 
 def _drawdown(found: Performance) -> DrawdownAnswer | None:

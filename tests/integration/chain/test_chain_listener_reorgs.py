@@ -69,6 +69,10 @@ async def test_same_height_reorg(listening: Listening, node: FakeNode) -> None:
         node.mine(borrowed(BOB, USDC, 3))
         tip = node.mine(deposited(BOB, WETH, 7))
         await life.until_tip(tip.hash)
+        await life.until_health("OK")
+        counted = life.listener.statistics()
+        assert (counted.reorgs, counted.orphaned, counted.deepest_reorg) == (1, 2, 2)
+        assert all(endpoint.in_flight in (0, 1) for endpoint in counted.endpoints), "each one that ended is counted off"
     await check(listening, node)
     entries = await listening.entries()
     assert [entry.op for entry in entries[4:]] == [Op.RETRACT, Op.RETRACT, Op.APPLY, Op.APPLY]

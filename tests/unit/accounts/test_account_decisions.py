@@ -211,7 +211,9 @@ def test_what_is_not_there_is_named() -> None:
         (Channel.EMAIL, "A <a@b.example>", None),
     ],
 )
-def test_contacts_that_cannot_be_told_safely_are_refused(channel: Channel, target: str, secret: str | None) -> None:
+def test_contacts_that_cannot_be_told_safely_are_refused(
+    channel: Channel, target: str, secret: str | None
+) -> None:
     with pytest.raises(InvalidContact):
         check_contact(channel, target, secret)
 
@@ -279,5 +281,7 @@ def _decide(book: Book, verb: str, account: AccountId, argument: object) -> Deci
         book.change(account, lambda one: replace(one, contacts=(*one.contacts, contact)))
     else:
         decided = verify_contact(book.known(), account, Channel.WEBHOOK, HOOK, BY)
-        book.change(account, lambda one: replace(one, contacts=tuple(replace(c, verified=True) for c in one.contacts)))
+        book.change(
+            account, lambda one: replace(one, contacts=tuple(replace(c, verified=True) for c in one.contacts))
+        )
     return decided

@@ -89,7 +89,9 @@ def test_no_lane_ever_holds_more_than_its_slots(steps: list[tuple[str, Severity,
             flying.append(delivery(destination, severity))
             lanes.begin(flying[-1])
         assert free(lanes, destination, severity) == 0
-        in_lane = [each for each in flying if (each.destination, each.alert.severity) == (destination, severity)]
+        in_lane = [
+            each for each in flying if (each.destination, each.alert.severity) == (destination, severity)
+        ]
         assert len(in_lane) <= MOST
         assert lanes.in_flight == len(flying)
         flying.remove(in_lane[0])

@@ -71,7 +71,9 @@ def test_doubt_is_said_not_hidden() -> None:
 
 
 def test_a_correction_names_what_it_takes_back() -> None:
-    event = margin_event(step=2, kind=MarginKind.CORRECTED, before=MarginState.MARGIN_CALL, after=MarginState.HEALTHY)
+    event = margin_event(
+        step=2, kind=MarginKind.CORRECTED, before=MarginState.MARGIN_CALL, after=MarginState.HEALTHY
+    )
     summary = margin_alert(event, None, Severity.CRITICAL).summary
     assert "withdrew the cause; acct-1 is healthy, not in a margin call" in summary
 
@@ -87,7 +89,9 @@ def test_without_debt_there_is_no_health_factor() -> None:
 
 
 @given(st.text(), st.integers(1, 10**9), st.integers(1, 10**9))
-def test_ids_are_stable_without_dots_and_follow_from_the_identity(account: str, episode: int, step: int) -> None:
+def test_ids_are_stable_without_dots_and_follow_from_the_identity(
+    account: str, episode: int, step: int
+) -> None:
     event = margin_event(account, episode, step)
     alert = margin_alert(event, None, Severity.CRITICAL)
     assert re.fullmatch(rf"mrg_[0-9a-f]{{16}}_{episode}_{step}", alert.id)

@@ -22,7 +22,9 @@ from fusion_daemon.alerting.signature import (
 
 keys = st.binary(min_size=24, max_size=64)
 ids = st.text("abcdefghijklmnopqrstuvwxyzABCDEF0123456789_-", min_size=1, max_size=64)
-bodies = st.dictionaries(st.text(), st.text() | st.integers() | st.none()).map(lambda value: json.dumps(value).encode())
+bodies = st.dictionaries(st.text(), st.text() | st.integers() | st.none()).map(
+    lambda value: json.dumps(value).encode()
+)
 OLD = "whsec_" + base64.b64encode(b"o" * 24).decode()
 NEW = "whsec_" + base64.b64encode(b"n" * 32).decode()
 NOW = 1_700_000_000

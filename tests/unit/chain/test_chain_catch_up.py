@@ -43,7 +43,9 @@ class Library:
     def last_of(self, head: Head, finality: Finality, first: int, until: int) -> int:
         return min(until, first + self.random.randrange(20))
 
-    async def span(self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]) -> Span:
+    async def span(
+        self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
+    ) -> Span:
         self.reading += 1
         self.most_reading = max(self.most_reading, self.reading)
         await trio.sleep(self.random.random())

@@ -120,7 +120,19 @@ def test_it_never_freezes(deeds: list[tuple[str, int, float]]) -> None:
         else:
             rate = rate.answered(now) if deed == "answer" else rate.limited(now, now)
         assert BOUNDS.lowest <= rate.rate <= BOUNDS.highest
-        assert rate.headroom(0.1) >= 1
+        assert rate.headroom(0.1, 0.0) >= 1
     later = max(now, rate.paid)
     _, wait = rate.admitted(1, later)
     assert wait == 0.0
+
+
+@given(rate=st.floats(1.0, 1_000.0), askers=st.integers(1, 32))
+def test_however_many_ask_at_once_none_waits_longer_than_it_was_promised(rate: float, askers: int) -> None:
+    """Each takes all the room that is left to it; a call that has no room any more still goes, one at a time."""
+    pace = first_rate(RateBounds(1.0, rate))
+    pace, _ = pace.admitted(1, 100.0)
+    for _ in range(askers):
+        room = pace.headroom(15.0, 100.0)
+        pace, wait = pace.admitted(room, 100.0)
+        assert wait <= 15.0 or room == 1
+    assert pace.paid - 100.0 <= 15.0 + (askers + 1) / rate

@@ -90,7 +90,10 @@ def test_the_exposition_of_a_busy_server_is_valid() -> None:
     labels = 'method="GET",route="/v1/accounts/{id}",server="admin",status="200"'
     assert durations[f"fusion_http_request_duration_seconds_count{{{labels}}}"] == 3
     assert durations[f"fusion_http_request_duration_seconds_sum{{{labels}}}"] == pytest.approx(60.0015)
-    assert series["fusion_http_requests_rejected_total"]['fusion_http_requests_rejected_total{server="admin"}'] == 7
+    assert (
+        series["fusion_http_requests_rejected_total"]['fusion_http_requests_rejected_total{server="admin"}']
+        == 7
+    )
     assert "process_open_fds" in series
     assert "python_info" in series
 
@@ -100,7 +103,9 @@ def test_promtool_has_nothing_to_say() -> None:
     text = render(http_families({"admin": busy()}), examples())
     promtool = shutil.which("promtool")
     assert promtool is not None
-    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

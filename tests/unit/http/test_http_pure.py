@@ -152,7 +152,9 @@ def test_a_token_that_protects_nothing_is_refused(token: str) -> None:
         hash_token(token)
 
 
-@pytest.mark.parametrize("digest", ["sha256:", hash_token(TOKEN).upper(), hash_token(TOKEN)[7:], "md5:" + "0" * 64])
+@pytest.mark.parametrize(
+    "digest", ["sha256:", hash_token(TOKEN).upper(), hash_token(TOKEN)[7:], "md5:" + "0" * 64]
+)
 def test_a_hash_that_no_token_matches_is_refused(digest: str) -> None:
     with pytest.raises(TokenInvalid):
         Principals([PrincipalSettings("a", Role.OPERATOR, token_hash=digest)], 0)

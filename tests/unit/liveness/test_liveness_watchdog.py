@@ -48,7 +48,9 @@ async def test_a_critical_actor_that_makes_no_progress_starves_it(autojump_clock
 
 
 @pytest.mark.parametrize("trouble", [None, AWAY])
-async def test_a_zombie_starves_it_whatever_else_is_wrong(autojump_clock: MockClock, trouble: Trouble | None) -> None:
+async def test_a_zombie_starves_it_whatever_else_is_wrong(
+    autojump_clock: MockClock, trouble: Trouble | None
+) -> None:
     troupe = Troupe()
     async with troupe.performing(one_for_one(troupe.child("stubborn", stop_timeout=1.0, beat_limit=30.0))) as tree:
         puppet = troupe.present["stubborn"]

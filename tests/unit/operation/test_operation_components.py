@@ -47,7 +47,9 @@ async def test_an_actor_that_is_not_required_and_its_branch_say_so() -> None:
 
 async def test_a_branch_that_does_not_run_is_a_component_that_is_not_ready() -> None:
     branch = SupervisorSpec((ChildSpec("actor", Idle),))
-    tree = Supervisor("root", SupervisorSpec((ChildSpec("branch", branch),)), clock=SystemClock(), random=Random(0))
+    tree = Supervisor(
+        "root", SupervisorSpec((ChildSpec("branch", branch),)), clock=SystemClock(), random=Random(0)
+    )
     async with open_aio() as aio:
 
         def seen() -> list[tuple[str, bool, str]]:

@@ -148,8 +148,8 @@ def test_after_a_long_silence_of_our_own_the_later_observation_is_the_last_good_
 def test_a_stale_figure_stays_as_it_is() -> None:
     first = figure(Rejection("a", "down"), last=published(10_000, age=500, low=9_000, high=11_000))
     again = figure(
-        Rejection("a", "down"),
-        last=Price(6, ETH, first.usd, first.usd_low, first.usd_high, first.status, first.observed_at, int(NOW)),
+        Rejection("a", "down"), last=Price(6, ETH, first.usd, first.usd_low, first.usd_high, first.status,
+                                           first.observed_at, int(NOW)),
     )
     assert again == first
 

@@ -28,7 +28,9 @@ def figure(usd: int, at: float = T0, *, observed_at: int = T0, sources: int = 1)
 
 
 def published(figure: Figure, at: float) -> Price:
-    return Price(1, ETH, figure.usd, figure.usd_low, figure.usd_high, figure.status, figure.observed_at, int(at))
+    return Price(
+        1, ETH, figure.usd, figure.usd_low, figure.usd_high, figure.status, figure.observed_at, int(at)
+    )
 
 
 BEFORE = published(figure(2_000), T0)

@@ -83,11 +83,15 @@ class FakeStore:
     held: trio.Event | None = None
     refusing: bool = False
 
-    async def claim(self, owner: str, *, produces: Sequence[str] = (), consumes: Sequence[str] = ()) -> Claim:
+    async def claim(
+        self, owner: str, *, produces: Sequence[str] = (), consumes: Sequence[str] = ()
+    ) -> Claim:
         assert (owner, tuple(produces), tuple(consumes)) == ("oracle_poller", (PRICE_STREAM,), ())
         return Claim(owner, 4, {PRICE_STREAM: len(self.prices)}, {})
 
-    async def read(self, query: Callable[[Reader, *Ts], Awaitable[T]], *args: *Ts, timeout: float = 30.0) -> T:
+    async def read(
+        self, query: Callable[[Reader, *Ts], Awaitable[T]], *args: *Ts, timeout: float = 30.0
+    ) -> T:
         assert query is latest_prices
         return cast("T", list({price.asset: price for price in self.prices}.values()))
 

@@ -14,6 +14,7 @@ import trio
 
 from fusion_daemon.accounts.routes import AccountForm, AddressForm, ContactForm, VerifyForm
 from fusion_daemon.chain.routes import StartBlock
+from fusion_daemon.chain.routes_orders import OrderForm, SkipForm
 from fusion_daemon.config import load_config
 from fusion_daemon.crosschain.routes import RetryForm
 from fusion_daemon.http.admin_routes import health_routes
@@ -26,6 +27,8 @@ from fusion_daemon.risk.analytics.correlation_request import CorrelationRequest
 from fusion_daemon.risk.analytics.performance_request import PerformanceRequest
 from fusion_daemon.risk.margin_rules.margin_request import MarginRequest
 from fusion_daemon.risk.stress.stress_request import StressRequest
+from fusion_daemon.risk.value_at_risk.backtest_request import BacktestRequest
+from fusion_daemon.risk.value_at_risk.var_request import VarRequest
 from fusion_daemon.runtime import ChildSpec, Supervisor, SupervisorSpec, SystemClock
 from fusion_daemon.standby import lease_routes
 from fusion_daemon.store import Candidacy
@@ -41,6 +44,8 @@ BODIES = {
     "/v1/accounts/{id}/contacts": ContactForm,
     "/v1/accounts/{id}/contacts/verify": VerifyForm,
     "/v1/chains/{id}/start-block": StartBlock,
+    "/v1/chains/{id}/orders": OrderForm,
+    "/v1/chains/{id}/skips": SkipForm,
     "/v1/messages/{id}/retry": RetryForm,
     "/v1/reload": ReloadForm,
     "/v1/risk/correlation": CorrelationRequest,
@@ -48,6 +53,8 @@ BODIES = {
     "/v1/risk/margin/batch": MarginRequest,
     "/v1/risk/performance": PerformanceRequest,
     "/v1/risk/stress": StressRequest,
+    "/v1/risk/backtest": BacktestRequest,
+    "/v1/risk/var": VarRequest,
 }
 
 

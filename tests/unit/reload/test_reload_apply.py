@@ -1,8 +1,8 @@
 """Rule: after a reload the house stands by the new configuration or by the old one, as a whole.
 
-read ─▶ check ─▶ plan ─▶ step ─▶ step ─╳ fails
-                                  │
-the old configuration  ◀── undone ◀── undone
+    read ─▶ check ─▶ plan ─▶ step ─▶ step ─╳ fails
+                                      │
+    the old configuration  ◀── undone ◀── undone
 """
 
 from __future__ import annotations

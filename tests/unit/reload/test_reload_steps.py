@@ -140,7 +140,9 @@ async def test_a_chain_that_does_not_start_is_not_kept(mock_clock: MockClock) ->
 
 
 @pytest.mark.parametrize("action", [Action.RESTART, Action.ADD])
-async def test_what_cannot_start_now_is_described_and_starts_when_it_can(mock_clock: MockClock, action: Action) -> None:
+async def test_what_cannot_start_now_is_described_and_starts_when_it_can(
+    mock_clock: MockClock, action: Action
+) -> None:
     """new ──undo─▶ old does not start ──insist─▶ … the cause is mended … ─▶ old runs"""
     async with scene() as stage:
         back = step(action, "oracle")

@@ -127,6 +127,15 @@ def test_the_oracles_own_figure_may_be_given_to_morpho() -> None:
     assert measured(MORPHO, [wsteth], [replace(loan, scaled=loan.scaled + 1)]).liquidatable
 
 
+def test_half_up_makes_a_one_of_a_breath_less_only_above_twenty_billion_dollars() -> None:
+    """S is one short of the debt x 1e4, so the health factor is 1 - 1e-4 / debt: half up lifts it from 2e18 units on,
+    and the protocol does not liquidate. Compound compares and knows no such debt."""
+    for debt, health in ((2 * 10**18 - 2, WAD - 1), (2 * 10**18, WAD), (10**21, WAD)):
+        legs = [held(debt - 1, 10_000, 1), held(1, 9_999, 1, asset="WBTC")]
+        assert measured(V3_5, legs, [owed(debt, 1)]).health_factor == health
+        assert measured(COMPOUND, legs, [owed(debt, 1)]).liquidatable
+
+
 # Laws
 
 

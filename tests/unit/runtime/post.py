@@ -91,7 +91,9 @@ class Sender:
         return sender
 
     @classmethod
-    def tells(cls, post: Post, nursery: trio.Nursery, message: int, priority: Priority = Priority.USER) -> Sender:
+    def tells(
+        cls, post: Post, nursery: trio.Nursery, message: int, priority: Priority = Priority.USER
+    ) -> Sender:
         sender = cls()
 
         async def tell() -> None:

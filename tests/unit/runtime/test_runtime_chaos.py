@@ -59,7 +59,9 @@ def tree(troupe: Troupe, top: Strategy, below: Strategy, restarts: list[Restart]
 
 
 def actor(troupe: Troupe, name: str, restart: Restart = Restart.PERMANENT) -> ChildSpec:
-    return troupe.child(name, restart, backoff=BACKOFF, start_timeout=5.0, stop_timeout=2.0, drain_timeout=1.0)
+    return troupe.child(
+        name, restart, backoff=BACKOFF, start_timeout=5.0, stop_timeout=2.0, drain_timeout=1.0
+    )
 
 
 async def order(troupe: Troupe, supervisor: Supervisor, step: str, name: str) -> None:

@@ -66,7 +66,9 @@ async def test_data_age_from_what_was_said_until_it_is_said_anew(autojump_clock:
 
 
 async def test_an_actor_without_a_limit_is_never_stale(autojump_clock: trio.testing.MockClock) -> None:
-    tree = Supervisor("root", SupervisorSpec((ChildSpec("reader", Reader),)), clock=TrioClock(0.0), random=Random(0))
+    tree = Supervisor(
+        "root", SupervisorSpec((ChildSpec("reader", Reader),)), clock=TrioClock(0.0), random=Random(0)
+    )
     async with trio.open_nursery() as nursery:
         await nursery.start(lambda task_status: tree.run(task_status=task_status))
         await trio.sleep(80_000.0)

@@ -179,7 +179,9 @@ async def test_a_pool_drains_all_its_members_at_once(autojump_clock: MockClock) 
 async def test_a_paused_actor_is_not_asked_to_finish(autojump_clock: MockClock) -> None:
     # Its operator holds it: it is cancelled, and what it accepted stays where it is.
     actor = Clerk("clerk", 3)
-    async with Troupe().performing(one_for_one(ChildSpec("clerk", lambda: actor, drain_timeout=5.0))) as supervisor:
+    async with Troupe().performing(
+        one_for_one(ChildSpec("clerk", lambda: actor, drain_timeout=5.0))
+    ) as supervisor:
         supervisor.pause("clerk")
         begun = trio.current_time()
         await supervisor.stop()

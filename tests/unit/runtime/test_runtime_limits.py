@@ -176,7 +176,9 @@ async def test_trio_7_stop_during_backoff_is_immediate(autojump_clock: MockClock
 async def test_otp_19_hanging_restart_loop_holds_no_sibling_up(autojump_clock: MockClock) -> None:
     # a fails to start again and again, with long delays; b crashes meanwhile and comes back at once.
     troupe = Troupe()
-    async with troupe.performing(one_for_one(troupe.child("a", backoff=SLOW), troupe.child("b"))) as supervisor:
+    async with troupe.performing(
+        one_for_one(troupe.child("a", backoff=SLOW), troupe.child("b"))
+    ) as supervisor:
         troupe.starts["a"].extend(Boom("no") for _ in range(50))
         await troupe.crash("a")
         await troupe.crash("b")
@@ -194,7 +196,9 @@ async def test_a_stable_life_wipes_the_slate(autojump_clock: MockClock) -> None:
     assert failures_after(spec, 5, lived=None) == 6
 
     troupe = Troupe()
-    async with troupe.performing(one_for_one(troupe.child("a", backoff=spec), intensity=Intensity(9, 1.0))) as it:
+    async with troupe.performing(
+        one_for_one(troupe.child("a", backoff=spec), intensity=Intensity(9, 1.0))
+    ) as it:
         for _ in range(6):
             await troupe.crash("a")
             await trio.sleep(60)
@@ -276,7 +280,10 @@ def test_otp_05_nonsense_is_refused() -> None:
     for nonsense in (lambda: Intensity(-1, 1.0), lambda: Intensity(1, 0.0), lambda: Backoff(2.0, 1.0)):
         with pytest.raises(ValueError, match="needs"):
             nonsense()
-    assert one_for_one(troupe.child("a", stop_timeout=2.0), troupe.child("b", stop_timeout=3.0)).stop_budget() == 5.0
+    assert (
+        one_for_one(troupe.child("a", stop_timeout=2.0), troupe.child("b", stop_timeout=3.0)).stop_budget()
+        == 5.0
+    )
 
 
 async def test_otp_05_a_name_is_unique_in_the_whole_tree(autojump_clock: MockClock) -> None:

@@ -83,14 +83,18 @@ class MailboxMachine(RuleBasedStateMachine):
     def tell(self, digit: int, priority: Priority) -> None:
         number = self._number(digit)
         self.told.add(number)
-        self.tells.append(self.scene.play(lambda: Sender.tells(self.post, self.scene.nursery, number, priority)))
+        self.tells.append(
+            self.scene.play(lambda: Sender.tells(self.post, self.scene.nursery, number, priority))
+        )
 
     @rule(
         digit=st.integers(0, 3), priority=st.sampled_from([*Priority, Priority.USER]), timeout=st.sampled_from([2, 60])
     )
     def ask(self, digit: int, priority: Priority, timeout: int) -> None:
         number = self._number(digit)
-        self.asks.append(self.scene.play(lambda: Sender.asks(self.post, self.scene.nursery, number, timeout, priority)))
+        self.asks.append(
+            self.scene.play(lambda: Sender.asks(self.post, self.scene.nursery, number, timeout, priority))
+        )
 
     @precondition(lambda self: self.server is None or not self.zombies)
     @rule()

@@ -60,7 +60,9 @@ class Pair:
         }
         for name in SETUP:
             self.model.add(self.part(name))
-        spec = SupervisorSpec(tuple(map(self.child, SETUP)), strategy, INTENSITY, INTENSITY, auto_shutdown=mode)
+        spec = SupervisorSpec(
+            tuple(map(self.child, SETUP)), strategy, INTENSITY, INTENSITY, auto_shutdown=mode
+        )
         self.real = Supervisor("root", spec, clock=TrioClock(0.0), random=Longest(), log=QUIET)
 
     def child(self, name: str) -> ChildSpec:
@@ -112,7 +114,8 @@ class Pair:
 
     def compare(self) -> None:
         assert [
-            (each.name, each.state.value, max(each.restarts, 0), each.pause_requested) for each in self.real.children()
+            (each.name, each.state.value, max(each.restarts, 0), each.pause_requested)
+            for each in self.real.children()
         ] == [(each.name, each.state, each.lives - 1, each.paused) for each in self.model.parts]
         figures = self.real.statistics()
         assert (figures.recent_restarts, figures.recent_failed_starts) == (

@@ -44,7 +44,9 @@ class Worker(Actor):
 
 async def test_pause_holds_an_actor_at_its_gate_until_resume(autojump_clock: MockClock) -> None:
     worker = Worker()
-    async with Troupe().performing(one_for_one(ChildSpec("worker", lambda: worker, beat_limit=5.0))) as supervisor:
+    async with Troupe().performing(
+        one_for_one(ChildSpec("worker", lambda: worker, beat_limit=5.0))
+    ) as supervisor:
         await trio.sleep(2.5)
         supervisor.pause("worker")
         asked = supervisor.find("worker")

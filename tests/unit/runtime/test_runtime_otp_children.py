@@ -439,3 +439,5 @@ async def test_one_stopped_before_its_turn_at_boot_can_be_started(autojump_clock
         await wait_all_tasks_blocked()
         assert states(supervisor) == {"a": ActorState.STOPPED, "b": ActorState.RUNNING}
         await supervisor.stop()
+
+

@@ -68,7 +68,9 @@ async def test_otp_27_a_temporary_one_triggers_by_any_exit_a_transient_one_by_a_
 
 
 @pytest.mark.parametrize("restart", [TEMPORARY, TRANSIENT])
-async def test_otp_27_a_stop_by_the_supervisor_never_triggers(autojump_clock: MockClock, restart: Restart) -> None:
+async def test_otp_27_a_stop_by_the_supervisor_never_triggers(
+    autojump_clock: MockClock, restart: Restart
+) -> None:
     # By the operator, as a bystander of a restart, as a replacement, and by an answer of Ignore: nothing ends.
     for mode in (ANY, ALL):
         troupe = Troupe()
@@ -115,7 +117,9 @@ async def test_otp_27_one_that_is_done_at_boot_ends_a_supervisor_that_has_starte
 ) -> None:
     troupe = Troupe()
     troupe.starts["s"].append(Start.DONE)
-    spec = one_for_one(troupe.child("s", TRANSIENT, significant=True), troupe.child("a"), auto_shutdown=ANY)
+    spec = one_for_one(
+        troupe.child("s", TRANSIENT, significant=True), troupe.child("a"), auto_shutdown=ANY
+    )
     async with troupe.performing(spec):
         await wait_all_tasks_blocked()
         assert troupe.over.is_set()

@@ -103,7 +103,9 @@ async def test_a_stop_in_the_middle_of_a_slow_stop_keeps_the_first_deadline(
     # one_for_all: a crashes, b will not go down; 1 s later the whole tree is stopped. b's 4 s count once.
     troupe = Troupe()
     let_go = trio.Event()
-    async with troupe.performing(one_for_all(troupe.child("a"), troupe.child("b", stop_timeout=4.0))) as supervisor:
+    async with troupe.performing(
+        one_for_all(troupe.child("a"), troupe.child("b", stop_timeout=4.0))
+    ) as supervisor:
         troupe.present["b"].resist = let_go
         await troupe.crash("a")
         assert supervisor.find("b").state is ActorState.STOPPING
@@ -241,7 +243,9 @@ async def test_trio_4_an_escalation_outweighs_a_cancellation_that_comes_with_it(
 
 async def test_a_stop_before_or_after_run_returns_at_once(autojump_clock: MockClock) -> None:
     troupe = Troupe()
-    idle = Supervisor("root", one_for_one(troupe.child("a")), clock=TrioClock(0.0), random=Random(1), log=QUIET)
+    idle = Supervisor(
+        "root", one_for_one(troupe.child("a")), clock=TrioClock(0.0), random=Random(1), log=QUIET
+    )
     assert (await idle.stop()).departures == ()
     async with troupe.performing(one_for_one(troupe.child("a"))) as supervisor:
         first = await supervisor.stop()

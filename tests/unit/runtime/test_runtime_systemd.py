@@ -93,7 +93,9 @@ def test_nobody_listens_and_nothing_happens(tmp_path: Path) -> None:
     assert "No such file" in figures.last_error
 
 
-async def test_the_watchdog_is_fed_only_while_nothing_objects(manager: Manager, autojump_clock: MockClock) -> None:
+async def test_the_watchdog_is_fed_only_while_nothing_objects(
+    manager: Manager, autojump_clock: MockClock
+) -> None:
     objections: list[str] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(feed_watchdog, Notifier(manager.address, 30.0), lambda: objections, 10.0)

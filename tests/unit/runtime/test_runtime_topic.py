@@ -226,7 +226,9 @@ async def test_a_dropped_item_ages_like_any_other(autojump_clock: MockClock) -> 
     ),
     shortest=st.booleans(),
 )
-def test_every_item_once_in_order_whatever_happens(capacity: int, steps: list[tuple[str, int]], shortest: bool) -> None:
+def test_every_item_once_in_order_whatever_happens(
+    capacity: int, steps: list[tuple[str, int]], shortest: bool
+) -> None:
     # crash: the writer commits, dies before it publishes, and announces its head when it comes back.
     async def play() -> None:
         shelf, topic, bell, subscription = subscribed(capacity)

@@ -41,7 +41,9 @@ SOON, LATER = 10.0, 100.0
 """Seconds since it was signed: before and after the time in which more is offered."""
 APPROVED = Transaction(INTENT, 1, State.APPROVED, 0.0)
 SENT = holding(State.SENT, signed(1, answer=Answer.ACCEPTED))
-VOIDED = replace(holding(State.SENT, signed(1), signed(2, Kind.VOID, answer=Answer.ACCEPTED)), ending=State.CANCELLED)
+VOIDED = replace(
+    holding(State.SENT, signed(1), signed(2, Kind.VOID, answer=Answer.ACCEPTED)), ending=State.CANCELLED
+)
 MINED = replace(SENT, state=State.MINED, receipt=receipt(1, 95))
 USED, USED_FINALLY = sight(nonces=(7, 8, 8)), sight(nonces=(8, 8, 8), final=90)
 

@@ -186,6 +186,12 @@ def test_a_years_rate_is_spread_over_its_steps_by_compounding() -> None:
     assert float(told.sharpe) == pytest.approx(-0.05 / 0.02**0.5 * 2)
 
 
+def test_a_return_that_leaves_next_to_nothing_has_a_logarithm() -> None:
+    told = asked(values={"A": ["1", "1e-30", "1"]}, returns="log", ddof=0, steps_per_year=1)
+    assert told.volatility is not None
+    assert float(told.volatility) == pytest.approx(30 * np.log(10))
+
+
 def test_a_good_step_of_many_a_year_has_no_annualised_return() -> None:
     assert asked(values={"A": ["1", "1000"]}, steps_per_year=600_000).annualised_return is None
 
@@ -198,10 +204,13 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"values": {"A": ["1", "2"]}, "flows": {"A": ["1", "1"]}}, "flows.A"),
     ({"values": {"A": ["1", "0"]}}, "step 0"),
     ({"values": {"A": ["1", "NaN"]}}, "NaN"),
-    ({"values": {"A": ["1e308", "1"], "B": ["1e308", "1"]}}, "too small"),
+    ({"values": {"A": ["1e308", "1"], "B": ["1e308", "1"]}}, "too large"),
     ({"values": {"A": ["1", "1e101", "1"]}}, "returns of `values` are too large"),
     ({"values": {"A": ["1", "2"]}, "benchmark": ["1", "1e400"]}, "returns of `benchmark` are too large"),
-    ({"values": {"A": ["1e200", "1", "1e-200"]}}, "too small"),
+    ({"values": {"A": ["1e200", "1", "1e-200"]}}, "too large"),
+    ({"values": {"A": ["1e320", "1e230", "1e140", "1e50", "1e-40", "1e-130"]}}, "too large"),
+    ({"values": {"A": ["1e300", "1e220", "1e140", "1e50", "1e-40", "1e-130"]}}, "too small"),
+    ({"values": {"A": ["1", "2"]}, "benchmark": ["1", "1e-200"]}, "returns of `benchmark` are too large"),
     ({"values": {"A": ["1", "2"]}, "benchmark": ["1"]}, "benchmark"),
     ({"values": {"A": ["1", "2"]}, "benchmark": ["0", "1"]}, "benchmark"),
     ({"values": {"A": ["1", "2"]}, "risk_free": "-1"}, "risk_free"),
