@@ -139,7 +139,7 @@ def _performance(values: Floats, flows: Floats, name: str) -> Performance:
             f"In step {error.step} the sum of `{name}` is not above 0, or not when what was paid in is left out.",
             "Send values, not returns, whose sum is above 0: there is no return on nothing.",
         ) from error
-    if not ((1 / _LARGEST_GROWTH < found.growth) & (found.growth < _LARGEST_GROWTH)).all():
+    if not ((found.growth > 1 / _LARGEST_GROWTH) & (found.growth < _LARGEST_GROWTH)).all():
         raise invalid(f"The returns of `{name}` are too large to compute with.", "Correct the values.")
     return found
 
