@@ -38,6 +38,12 @@ def _backtest(body: bytes) -> object:
     return answer_backtest(body)
 
 
+def _correlation(body: bytes) -> object:
+    from fusion_daemon.risk.analytics.correlation_request import answer_correlation
+
+    return answer_correlation(body)
+
+
 def _margin(body: bytes) -> object:
     from fusion_daemon.risk.margin_rules.margin_answer import answer_margin
 
@@ -50,6 +56,18 @@ def _margins(body: bytes) -> object:
     return answer_margins(body)
 
 
+def _performance(body: bytes) -> object:
+    from fusion_daemon.risk.analytics.performance_request import answer_performance
+
+    return answer_performance(body)
+
+
+def _stress(body: bytes) -> object:
+    from fusion_daemon.risk.stress.stress_answer import answer_stress
+
+    return answer_stress(body)
+
+
 def _var(body: bytes) -> object:
     from fusion_daemon.risk.value_at_risk.var_request import answer_var
 
@@ -60,5 +78,8 @@ STATELESS = (
     StatelessCall("margin", "Compute health factor, liquidation prices and cures of given positions", _margin),
     StatelessCall("margin-batch", "The same of a list of accounts, answered by a list", _margins),
     StatelessCall("var", "Value at risk and expected shortfall of a portfolio, by a named method", _var),
+    StatelessCall("stress", "Margin of given positions under named scenarios, and the worst of them", _stress),
+    StatelessCall("correlation", "Correlations of return series, by a named method", _correlation),
+    StatelessCall("performance", "Return, risk and concentration of a portfolio's history of values", _performance),
     StatelessCall("backtest", "Test a history of VaR against the losses that came", _backtest),
 )

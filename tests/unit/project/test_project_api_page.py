@@ -23,7 +23,10 @@ from fusion_daemon.http.route import Route
 from fusion_daemon.operation import ActorOperations
 from fusion_daemon.reload_answer import ReloadForm
 from fusion_daemon.reload_ways import AuditedReloads, Reloads, reload_routes
+from fusion_daemon.risk.analytics.correlation_request import CorrelationRequest
+from fusion_daemon.risk.analytics.performance_request import PerformanceRequest
 from fusion_daemon.risk.margin_rules.margin_request import MarginRequest
+from fusion_daemon.risk.stress.stress_request import StressRequest
 from fusion_daemon.risk.value_at_risk.backtest_request import BacktestRequest
 from fusion_daemon.risk.value_at_risk.var_request import VarRequest
 from fusion_daemon.runtime import ChildSpec, Supervisor, SupervisorSpec, SystemClock
@@ -45,8 +48,11 @@ BODIES = {
     "/v1/chains/{id}/skips": SkipForm,
     "/v1/messages/{id}/retry": RetryForm,
     "/v1/reload": ReloadForm,
+    "/v1/risk/correlation": CorrelationRequest,
     "/v1/risk/margin": MarginRequest,
     "/v1/risk/margin/batch": MarginRequest,
+    "/v1/risk/performance": PerformanceRequest,
+    "/v1/risk/stress": StressRequest,
     "/v1/risk/backtest": BacktestRequest,
     "/v1/risk/var": VarRequest,
 }
@@ -75,9 +81,7 @@ def served() -> list[Route]:
 
 def test_the_page_is_the_route_table(served: list[Route]) -> None:
     told = {(method, path): role for method, path, role in ROW.findall(PAGE)}
-    roles = {
-        (each.method, each.path): "none" if each.role is None else each.role.name.lower() for each in served
-    }
+    roles = {(each.method, each.path): "none" if each.role is None else each.role.name.lower() for each in served}
     assert told == roles
 
 

@@ -186,9 +186,7 @@ def test_only_a_reorg_that_reaches_the_cause_corrects() -> None:
     desk.fold(chain.apply(3, taken))
     desk.fold(chain.apply(4))
     desk.fold(chain.retract(4), chain.apply(4, deposit(7, ETHER // 4), fork="b"))
-    desk.fold(
-        chain.retract(4, deposit(7, ETHER // 4), fork="b"), chain.retract(3, taken), chain.apply(3, fork="c")
-    )
+    desk.fold(chain.retract(4, deposit(7, ETHER // 4), fork="b"), chain.retract(3, taken), chain.apply(3, fork="c"))
     assert told(desk.events) == [
         ("opened", "MARGIN_CALL", 1, 1),
         ("improved", "WARNING", 1, 2),
