@@ -22,32 +22,22 @@ PRICE = st.one_of(st.integers(1, 10**4), st.integers(10**6, 10**14))
 SCALED = st.one_of(st.integers(1, 10**4), st.integers(1, 10**24))
 
 
-@st.composite
-def quotes(draw: st.DrawFn) -> dict[str, tuple[int, Quote]]:
-    """Decimals and price of every asset."""
-    return {
-        asset: (
-            draw(st.sampled_from((2, 6, 8, 18))),
-            Quote(draw(PRICE), draw(st.sampled_from((8, 8, 8, 0, 18)))),
-        )
-        for asset in ASSETS
-    }
+DECIMALS_AND_QUOTE = st.tuples(
+    st.sampled_from((2, 6, 8, 18)), st.builds(Quote, PRICE, st.sampled_from((8, 8, 8, 0, 18)))
+)
 
 
 @st.composite
-def positions(draw: st.DrawFn, rules: RuleName = RuleName.AAVE_V3_5, *, both: bool = True) -> Position:
+def positions(draw: st.DrawFn, rules: RuleName = RuleName.AAVE_V3_5) -> Position:
     """Debts are drawn so that they lie around what the collateral bears, where roundings decide."""
-    known = draw(quotes())
-    most = 1 if rules is RuleName.MORPHO_BLUE else 4
-    held = draw(st.lists(st.sampled_from(ASSETS), max_size=most, unique=True))
+    alone = rules is RuleName.MORPHO_BLUE
+    shuffled = draw(st.permutations(ASSETS))
+    held = shuffled[: draw(st.integers(0, 1 if alone else 3))]
+    both = rules in (RuleName.AAVE_V3_0, RuleName.AAVE_V3_5) and draw(st.booleans())
+    first = 0 if both else len(held)
+    owed = shuffled[first : first + draw(st.integers(0, 2 if both else 1))]
+    known = {asset: draw(DECIMALS_AND_QUOTE) for asset in dict.fromkeys([*held, *owed])}
     collateral = tuple(draw(_collateral(asset, *known[asset])) for asset in held)
-    apart = both and rules in (RuleName.AAVE_V3_0, RuleName.AAVE_V3_5)
-    free = [asset for asset in ASSETS if apart or asset not in held]
-    owed = draw(
-        st.lists(st.sampled_from(free), max_size=1 if rules is not RuleName.AAVE_V3_5 else 3, unique=True)
-        if free
-        else st.just([])
-    )
     bearable = sum((usd(leg, balance(leg)) * Fraction(leg.threshold_bps, 10_000) for leg in collateral), Fraction(0))
     debt = tuple(draw(_debt(asset, *known[asset], bearable / len(owed), rules)) for asset in owed)
     return Position(collateral, debt)

@@ -73,18 +73,19 @@ def test_on_its_side_it_is_the_whole_truth(rules: RuleName, data: st.DataObject,
 
 @given(positions())
 def test_the_border_lies_within_the_rounding_of_the_linear_root(position: Position) -> None:
-    """p - H / k. Every leg is rounded by at most one unit of USD and one base unit of its debt; the border moves by
-    what that is worth in the asset."""
+    """p - H / k. Every leg is rounded by at most one unit of USD and one base unit of its debt, and the health factor
+    by half of 1e-22; the border moves by what that is worth in the asset."""
     by_asset = exposures(position, RULES[V3_5])
     surplus = sum(by_asset.values(), Fraction(0))
     quotes = {leg.asset: leg.quote for leg in position.legs}
-    slack = Fraction(len(position.legs) + 1, USD) + sum((usd(leg, 1) for leg in position.debt), Fraction(0))
     for found in liquidation_prices(position, RULES[V3_5]):
         if found.price is None:
             continue
-        quote = quotes[found.asset]
-        exposure = by_asset[found.asset] / quote.price
-        root = quote.price - surplus / exposure
+        there = at_price(position, found.asset, found.price)
+        slack = Fraction(len(position.legs) + 1, USD)
+        slack += sum((usd(leg, 1) + usd(leg, balance(leg) + 1) / 10**22 for leg in there.debt), Fraction(0))
+        exposure = by_asset[found.asset] / quotes[found.asset].price
+        root = quotes[found.asset].price - surplus / exposure
         assert abs(found.price - root) <= abs(slack / exposure) + 2
 
 
