@@ -238,7 +238,7 @@ class ChainListener(Actor):
         node's.
         """
         view = self._view
-        self._statistics.head = head.header.number
+        self._statistics.headed(head.header)
         if head.header.number >= view.next_number:
             try:
                 await self._extend(context, head)
@@ -313,7 +313,7 @@ class ChainListener(Actor):
         is an ordinary extension of the next step. The branch is read and checked before anything is
         written."""
         view = self._view
-        tip = view.tip
+        tip, begun = view.tip, context.clock.monotonic()
         assert tip is not None
         until = min(head.header.number, tip.number)
         ancestor = await self._reader.ancestor(view, head, until)
@@ -336,7 +336,7 @@ class ChainListener(Actor):
         stored = await self._stored_logs(view, lost, branch)
         plan = await aside(plan_reorg, view, self._epoch, self._table, finality, ancestor, branch, stored)
         await self._commit(context, plan, branch)
-        self._statistics.reorganised(len(lost))
+        self._statistics.reorganised(lost, stored, context.clock.monotonic() - begun)
         context.log.warning(
             "chain_reorganised",
             chain=view.chain,

@@ -14,13 +14,14 @@ from actors.oracle_poller import OraclePoller
 from actors.quarantine_keeper import QuarantineKeeper
 from actors.retention_keeper import RetentionKeeper
 from actors.transaction_sender import TransactionSender
+from fusion_daemon.aio import BUCKETS
 from fusion_daemon.alerting.retry import DeliveryState, Verdict
 from fusion_daemon.chain.endpoint_state import State as EndpointState
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.composition import House
 from fusion_daemon.crosschain.hints import Outcome, Source
 from fusion_daemon.domain.margin import MARGIN_STREAM
-from fusion_daemon.http.metrics import AnyFamily, Sample, counter, gauge
+from fusion_daemon.http.metrics import AnyFamily, HistogramFamily, HistogramSample, Sample, counter, gauge
 from fusion_daemon.transactions.records import OPEN, Answer, Kind, State
 
 _LISTENER_COUNTERS: Sequence[tuple[str, str, Callable[[ListenerStatistics], float]]] = (
@@ -37,6 +38,12 @@ _LISTENER_COUNTERS: Sequence[tuple[str, str, Callable[[ListenerStatistics], floa
     ("fusion_chain_socket_losses_total", "WebSockets lost, or not opened.", lambda s: s.announced.losses),
     ("fusion_chain_reorgs_total", "Reorganisations followed.", lambda s: s.reorgs),
     ("fusion_chain_orphaned_blocks_total", "Blocks that reorganisations took away.", lambda s: s.orphaned),
+    ("fusion_chain_orphaned_logs_total", "Logs that reorganisations took back.", lambda s: s.orphaned_logs),
+    (
+        "fusion_chain_reorg_handling_seconds_total",
+        "Time from noticing a reorganisation to its commit, all together.",
+        lambda s: s.reorg_seconds,
+    ),
     ("fusion_chain_rate_limits_total", "Requests that a provider limited.", lambda s: s.rate_limits),
     ("fusion_chain_faults_total", "Steps that failed on an endpoint.", lambda s: s.faults),
 )
@@ -54,6 +61,13 @@ _LISTENER_GAUGES: Sequence[tuple[str, str, Callable[[ListenerStatistics], float 
         "fusion_chain_behind_blocks",
         "Blocks between the endpoint's head and the last committed one.",
         lambda s: None if s.head is None or s.tip is None else max(s.head - s.tip, 0),
+    ),
+    (
+        "fusion_chain_behind_seconds",
+        "Time between these two, as the chain itself tells it.",
+        lambda s: None
+        if s.head_timestamp is None or s.tip_timestamp is None
+        else max(s.head_timestamp - s.tip_timestamp, 0),
     ),
     (
         "fusion_chain_tip_age_seconds",
@@ -107,16 +121,23 @@ def _endpoint_families(endpoints: Sequence[tuple[str, str, EndpointStatistics]])
         [Sample(e.rate, (c, p)) for c, p, e in endpoints],
         label,
     )
-    yield counter(
-        "fusion_rpc_answers_total",
-        "HTTP answers that came whole.",
-        [Sample(e.answers, (c, p)) for c, p, e in endpoints],
+    yield HistogramFamily(
+        "fusion_rpc_request_duration_seconds",
+        "Time from sending an HTTP request to the end of its answer, of those that were answered whole.",
+        BUCKETS,
+        [HistogramSample(tuple(e.durations), e.seconds, (c, p)) for c, p, e in endpoints],
         label,
     )
     yield counter(
-        "fusion_rpc_answer_seconds_total",
-        "Time that these took, all together.",
-        [Sample(e.seconds, (c, p)) for c, p, e in endpoints],
+        "fusion_rpc_null_results_total",
+        "JSON-RPC answers that said: no such thing.",
+        [Sample(e.nulls, (c, p)) for c, p, e in endpoints],
+        label,
+    )
+    yield counter(
+        "fusion_rpc_errors_total",
+        "JSON-RPC answers with an error other than a limit of our rate.",
+        [Sample(e.errors, (c, p)) for c, p, e in endpoints],
         label,
     )
     yield counter(
