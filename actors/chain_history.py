@@ -8,7 +8,7 @@ INVARIANTS
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -23,9 +23,9 @@ from fusion_daemon.chain.factories import created
 from fusion_daemon.chain.journal import ChainView, finality_of
 from fusion_daemon.chain.late import LateSpan, check_late, first_gap
 from fusion_daemon.chain.repository import load_headers
-from fusion_daemon.chain.rpc_errors import RateLimited
+from fusion_daemon.chain.rpc_errors import RateLimited, RpcFailure
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.chain.validate import Unlinked
+from fusion_daemon.chain.validate import Inconsistent, Unlinked
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.runtime import ActorContext, Bell
 from fusion_daemon.store import Store
@@ -35,11 +35,19 @@ class LateHistory:
     """Of one life of a chain's listener. Trio side."""
 
     def __init__(
-        self, settings: ChainSettings, store: Store, reader: ChainReader, context: ActorContext, table: EventTable
+        self,
+        settings: ChainSettings,
+        store: Store,
+        reader: ChainReader,
+        blame: Callable[[int, RpcFailure | Inconsistent], None],
+        context: ActorContext,
+        table: EventTable,
     ) -> None:
+        """`blame` is told of an endpoint that failed here."""
         self._settings = settings
         self._store = store
         self._reader = reader
+        self._blame = blame
         self._context = context
         self._table = table
         self._wanted = Bell()
@@ -95,6 +103,8 @@ class LateHistory:
             except RateLimited as limited:
                 await self._context.rest(limited.retry_after or self._settings.poll.longest)
             except (Failure, AioTimeout) as failure:
+                if isinstance(failure, RpcFailure | Inconsistent):
+                    self._blame(head.endpoint, failure)
                 self.trouble = str(failure)
                 self._context.log.warning("late_history_failed", chain=view.chain, reason=str(failure))
                 await self._context.rest(self._settings.poll.longest)

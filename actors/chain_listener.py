@@ -7,7 +7,7 @@ up from far behind and following the head are the same code: spans of blocks, on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import trio
@@ -93,12 +93,12 @@ class ChainListener(Actor):
         claim = await self._store.claim(self.name, produces=(stream,))
         self._epoch = claim.epoch
         self._topic.advance(claim.heads[stream])
-        with trio.CancelScope(shield=True):  # cancelled in the midst of it, nobody would close what was opened
+        with trio.CancelScope(shield=True):  # else nobody would close what was opened
             self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
-        self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._statistics.split)
+        self._reader = self._reads(context.beat)
         self._finality = FinalityWatch(self._settings, self._store, self._reader, context, self._epoch)
-        reader = ChainReader(self._settings, self._aio, self._rpc, context, self._statistics.split)  # its own sizes
-        self._history = LateHistory(self._settings, self._store, reader, context, self._table)
+        beside = self._reads(lambda: None)  # late history that comes is no sign that the head is followed
+        self._history = LateHistory(self._settings, self._store, beside, self._reader.blame, context, self._table)
         self._statistics.endpoints = self._rpc.statistics()
         try:
             context.started()
@@ -115,6 +115,9 @@ class ChainListener(Actor):
         finally:
             with trio.CancelScope(shield=True):
                 await self._aio.call(self._rpc.close, timeout=_DOOR_SECONDS)
+
+    def _reads(self, progressed: Callable[[], None]) -> ChainReader:
+        return ChainReader(self._settings, self._aio, self._rpc, self._context, self._statistics.split, progressed)
 
     async def _propose_start(self) -> None:
         chain, start = self._settings.chain, self._settings.start_block

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 from fusion_daemon.aio import Aio, AioTimeout
@@ -15,7 +16,8 @@ from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.ranges import RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, probes
 from fusion_daemon.chain.rpc import ChainRpc, Complaint
-from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered, complaint_of
+from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered, complaint_of, crossing_unanswered
+from fusion_daemon.chain.rpc_patience import LONGEST_CROSSING, Patience
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, check_headers
 from fusion_daemon.domain.failure import Failure
@@ -26,8 +28,9 @@ from fusion_daemon.runtime import ActorContext
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+_DOOR_SECONDS = 5.0
 _REQUESTS_PER_CROSSING = 4
-"""A crossing may take this many request timeouts, since it makes several requests."""
+"""A crossing may wait for nodes this many request timeouts, since it makes several requests."""
 _YOUNG_BLOCKS = 32
 """Below the head: a node may not find their logs yet, also on a chain whose blocks are final at once."""
 _LONGEST_BY_HASH = 100
@@ -61,9 +64,13 @@ class ChainReader:
         rpc: ChainRpc,
         context: ActorContext,
         split: Callable[[Reason, str], None],
+        progressed: Callable[[], None],
     ) -> None:
-        """`split` hears of every range that an endpoint refused, and by which rule."""
+        """`split` hears of every range that an endpoint refused, and by which rule; `progressed` of every crossing that
+        ended, and while one waits for the pace."""
         self._split = split
+        self._progressed = progressed
+        self._pausing = partial(aio.to_trio, self._paused, timeout=_DOOR_SECONDS)
         self._settings = settings
         self._aio = aio
         self._rpc = rpc
@@ -179,20 +186,20 @@ class ChainReader:
                 self._context.log.info("no_witness", chain=self._settings.chain, reason=str(silent))
         return found
 
+    async def _paused(self) -> None:
+        self._progressed()
+
     async def _ask(self, question: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
         """One crossing to the nodes. Its end is progress, whatever it brings, so that neither a long reorg nor a silent
         endpoint is taken for a stuck actor."""
         try:
             with self._context.until_draining():
-                return await self._aio.call(question, *args, timeout=longest_silence(self._settings))
+                patience = Patience(longest_silence(self._settings), self._pausing)
+                return await self._aio.call(patience.ask, partial(question, *args), timeout=LONGEST_CROSSING)
         except AioTimeout as late:
-            raise Unanswered(
-                f"An endpoint of chain {self._settings.chain} did not answer within {late.seconds:g} s.",
-                "Nothing of what was asked is stored; the listener asks again, another endpoint if there is one.",
-                "If it lasts, check the provider's status page and the network.",
-            ) from late
+            raise crossing_unanswered(late.seconds) from late
         finally:
-            self._context.beat()
+            self._progressed()
         raise listener_drains(self._settings.chain)
 
 

@@ -39,6 +39,7 @@ from fusion_daemon.feeds import ChainCalls
 from fusion_daemon.fixtures import Fixtures
 from fusion_daemon.oracle.repository import prices_after
 from fusion_daemon.receipts import ChainReceipts
+from fusion_daemon.receipts import longest_silence as longest_without_receipts
 from fusion_daemon.runtime import (
     Actor,
     ChildSpec,
@@ -56,7 +57,8 @@ from fusion_daemon.settings import (
 )
 from fusion_daemon.store import Reader, Store, Write
 
-BEAT_LIMIT = 30.0
+BEAT_LIMIT = 45.0
+"""Seconds: longer than the store takes to find out that its database is away, and than it reads at most."""
 DATA_LIMITS = {
     "quarantine": 60.0,
     "alerting": 60.0,
@@ -173,7 +175,7 @@ def branches_of(lives: Lives, chains: Sequence[ChainSettings], alive: dict[str, 
         branch("quarantine", "quarantine_keeper", lives.warder),
         branch("alerting", "alert_dispatcher", lives.dispatcher),
         branch("risk", "risk_calculator", lives.calculator),
-        branch("messages", "message_tracker", lives.tracker),
+        branch("messages", "message_tracker", lives.tracker, silence=longest_without_receipts(chains)),
         *(
             branch(
                 f"chain:{each.chain}",

@@ -4,12 +4,14 @@ other."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 import trio
 
 from fusion_daemon.aio import Aio
+from fusion_daemon.chain.rpc_patience import LONGEST_CROSSING, Patience
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.domain.identifiers import ChainId
 
@@ -29,7 +31,7 @@ C = TypeVar("C", bound=Client)
 
 
 class ChainClients(Generic[C]):
-    """A client of its own for each chain. trio side. `patience`: of one crossing, in request timeouts."""
+    """A client of its own for each chain. trio side."""
 
     def __init__(
         self,
@@ -38,6 +40,7 @@ class ChainClients(Generic[C]):
         opened: Callable[[ChainSettings], Awaitable[C]],
         patience: float,
     ) -> None:
+        """`patience`: of one crossing with its nodes, in request timeouts."""
         self._aio = aio
         self._chains = {settings.chain: settings for settings in chains}
         self._open = opened
@@ -65,5 +68,5 @@ class ChainClients(Generic[C]):
 
     async def ask(self, chain: ChainId, question: Callable[[C], Awaitable[T]]) -> T:
         """One crossing. Raises RpcFailure and AioError."""
-        patience = self._chains[chain].request_timeout * self._patience
-        return await self._aio.call(question, self._clients[chain], timeout=patience)
+        patience = Patience(self._chains[chain].request_timeout * self._patience)
+        return await self._aio.call(patience.ask, partial(question, self._clients[chain]), timeout=LONGEST_CROSSING)

@@ -16,6 +16,11 @@ _PATIENCE = 2.0
 """Of one crossing, in request timeouts: the chain id may have to be proved first."""
 
 
+def longest_silence(chains: Iterable[ChainSettings]) -> float:
+    """Seconds that the tracker may wait for the receipts of RECEIPTS_AT_ONCE transactions."""
+    return _PATIENCE * max((each.request_timeout for each in chains), default=0.0)
+
+
 class ChainReceipts(ChainClients[ChainRpc]):
     """trio side."""
 

@@ -11,6 +11,7 @@ import asyncio
 import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from random import random
 
@@ -45,6 +46,7 @@ from fusion_daemon.chain.rpc_errors import (
     unanswered,
     wrong_chain,
 )
+from fusion_daemon.chain.rpc_patience import pause
 from fusion_daemon.chain.rpc_wire import (
     HEADERS,
     TEXTS,
@@ -246,7 +248,7 @@ class Endpoints:
         rate, wait = endpoint.rate.admitted(calls, now)
         self._note_rate(endpoint, rate)
         if wait:
-            await asyncio.sleep(wait)
+            await pause(wait)
         return now + wait
 
     def _note_rate(self, endpoint: Endpoint, rate: RequestRate) -> None:
@@ -290,7 +292,9 @@ class Endpoints:
         for number in self._pool.due(now):
             if number not in self._asides:
                 self._pool = self._pool.tried(number)
-                self._asides[number] = asyncio.get_running_loop().create_task(self._try(self._all[number]))
+                trying = self._try(self._all[number])
+                # In a context of its own: it outlives the crossing that began it.
+                self._asides[number] = asyncio.get_running_loop().create_task(trying, context=Context())
 
     async def _try(self, endpoint: Endpoint) -> None:
         """Is it of our chain, and where is its head? What comes of it is in its state."""
