@@ -33,6 +33,7 @@ from fusion_daemon.chain.reorg import parting
 from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block, register_contracts
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain
+from fusion_daemon.chain.rpc_pools import OpenEndpoints, own_endpoints
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span
 from fusion_daemon.domain.failure import Failure
@@ -41,7 +42,6 @@ from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
 from fusion_daemon.runtime import Actor, ActorContext, Topic
 from fusion_daemon.store import Store, WriteConflict
 
-_STORE_SECONDS = 30.0
 _DOOR_SECONDS = 5.0
 _BEAT_SECONDS = 5.0
 
@@ -63,6 +63,7 @@ class ChainListener(Actor):
         store: Store,
         topic: Topic[JournalEntry],
         table: EventTable,
+        endpoints: OpenEndpoints = own_endpoints,
     ) -> None:
         self.name = f"chain_listener:{settings.chain}"
         self._settings = settings
@@ -70,6 +71,7 @@ class ChainListener(Actor):
         self._store = store
         self._topic = topic
         self._table = table
+        self._endpoints = endpoints
         self._polling = Polling(settings.poll)
         self._stillness = Stillness()
         self._announced = False
@@ -94,7 +96,7 @@ class ChainListener(Actor):
         self._epoch = claim.epoch
         self._topic.advance(claim.heads[stream])
         with trio.CancelScope(shield=True):  # else nobody would close what was opened
-            self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
+            self._rpc = await self._aio.call(open_rpc, self._settings, self._endpoints, timeout=_DOOR_SECONDS)
         self._reader = self._reads(context.beat)
         self._finality = FinalityWatch(self._settings, self._store, self._reader, context, self._epoch)
         beside = self._reads(lambda: None)  # late history that comes is no sign that the head is followed
@@ -104,7 +106,7 @@ class ChainListener(Actor):
             context.started()
             await self._propose_start()
             self._view = await self._stored_view(context, claim.heads[stream])
-            await self._finality.restore()
+            await self._finality.restore(self._statistics.endpoints)
             async with announced(self._aio, self._settings, self._ring) as heads, self._history.beside():
                 self._statistics.announced = heads
                 while not context.draining.is_set():
@@ -122,7 +124,7 @@ class ChainListener(Actor):
     async def _propose_start(self) -> None:
         chain, start = self._settings.chain, self._settings.start_block
         if start is not None:
-            await self._store.transact(propose_start_block, chain, start, timeout=_STORE_SECONDS)
+            await self._store.transact(propose_start_block, chain, start)
 
     async def _stored_view(self, context: ActorContext, seq: int) -> ChainView:
         """The stored chain, as soon as it has a start block."""
@@ -275,7 +277,9 @@ class ChainListener(Actor):
             async with receive:
                 async for ahead in receive:
                     try:
-                        await self._commit_ahead(context, ahead)
+                        if not isinstance(ahead, tuple):
+                            raise ahead
+                        await self._commit(context, *ahead)
                     except (Failure, AioTimeout) as caught:
                         # Raised again below, outside of the nursery that would wrap it.
                         failure = caught
@@ -305,11 +309,6 @@ class ChainListener(Actor):
             except (Failure, AioTimeout) as failure:
                 await send.send(failure)
             nursery.cancel_scope.cancel()  # what is read behind a failure
-
-    async def _commit_ahead(self, context: ActorContext, ahead: _Ahead) -> None:
-        if not isinstance(ahead, tuple):
-            raise ahead
-        await self._commit(context, *ahead)
 
     async def _reorganise(self, context: ActorContext, head: Head) -> None:
         """Retract to the common ancestor and apply the node's branch up to the old height; what is above it

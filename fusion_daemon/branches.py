@@ -126,7 +126,7 @@ class Lives:
             fixed.store,
             messages,
             Journals(self._journals, self._sources.journal_fills),
-            lambda: ChainReceipts(fixed.aio, crossed),
+            lambda: ChainReceipts(fixed.aio, crossed, fixed.pools.open),
             fixed.messages,
             fixed.bell,
             _alarming(self._alerting, fixed.clock),
@@ -137,15 +137,17 @@ class Lives:
 
     def listener(self, settings: ChainSettings) -> Actor:
         fixed = self._fixed
-        return ChainListener(settings, fixed.aio, fixed.store, self._journals[settings.chain], fixed.table)
+        journal = self._journals[settings.chain]
+        return ChainListener(settings, fixed.aio, fixed.store, journal, fixed.table, fixed.pools.open)
 
     def poller(self) -> Actor:
         fixed = self._fixed
-        return OraclePoller(self._oracle, fixed.store, fixed.prices, lambda: ChainCalls(fixed.aio, self._chains))
+        calls = partial(ChainCalls, fixed.aio, self._chains, fixed.pools.open)
+        return OraclePoller(self._oracle, fixed.store, fixed.prices, calls)
 
     def sender(self) -> Actor:
         fixed = self._fixed
-        nodes = partial(ChainTransactions, fixed.aio, self._chains)
+        nodes = partial(ChainTransactions, fixed.aio, self._chains, fixed.pools.open)
         return TransactionSender(self._transactions, fixed.store, nodes, fixed.secret, fixed.to_send)
 
     def keeper(self) -> Actor:

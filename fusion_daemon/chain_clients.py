@@ -12,6 +12,7 @@ import trio
 
 from fusion_daemon.aio import Aio
 from fusion_daemon.chain.rpc_patience import LONGEST_CROSSING, Patience
+from fusion_daemon.chain.rpc_pools import OpenEndpoints
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.domain.identifiers import ChainId
 
@@ -31,19 +32,21 @@ C = TypeVar("C", bound=Client)
 
 
 class ChainClients(Generic[C]):
-    """A client of its own for each chain. trio side."""
+    """A client of its own for each chain; several may ask through the same endpoints. trio side."""
 
     def __init__(
         self,
         aio: Aio,
         chains: Iterable[ChainSettings],
-        opened: Callable[[ChainSettings], Awaitable[C]],
+        opened: Callable[[ChainSettings, OpenEndpoints], Awaitable[C]],
+        endpoints: OpenEndpoints,
         patience: float,
     ) -> None:
         """`patience`: of one crossing with its nodes, in request timeouts."""
         self._aio = aio
         self._chains = {settings.chain: settings for settings in chains}
         self._open = opened
+        self._endpoints = endpoints
         self._patience = patience
         self._clients: dict[ChainId, C] = {}
 
@@ -51,7 +54,9 @@ class ChainClients(Generic[C]):
         # Shielded: nobody would close what was opened when the others were not. It asks no node, so it takes no time.
         with trio.CancelScope(shield=True):
             for chain, settings in self._chains.items():
-                self._clients[chain] = await self._aio.call(self._open, settings, timeout=settings.request_timeout)
+                self._clients[chain] = await self._aio.call(
+                    self._open, settings, self._endpoints, timeout=settings.request_timeout
+                )
         return self
 
     async def __aexit__(

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-import aiohttp
-
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.endpoint_state import Event, Headed
 from fusion_daemon.chain.range_rules import Said, classify
@@ -27,6 +25,7 @@ from fusion_daemon.chain.rpc_errors import (
     quote_node,
     range_refused,
 )
+from fusion_daemon.chain.rpc_pools import OpenEndpoints, own_endpoints
 from fusion_daemon.chain.rpc_wire import (
     HEADERS,
     LOGS,
@@ -351,11 +350,9 @@ class ChainRpc:
         return logs
 
 
-async def open_rpc(settings: ChainSettings) -> ChainRpc:
+async def open_rpc(settings: ChainSettings, opened: OpenEndpoints = own_endpoints) -> ChainRpc:
     """Asyncio side. Opens no connection yet; `close()` ends those that were opened."""
-    timeout = aiohttp.ClientTimeout(total=settings.request_timeout)
-    headers = {"Content-Type": "application/json"}
-    return ChainRpc(settings, Endpoints(settings, aiohttp.ClientSession(timeout=timeout, headers=headers)))
+    return ChainRpc(settings, opened(settings))
 
 
 async def verify_endpoints(settings: ChainSettings) -> tuple[RpcFailure | None, ...]:

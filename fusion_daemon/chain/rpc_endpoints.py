@@ -149,8 +149,22 @@ class Endpoints:
             self._note_rate(endpoint, endpoint.rate)
         self._pool = fresh_pool(len(self._all), time.monotonic())
         self._asides: dict[int, asyncio.Task[None]] = {}
+        self._users = 1
+
+    @property
+    def closed(self) -> bool:
+        return self._users == 0
+
+    def joined(self) -> bool:
+        """One more asks through them, and will close them. False: they are closed."""
+        self._users += not self.closed
+        return not self.closed
 
     async def close(self) -> None:
+        """Ends connections with the last of those who ask through them."""
+        self._users -= 1
+        if self._users:
+            return
         asides = list(self._asides.values())
         for aside in asides:
             aside.cancel()

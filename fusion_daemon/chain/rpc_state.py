@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import aiohttp
-
 from fusion_daemon.chain.blocks import Creation, Log
 from fusion_daemon.chain.range_rules import classify
-from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, raise_error
+from fusion_daemon.chain.rpc_endpoints import Endpoint, raise_error
 from fusion_daemon.chain.rpc_errors import RpcFailure, block_unknown, endpoint_fault, quote_node
+from fusion_daemon.chain.rpc_pools import own_endpoints
 from fusion_daemon.chain.rpc_wire import (
     CREATIONS,
     LOGS,
@@ -35,10 +34,8 @@ class StateRpc:
     RpcFailure and nothing else."""
 
     def __init__(self, settings: ChainSettings) -> None:
-        timeout = aiohttp.ClientTimeout(total=settings.request_timeout)
-        session = aiohttp.ClientSession(timeout=timeout, headers={"Content-Type": "application/json"})
         self._settings = settings
-        self._endpoints = Endpoints(settings, session)
+        self._endpoints = own_endpoints(settings)
 
     async def close(self) -> None:
         await self._endpoints.close()
