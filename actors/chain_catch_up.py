@@ -145,5 +145,5 @@ class CatchUp:
 
 def weight(span: Span) -> int:
     """About what a span takes in memory, in octets."""
-    data = sum(len(log.data) for log in span.logs)
+    data = sum(map(len, [log.data for log in span.logs]))
     return len(span.headers) * _HEADER_OCTETS + len(span.logs) * _LOG_OCTETS + data

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from actors.chain_reader import ChainReader
 from fusion_daemon.chain.endpoint_state import Contradicted, Restored, State
-from fusion_daemon.chain.finality import FinalityViolated, keeps_root
+from fusion_daemon.chain.finality import FinalityViolated, finality_violated, keeps_root
 from fusion_daemon.chain.repository import latch, load_latched
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.chain.settings import ChainSettings
@@ -42,6 +42,7 @@ class FinalityWatch:
         """The endpoint for whose word it is latched; unknown after a restart."""
         self.disproved: frozenset[int] = frozenset()
         """Endpoints that others contradicted, until they show the stored chain again."""
+        self._suspects: set[int] = set()
         self._reconsidered = 0.0
         """When they were last asked, by the monotonic clock."""
 
@@ -49,6 +50,10 @@ class FinalityWatch:
         """`endpoints`: as others who ask them may have kept them since the life before."""
         self.disproved = frozenset(each for each, seen in enumerate(endpoints) if seen.state is State.FORKED)
         self.latched = await self._store.read(load_latched, self._settings.chain)
+
+    def suspect(self, endpoint: int) -> None:
+        """It shows another block somewhere below the last final one. It is judged at the next look."""
+        self._suspects.add(endpoint)
 
     async def accused(self, endpoint: int, root: BlockRef, violated: FinalityViolated) -> None:
         """`endpoint` shows another block at the height of `root`. Asks all of them, and latches the chain unless they
@@ -65,6 +70,8 @@ class FinalityWatch:
 
     async def recheck(self, root: BlockRef) -> bool:
         """May the chain be followed? Takes the latch away when the endpoints show the final block again."""
+        while self._suspects and self.latched is None:
+            await self.accused(self._suspects.pop(), root, finality_violated(self._settings.chain, root))
         if self.latched is None:
             await self._reconsider(root)
         elif await self._kept(root, self._accuser):

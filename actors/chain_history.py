@@ -8,20 +8,17 @@ INVARIANTS
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
-import trio
-
+from actors.aside import aside
 from actors.chain_reader import ChainReader, ListenerDrains
 from fusion_daemon.aio import AioTimeout
-from fusion_daemon.chain.blocks import Head
+from fusion_daemon.chain.blocks import Head, Span
 from fusion_daemon.chain.coverage import Range
 from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.factories import created
-from fusion_daemon.chain.journal import ChainView, finality_of
-from fusion_daemon.chain.late import LateSpan, check_late, first_gap
+from fusion_daemon.chain.journal import ChainView, Plan, finality_of
+from fusion_daemon.chain.late import LateSpan, check_late, first_gap, plan_late, still_fits
 from fusion_daemon.chain.repository import load_headers
 from fusion_daemon.chain.rpc_errors import RateLimited, RpcFailure
 from fusion_daemon.chain.settings import ChainSettings
@@ -29,6 +26,9 @@ from fusion_daemon.chain.validate import Inconsistent, Unlinked
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.runtime import ActorContext, Bell
 from fusion_daemon.store import Store
+
+Finding = tuple[Plan, Span]
+"""What is to be committed, and what was read for it."""
 
 
 class LateHistory:
@@ -39,23 +39,21 @@ class LateHistory:
         settings: ChainSettings,
         store: Store,
         reader: ChainReader,
-        blame: Callable[[int, RpcFailure | Inconsistent], None],
         context: ActorContext,
         table: EventTable,
+        ready: Bell,
     ) -> None:
-        """`blame` is told of an endpoint that failed here."""
+        """`ready` rings when there is something to take."""
         self._settings = settings
         self._store = store
         self._reader = reader
-        self._blame = blame
         self._context = context
         self._table = table
         self._wanted = Bell()
         self._view: ChainView | None = None
         self._head: Head | None = None
         self._read: LateSpan | None = None
-        self.ready = Bell()
-        """Rings when there is something to take."""
+        self._ready = ready
         self.trouble: str | None = None
         """Why nothing comes although something is missing."""
 
@@ -64,38 +62,30 @@ class LateHistory:
         self._view, self._head = view, head or self._head
         self._wanted.ring()
 
-    def take(self) -> LateSpan | None:
-        """What was read, if it was. The next is read after the next `look`, which knows what became of this one."""
+    async def take(self, view: ChainView, epoch: int) -> Finding | None:
+        """What was read, if it was and is still missing. The next is read after the next `look`, which knows what
+        became of this one."""
         read, self._read = self._read, None
-        if read is not None:
-            self._view = None
-        return read
+        if read is None:
+            return None
+        self._view = None
+        if not still_fits(view, read):
+            return None
+        return await aside(plan_late, view, epoch, self._table, read), read.span
 
-    @asynccontextmanager
-    async def beside(self) -> AsyncIterator[None]:
-        """Reads while the body runs. What the body raises leaves as it is, not in a group."""
-        failure: Exception | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._run)
-            try:
-                yield
-            except Exception as raised:  # noqa: BLE001 - raised again below, whatever it is
-                failure = raised
-            nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
         while not self._context.draining.is_set():
             view, head = self._view, self._head
             gap = None if view is None or self._read is not None else first_gap(view)
             if view is None or head is None or gap is None:
+                if view is not None:
+                    self.trouble = None  # what was missing may have been skipped
                 await self._wanted.wait()
                 continue
             try:
                 self._read = await self._span(view, head, *gap)
                 self.trouble = None
-                self.ready.ring()
+                self._ready.ring()
             except ListenerDrains:
                 return
             except Unlinked:
@@ -104,7 +94,7 @@ class LateHistory:
                 await self._context.rest(limited.retry_after or self._settings.poll.longest)
             except (Failure, AioTimeout) as failure:
                 if isinstance(failure, RpcFailure | Inconsistent):
-                    self._blame(head.endpoint, failure)
+                    self._reader.blame(head.endpoint, failure)
                 self.trouble = str(failure)
                 self._context.log.warning("late_history_failed", chain=view.chain, reason=str(failure))
                 await self._context.rest(self._settings.poll.longest)

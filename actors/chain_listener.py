@@ -7,16 +7,16 @@ up from far behind and following the head are the same code: spans of blocks, on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import trio
 
 from actors.aside import aside
 from actors.chain_catch_up import CatchUp
+from actors.chain_companions import Companions, companions
 from actors.chain_finality import FinalityWatch
 from actors.chain_hints import announced
-from actors.chain_history import LateHistory
 from actors.chain_reader import ChainReader, ListenerDrains, listener_drains
 from actors.listener_statistics import ListenerStatistics
 from fusion_daemon.aio import Aio, AioTimeout
@@ -27,7 +27,6 @@ from fusion_daemon.chain.events import EventTable
 from fusion_daemon.chain.factories import created
 from fusion_daemon.chain.finality import FinalityViolated
 from fusion_daemon.chain.journal import ChainView, Finality, Plan, StoredLogs, finality_of, plan_extend, plan_reorg
-from fusion_daemon.chain.late import plan_late, still_fits
 from fusion_daemon.chain.polling import Polling, Stillness
 from fusion_daemon.chain.reorg import parting
 from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block, register_contracts
@@ -83,11 +82,12 @@ class ChainListener(Actor):
         self._reader: ChainReader
         self._rpc: ChainRpc
         self._finality: FinalityWatch
-        self._history: LateHistory
+        self._companions: Companions
 
     def statistics(self) -> ListenerStatistics:
         """A copy."""
-        return replace(self._statistics, splits=dict(self._statistics.splits))
+        now = self._statistics
+        return replace(now, splits=dict(now.splits), audit=replace(now.audit))
 
     async def run(self, context: ActorContext) -> None:
         self._context = context
@@ -97,17 +97,19 @@ class ChainListener(Actor):
         self._topic.advance(claim.heads[stream])
         with trio.CancelScope(shield=True):  # else nobody would close what was opened
             self._rpc = await self._aio.call(open_rpc, self._settings, self._endpoints, timeout=_DOOR_SECONDS)
-        self._reader = self._reads(context.beat)
+        self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._statistics.split)
         self._finality = FinalityWatch(self._settings, self._store, self._reader, context, self._epoch)
-        beside = self._reads(lambda: None)  # late history that comes is no sign that the head is followed
-        self._history = LateHistory(self._settings, self._store, beside, self._reader.blame, context, self._table)
+        readers = [self._reader.beside() for _ in range(2)]
+        self._companions = companions(
+            self._settings, self._store, readers, context, self._table, self._statistics.audit, self._finality.suspect
+        )
         self._statistics.endpoints = self._rpc.statistics()
         try:
             context.started()
             await self._propose_start()
             self._view = await self._stored_view(context, claim.heads[stream])
             await self._finality.restore(self._statistics.endpoints)
-            async with announced(self._aio, self._settings, self._ring) as heads, self._history.beside():
+            async with announced(self._aio, self._settings, self._ring) as heads, self._companions.beside():
                 self._statistics.announced = heads
                 while not context.draining.is_set():
                     await context.gate()
@@ -117,9 +119,6 @@ class ChainListener(Actor):
         finally:
             with trio.CancelScope(shield=True):
                 await self._aio.call(self._rpc.close, timeout=_DOOR_SECONDS)
-
-    def _reads(self, progressed: Callable[[], None]) -> ChainReader:
-        return ChainReader(self._settings, self._aio, self._rpc, self._context, self._statistics.split, progressed)
 
     async def _propose_start(self) -> None:
         chain, start = self._settings.chain, self._settings.start_block
@@ -148,7 +147,8 @@ class ChainListener(Actor):
         coverage = view.coverage.configured(self._settings.contracts, view.start)
         if view.blocks and coverage != view.coverage:
             await self._store.commit(register_contracts(view.chain, self._epoch, view.coverage, coverage))
-        self._statistics.missing = 0 if view.tip is None else coverage.missing(view.tip.number)
+        if view.tip is not None:
+            self._statistics.read(coverage, view.tip.number)
         return replace(view, coverage=coverage)
 
     async def _step(self, context: ActorContext) -> float:
@@ -157,6 +157,7 @@ class ChainListener(Actor):
         stored."""
         if self._view.tip is None:  # the start may still be moved
             self._view = await self._stored_view(context, self._view.seq)
+        self._reader.skipped = self._view.coverage.skipped
         try:
             looked = await self._look(context)
         except WriteConflict:
@@ -180,7 +181,7 @@ class ChainListener(Actor):
         if looked is None:
             return self._settings.poll.longest
         self._judge(context, *looked)
-        self._history.look(self._view, looked[0])
+        self._companions.look(self._view, looked[0])
         return self._polling.interval(self._view.blocks)
 
     async def _look(self, context: ActorContext) -> tuple[Head, bool] | None:
@@ -227,8 +228,8 @@ class ChainListener(Actor):
             )
         elif self._finality.disproved:
             self._degrade_for_forked(context)
-        elif self._history.trouble is not None:
-            context.degraded(self._history.trouble)
+        elif self._companions.trouble is not None:
+            context.degraded(self._companions.trouble)
         elif verified:
             context.healthy()
 
@@ -381,19 +382,16 @@ class ChainListener(Actor):
         while (left := until - context.clock.monotonic()) > 0 and not context.draining.is_set():
             if self._announced and self._polling.heeds_hints:
                 break
-            await context.rest(min(left, _BEAT_SECONDS), self._history.ready)
+            await context.rest(min(left, _BEAT_SECONDS), self._companions.ready)
             context.beat()
             await self._commit_late(context)
         self._announced = False
 
     def _ring(self) -> None:
         self._announced = True
-        self._history.ready.ring()
+        self._companions.ready.ring()
 
     async def _commit_late(self, context: ActorContext) -> None:
-        late = self._history.take()
-        if late is None or self._finality.latched is not None or not still_fits(self._view, late):
-            return
-        plan = await aside(plan_late, self._view, self._epoch, self._table, late)
-        await self._commit(context, plan, late.span)
-        self._history.look(self._view)
+        while self._finality.latched is None and (found := await self._companions.take(self._view, self._epoch)):
+            await self._commit(context, *found)
+            self._companions.look(self._view)

@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import TypeVar, TypeVarTuple
 
 from fusion_daemon.aio import Aio, AioTimeout
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
-from fusion_daemon.chain.endpoint_state import Event
+from fusion_daemon.chain.coverage import Ranges, stretch
+from fusion_daemon.chain.endpoint_state import Event, State
 from fusion_daemon.chain.finality import finality_violated
 from fusion_daemon.chain.journal import ChainView, Finality
 from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.ranges import RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, probes
 from fusion_daemon.chain.rpc import ChainRpc, Complaint
-from fusion_daemon.chain.rpc_errors import RangeRefused, RpcFailure, Unanswered, complaint_of, crossing_unanswered
+from fusion_daemon.chain.rpc_errors import (
+    BlockTooDense,
+    RangeRefused,
+    RpcFailure,
+    Unanswered,
+    complaint_of,
+    crossing_unanswered,
+)
 from fusion_daemon.chain.rpc_patience import LONGEST_CROSSING, Patience
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, check_headers
@@ -33,6 +42,8 @@ _REQUESTS_PER_CROSSING = 4
 """A crossing may wait for nodes this many request timeouts, since it makes several requests."""
 _YOUNG_BLOCKS = 32
 """Below the head: a node may not find their logs yet, also on a chain whose blocks are final at once."""
+_MOST_BY_RECEIPTS = 100
+"""Blocks: they have to come within one crossing."""
 _LONGEST_BY_HASH = 100
 """Blocks: those asked by hash may each need their receipts, and have to come within one crossing."""
 
@@ -44,6 +55,10 @@ def longest_silence(settings: ChainSettings) -> float:
 
 class ListenerDrains(Failure):
     """What was being read when the order to stop came is not stored; the next life reads it again."""
+
+
+def _unheard() -> None:
+    pass
 
 
 def listener_drains(chain: ChainId) -> ListenerDrains:
@@ -64,12 +79,10 @@ class ChainReader:
         rpc: ChainRpc,
         context: ActorContext,
         split: Callable[[Reason, str], None],
-        progressed: Callable[[], None],
     ) -> None:
-        """`split` hears of every range that an endpoint refused, and by which rule; `progressed` of every crossing that
-        ended, and while one waits for the pace."""
+        """`split` hears of every range that an endpoint refused, and by which rule."""
         self._split = split
-        self._progressed = progressed
+        self._progressed = context.beat
         self._pausing = partial(aio.to_trio, self._paused, timeout=_DOOR_SECONDS)
         self._settings = settings
         self._aio = aio
@@ -78,6 +91,15 @@ class ChainReader:
         self._sizes: dict[int, RangeSize] = {}
         """By endpoint: what one of them refuses says nothing about another."""
         self._complaints: list[Complaint] = []
+        self.skipped: Ranges = ()
+        """Blocks that are read without their logs."""
+
+    def beside(self) -> ChainReader:
+        """For somebody who reads beside the head: with range sizes of his own. What he sees of an endpoint counts for
+        all, but that his crossings end is no sign that the head is followed."""
+        reader = ChainReader(self._settings, self._aio, self._rpc, self._context, self._split)
+        reader._complaints, reader._progressed = self._complaints, _unheard
+        return reader
 
     def complain(self, endpoint: int, event: Event) -> None:
         """What was seen of an endpoint counts from the next head on."""
@@ -91,7 +113,8 @@ class ChainReader:
 
     async def head(self) -> Head:
         """Of the endpoint that is best by now."""
-        complaints, self._complaints = self._complaints, []
+        complaints = tuple(self._complaints)
+        self._complaints.clear()
         return await self._ask(self._rpc.fetch_head, complaints)
 
     def last_of(self, head: Head, finality: Finality, first: int, until: int) -> int:
@@ -101,14 +124,54 @@ class ChainReader:
     async def span(
         self, head: Head, finality: Finality, first: int, until: int, contracts: Sequence[Address]
     ) -> Span:
-        """The next span from `first`, with the logs of `contracts`; it ends at `until` at most. Several may be read at
-        once."""
+        """The next span from `first`, with the logs of `contracts` unless it is skipped; it ends at `until` at most.
+        Several may be read at once."""
         by_hash = first > _oldest_by_hash(finality)
-        endpoint = head.endpoint
+        until, skipped = stretch(self.skipped, first, until)
+        wanted = () if skipped else contracts
+
+        async def ask(last: int) -> Span:
+            return await self._ask(self._rpc.fetch_span, head.endpoint, first, last, by_hash, wanted)
+
+        span = await self._sized(head.endpoint, first, min(until, _bound(finality, first)), ask)
+        return replace(span, without_logs=frozenset(each.number for each in span.headers)) if skipped else span
+
+    async def told(self, endpoint: int, first: int, until: int, contracts: Sequence[Address]) -> Span:
+        """What an endpoint says of final blocks when it is asked for their logs by range: those from `first` on, up to
+        its only header; that is at `until` at most."""
+
+        async def ask(last: int) -> Span:
+            return await self._ask(self._rpc.fetch_told, endpoint, first, last, contracts)
+
+        return await self._sized(endpoint, first, until, ask)
+
+    async def proved(
+        self, endpoint: int, numbers: Sequence[int], contracts: Sequence[Address], *, thorough: bool
+    ) -> Span:
+        """Blocks with the logs of their receipts, as `fetch_proved` reads them; no more than `by_receipts`."""
+        return await self._ask(self._rpc.fetch_proved, endpoint, numbers, contracts, thorough)
+
+    def by_receipts(self, endpoint: int) -> int:
+        """So many blocks take no more than a second of what the endpoint allows, which the head needs too."""
+        return max(1, min(_MOST_BY_RECEIPTS, int(self._rpc.statistics()[endpoint].rate)))
+
+    def witnesses(self) -> tuple[int, ...]:
+        """Two endpoints that tell of final blocks, those first that are not in use; so whoever the stored logs came
+        from, one of the two is another. Fewer where there are none. One that lags tells the truth about what it has."""
+        fit = [
+            (seen.state is not State.ALIVE, seen.in_use, place)
+            for place, seen in enumerate(self._rpc.statistics())
+            if seen.state in {State.ALIVE, State.LAGGING}
+        ]
+        return tuple(place for _, _, place in sorted(fit)[:2])
+
+    async def _sized(self, endpoint: int, first: int, until: int, ask: Callable[[int], Awaitable[Span]]) -> Span:
+        """`ask` for the blocks from `first` up to the last one that it is called with, ever fewer while the endpoint
+        refuses."""
         while True:
-            last = self.last_of(head, finality, first, until)
+            last = self._size(endpoint).last(first, until)
             try:
-                span = await self._ask(self._rpc.fetch_span, endpoint, first, last, by_hash, contracts)
+                span = await ask(last)
             except RangeRefused as refused:
                 said = refused.said
                 size = self._size(endpoint).after_refusal(refused.first, refused.last, said.refusal)
@@ -116,11 +179,17 @@ class ChainReader:
                 self._split(said.refusal.reason, said.rule)
                 until = first + size.blocks - 1  # whatever those beside it learn: the next one is smaller
                 continue
+            except BlockTooDense as dense:
+                if dense.block <= first:
+                    raise
+                until = dense.block - 1  # what is before it can be had
+                continue
             except Unanswered:
                 self._sizes[endpoint] = self._size(endpoint).after_silence(last - first + 1)
                 self._split(Reason.SILENCE, "")
                 raise
-            self._sizes[endpoint] = self._size(endpoint).after_answer(len(span.headers), len(span.logs))
+            asked = span.headers[-1].number - first + 1
+            self._sizes[endpoint] = self._size(endpoint).after_answer(asked, len(span.logs))
             return span
 
     def _size(self, endpoint: int) -> RangeSize:
@@ -133,21 +202,25 @@ class ChainReader:
         headers: list[Header] = []
         logs: list[Log] = []
         repaired = 0
+        without_logs: frozenset[int] = frozenset()
         while first <= until:
             span = await self.span(head, finality, first, until, contracts)
             headers += span.headers
             logs += span.logs
             repaired += span.repaired
+            without_logs |= span.without_logs
             first = span.headers[-1].number + 1
-        return Span(tuple(headers), tuple(logs), repaired)
+        return Span(tuple(headers), tuple(logs), repaired, without_logs=without_logs)
 
     async def with_logs_of(
         self, head: Head, finality: Finality, span: Span, contracts: Sequence[Address]
     ) -> Span:
         """The span, with the logs of contracts that it was read without, however small the pieces that the endpoint
-        gives. Asks for nothing where the blocks' bloom filters exclude them."""
+        gives. Asks for nothing where the blocks' bloom filters exclude them, or where they are skipped."""
+        if not contracts:
+            return span
         by_hash = span.headers[0].number > _oldest_by_hash(finality)
-        logs, rest = list(span.logs), [span.headers] if contracts else []
+        logs, rest = list(span.logs), _with_logs(span)
         while rest:
             headers = rest.pop()
             try:
@@ -201,6 +274,12 @@ class ChainReader:
         finally:
             self._progressed()
         raise listener_drains(self._settings.chain)
+
+
+def _with_logs(span: Span) -> list[tuple[Header, ...]]:
+    """Its blocks that are not skipped, in runs of consecutive ones."""
+    runs = groupby(span.headers, key=lambda header: header.number in span.without_logs)
+    return [tuple(run) for skipped, run in runs if not skipped]
 
 
 def _oldest_by_hash(finality: Finality) -> int:

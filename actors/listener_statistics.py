@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from actors.chain_audit import AuditStatistics
 from fusion_daemon.chain.blocks import Header, Span
+from fusion_daemon.chain.coverage import Coverage, size_of
 from fusion_daemon.chain.journal import Plan, StoredLogs
 from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
@@ -45,21 +47,30 @@ class ListenerStatistics:
     finalized: int | None = None
     missing: int = 0
     """Blocks up to the tip of which some contract's logs were not read yet."""
+    skipped: int = 0
+    """Blocks up to the tip whose logs are left out by an operator's order."""
     endpoints: tuple[EndpointStatistics, ...] = ()
     announced: HeadStatistics = field(default_factory=HeadStatistics)
+    audit: AuditStatistics = field(default_factory=AuditStatistics)
 
     def committed(self, plan: Plan, span: Span) -> None:
         """`span`: what was read for that plan."""
         tip = plan.view.tip
-        assert tip is not None
+        if tip is None:
+            return  # skips that are in force before the first block is stored
         self.tip = tip.number
         self.tip_timestamp = tip.timestamp
         self.finalized = plan.view.finalized
         self.undecodable += plan.undecodable
         self.blocks += len(span.headers)
-        self.missing = plan.view.coverage.missing(tip.number)
+        self.read(plan.view.coverage, tip.number)
         self.logs += len(span.logs)
         self.repaired += span.repaired
+
+    def read(self, coverage: Coverage, tip: int) -> None:
+        """What was read up to the tip, and what was not."""
+        self.missing = coverage.missing(tip)
+        self.skipped = size_of(coverage.skips(tip))
 
     def headed(self, head: Header) -> None:
         """An endpoint said that this is its head."""

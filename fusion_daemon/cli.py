@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from fusion_daemon.cli_chain import chain_commands
 from fusion_daemon.cli_contracts import contract_commands
 from fusion_daemon.cli_db import ConfigOption, JsonOption, data_commands
 from fusion_daemon.cli_deadletters import dead_letter_commands
@@ -158,6 +159,7 @@ def _loaded(path: Path | None) -> Iterator[Config]:
 
 
 operation_commands(app, _loaded)
+chain_commands(app, _loaded)
 app.add_typer(data_commands(_loaded), name="db")
 app.add_typer(contract_commands(_loaded), name="contracts")
 app.add_typer(dead_letter_commands(_loaded), name="deadletters")

@@ -19,17 +19,12 @@ if TYPE_CHECKING:
 Loaded = Callable[[Path | None], AbstractContextManager["Config"]]
 """Reads the configuration, and shows the Failures of its block as the command line does."""
 ActorArgument = Annotated[str, typer.Argument(metavar="ACTOR", help="As `ps` names it.", show_default=False)]
-ChainOption = Annotated[
-    Optional[int],  # noqa: UP045 - typer reads the annotation at run time
-    typer.Option("--chain", help="This chain alone, by its id.", show_default=False),
-]
 LinesOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
 def operation_commands(app: typer.Typer, loaded: Loaded) -> None:
     """Give `app` these commands."""
     _add_reads(app, loaded)
-    _add_chain_reads(app, loaded)
     _add_orders(app, loaded)
     _add_streams(app, loaded)
 
@@ -42,7 +37,7 @@ def _add_reads(app: typer.Typer, loaded: Loaded) -> None:
             from fusion_daemon import operation_client, operation_text
 
             view = operation_client.actors(settings)
-            _show(view, operation_text.actors_text(view), as_json=as_json)
+            show(view, operation_text.actors_text(view), as_json=as_json)
 
     @app.command()
     def tree(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -51,7 +46,7 @@ def _add_reads(app: typer.Typer, loaded: Loaded) -> None:
             from fusion_daemon import operation_client, operation_text
 
             view = operation_client.tree(settings)
-            _show(view, operation_text.tree_text(view), as_json=as_json)
+            show(view, operation_text.tree_text(view), as_json=as_json)
 
     @app.command()
     def inspect(actor: ActorArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -60,7 +55,7 @@ def _add_reads(app: typer.Typer, loaded: Loaded) -> None:
             from fusion_daemon import operation_client, operation_text
 
             view = operation_client.inspect(settings, actor)
-            _show(view, operation_text.detail_text(view), as_json=as_json)
+            show(view, operation_text.detail_text(view), as_json=as_json)
 
     @app.command()
     def mailbox(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -70,28 +65,7 @@ def _add_reads(app: typer.Typer, loaded: Loaded) -> None:
 
             boxes, topics = operation_client.mailboxes(settings)
             both = {"mailboxes": boxes.mailboxes, "dead_letters": boxes.dead_letters, "topics": topics.topics}
-            _show(both, operation_text.mailboxes_text(boxes, topics), as_json=as_json)
-
-
-def _add_chain_reads(app: typer.Typer, loaded: Loaded) -> None:
-    @app.command()
-    def endpoints(chain: ChainOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-        """Show the RPC endpoints of each chain: state and why, which is in use (*), head, pace, faults."""
-        with loaded(config) as settings:
-            from fusion_daemon import operation_client
-            from fusion_daemon.chain.endpoint_views import endpoints_text
-
-            views = operation_client.endpoints(settings, chain)
-            _show({"chains": views}, endpoints_text(views), as_json=as_json)
-
-    @app.command()
-    def coverage(chain: ChainOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-        """Show whose logs of each chain are read, of which blocks they were, and of which they are missing."""
-        with loaded(config) as settings:
-            from fusion_daemon import operation_client, operation_text
-
-            view = operation_client.coverage(settings, chain)
-            _show(view, operation_text.coverage_text(view), as_json=as_json)
+            show(both, operation_text.mailboxes_text(boxes, topics), as_json=as_json)
 
 
 def _add_orders(app: typer.Typer, loaded: Loaded) -> None:
@@ -100,7 +74,7 @@ def _add_orders(app: typer.Typer, loaded: Loaded) -> None:
             from fusion_daemon import operation_client, operation_text
 
             view = operation_client.order(settings, verb, actor)
-            _show(view, [operation_text.obeyed_text(view)], as_json=as_json)
+            show(view, [operation_text.obeyed_text(view)], as_json=as_json)
 
     @app.command()
     def pause(actor: ActorArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -124,7 +98,7 @@ def _add_orders(app: typer.Typer, loaded: Loaded) -> None:
             from fusion_daemon import operation_client
 
             view = operation_client.drain(settings)
-            _show(view, [f"{view.instance} (process {view.pid}) has ended."], as_json=as_json)
+            show(view, [f"{view.instance} (process {view.pid}) has ended."], as_json=as_json)
 
 
 def _add_streams(app: typer.Typer, loaded: Loaded) -> None:
@@ -143,7 +117,7 @@ def _add_streams(app: typer.Typer, loaded: Loaded) -> None:
             for missed, event in operation_client.trace(settings, actor, count, seconds):
                 if missed:
                     typer.echo(f"({missed} events went unseen)", err=True)
-                _show(event, [operation_text.event_text(event)], as_json=as_json)
+                show(event, [operation_text.event_text(event)], as_json=as_json)
 
     @app.command()
     def tap(
@@ -166,10 +140,10 @@ def _add_streams(app: typer.Typer, loaded: Loaded) -> None:
                 if look.missed:
                     typer.echo(f"({look.missed} items went unseen)", err=True)
                 for item in look.items:
-                    _show(item, (), as_json=True)
+                    show(item, (), as_json=True)
 
 
-def _show(view: object, lines: Iterable[str], *, as_json: bool) -> None:
+def show(view: object, lines: Iterable[str], *, as_json: bool) -> None:
     """The view as one JSON object, or the lines."""
     import sys
 

@@ -17,6 +17,7 @@ from fusion_daemon.aio import Aio
 from fusion_daemon.alerting.routes import routes as alert_routes
 from fusion_daemon.branches import Lives, branches_of, endpoints_of
 from fusion_daemon.chain.routes import routes as chain_routes
+from fusion_daemon.chain.routes_orders import order_routes
 from fusion_daemon.chain.rpc_routes import endpoint_routes
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.config import Config
@@ -132,6 +133,7 @@ class House:
             *word_routes(_saying(fixed.aio, fixed.words)),
             *recovery_routes(fixed.store, self._recoveries(config)),
             *chain_routes(fixed.aio, fixed.store, {each.chain: each.name for each in chains}),
+            *order_routes(fixed.aio, fixed.store, {each.chain: each.name for each in chains}),
             *endpoint_routes({each.chain: each.name for each in chains}, partial(endpoints_of, fixed.alive)),
             *transaction_routes(fixed.store, fixed.aio, fixed.clock, fixed.to_send.ring),
             *dead_letter_routes(

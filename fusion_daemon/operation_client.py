@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from fusion_daemon.admin_client import call, segment
 from fusion_daemon.chain.endpoint_views import EndpointsView
+from fusion_daemon.chain.order_views import OrderView, SkippedView
 from fusion_daemon.config import Config
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.operation_views import (
@@ -29,6 +30,14 @@ from fusion_daemon.operation_views import (
 LOOK_SECONDS = 0.25
 """Between two looks at what happens; the daemon keeps it for much longer."""
 LOOK_LIMIT = 500
+
+
+ORDER_PATIENCE = 300.0
+"""Seconds in which an order of a chain's history gets on, or has failed; longer than the listener tries a piece."""
+
+
+class NotObeyed(Failure):
+    """An order of a chain's history has not ended, and does not get on."""
 
 
 class StillRunning(Failure):
@@ -65,6 +74,32 @@ def endpoints(config: Config, chain: int | None) -> tuple[EndpointsView, ...]:
     """Of one chain, or of all that are configured."""
     chains = [each.id for each in config.chains] if chain is None else [chain]
     return tuple(call(config, "GET", f"/v1/chains/{each}/endpoints", None, EndpointsView) for each in chains)
+
+
+def chain_order(
+    config: Config, chain: int, kind: str, first: int | None, last: int | None, *, dry_run: bool
+) -> OrderView:
+    """Order a `replay` or a `redecode`, and wait until it has ended. Raises NotObeyed."""
+    body = {"kind": kind, "first": first, "last": last, "dry_run": dry_run}
+    view = call(config, "POST", f"/v1/chains/{chain}/orders", body, OrderView)
+    moved = time.monotonic()
+    while not view.ended:
+        time.sleep(LOOK_SECONDS)
+        before, view = view, call(config, "GET", f"/v1/chains/{chain}/orders/{view.id}", None, OrderView)
+        if view.next != before.next:
+            moved = time.monotonic()
+        elif time.monotonic() - moved >= ORDER_PATIENCE:
+            raise NotObeyed(
+                f"Order {view.id} of chain {chain} has stood at block {view.next} for {ORDER_PATIENCE:.0f} s.",
+                view.trouble or "Its listener does not run, catches up with its chain, or obeys another order first.",
+                f"It stays ordered; GET /v1/chains/{chain}/orders/{view.id} tells what becomes of it.",
+            )
+    return view
+
+
+def skip(config: Config, chain: int, first: int, last: int, reason: str) -> SkippedView:
+    body = {"first": first, "last": last, "reason": reason}
+    return call(config, "POST", f"/v1/chains/{chain}/skips", body, SkippedView)
 
 
 def order(config: Config, verb: str, actor: str) -> ObeyedView:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from fusion_daemon.chain.order_views import skip_text
 from fusion_daemon.operation_views import (
     ActorsView,
     ActorView,
@@ -53,8 +54,10 @@ def coverage_text(view: CoveragesView) -> Iterator[str]:
         for each in chain.filters:
             count = len(each.contracts)
             missing = f"  missing {_blocks(each.missing)}" if each.missing else ""
+            skipped = f"  skipped {_blocks(each.skipped)}" if each.skipped else ""
             contracts = "1 contract" if count == 1 else f"{count} contracts"
-            yield f"  version {each.filter_version}: {contracts}  read {_blocks(each.covered)}{missing}"
+            yield f"  version {each.filter_version}: {contracts}  read {_blocks(each.covered)}{missing}{skipped}"
+        yield from (f"  {skip_text(skip)}" for skip in chain.skips)
 
 
 def _blocks(ranges: Sequence[RangeView]) -> str:

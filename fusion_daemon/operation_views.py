@@ -7,6 +7,8 @@ from datetime import datetime
 
 import msgspec
 
+from fusion_daemon.chain.order_views import SkipView
+
 
 class View(msgspec.Struct, frozen=True):
     """One of them."""
@@ -226,12 +228,17 @@ class FilterView(View, frozen=True):
     contracts: tuple[ContractView, ...]
     covered: tuple[RangeView, ...]
     missing: tuple[RangeView, ...]
+    """Still to be read."""
+    skipped: tuple[RangeView, ...]
+    """Left out by an operator's order, and not read by now."""
 
 
 class CoverageView(View, frozen=True):
     chain_id: int
     tip: int | None
     filters: tuple[FilterView, ...]
+    skips: tuple[SkipView, ...]
+    """The oldest first."""
 
 
 class CoveragesView(View, frozen=True):

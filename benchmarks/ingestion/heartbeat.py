@@ -10,6 +10,9 @@ import argparse
 import json
 import statistics
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import trio
 
@@ -20,32 +23,48 @@ from fusion_daemon.domain.identifiers import ChainId
 
 PERIOD = 0.01
 _LOOK_SECONDS = 0.1
+_DISTURBANCE = 0.001
+"""Seconds."""
 
 
-async def beat(late: list[float]) -> None:
-    """Appends by how many seconds each beat is late. A beat that is missed is not made up for."""
-    following = trio.current_time() + PERIOD
+@dataclass(frozen=True, slots=True)
+class Beat:
+    late: float
+    """Seconds."""
+    undisturbed: bool
+    """Since the beat before it, the loop's thread had a core of the machine whenever it wanted one."""
+
+
+async def beat(beats: list[Beat]) -> None:
+    """A beat that is missed is not made up for."""
+    following, waited = trio.current_time() + PERIOD, _waited_for_core()
     while True:
         await trio.sleep_until(following)
-        now = trio.current_time()
-        late.append(now - following)
+        now, before, waited = trio.current_time(), waited, _waited_for_core()
+        beats.append(Beat(now - following, waited - before < _DISTURBANCE))
         following = max(following + PERIOD, now)
 
 
-async def backfill(urls: list[str], dsn: str, last: int, late: list[float]) -> None:
+def _waited_for_core() -> float:
+    """Seconds that this thread could have run and did not, since other processes did (or, of this one, other
+    threads), as the kernel counts them."""
+    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+
+
+async def backfill(urls: list[str], dsn: str, last: int, beats: list[Beat]) -> None:
     """Beats from the start of both until the first one is done."""
     tasks = [Task(url, dsn, ChainId(int(url.rpartition("/")[2])), EMITTER, 0, last, 0) for url in urls]
     async with listening(tasks) as listeners, trio.open_nursery() as nursery:
-        nursery.start_soon(beat, late)
+        nursery.start_soon(beat, beats)
         await trio.sleep(_LOOK_SECONDS)
         while all((listener.statistics().tip or 0) < last for listener in listeners):  # noqa: ASYNC110 - it tells nobody
             await trio.sleep(_LOOK_SECONDS)
         nursery.cancel_scope.cancel()
 
 
-async def alone(late: list[float]) -> None:
+async def alone(beats: list[Beat]) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(beat, late)
+        nursery.start_soon(beat, beats)
         await trio.to_thread.run_sync(sys.stdin.read)
         nursery.cancel_scope.cancel()
 
@@ -57,18 +76,25 @@ def main() -> None:
     parser.add_argument("--last", type=int, default=0)
     options = parser.parse_args()
     prepare()
-    late: list[float] = []
+    beats: list[Beat] = []
     if options.urls:
-        trio.run(backfill, options.urls, options.dsn, options.last, late)
+        trio.run(backfill, options.urls, options.dsn, options.last, beats)
     else:
-        trio.run(alone, late)
-    late.sort()
-    figures = {
+        trio.run(alone, beats)
+    print(json.dumps(figures(beats)))
+
+
+def figures(beats: Sequence[Beat]) -> dict[str, float]:
+    late = sorted(each.late for each in beats)
+    undisturbed = sorted(each.late for each in beats if each.undisturbed) or late
+    return {
+        "beats": len(late),
         "lateness_p50_ms": round(statistics.median(late) * 1_000, 2),
         "lateness_p99_ms": round(late[int(len(late) * 0.99)] * 1_000, 2),
         "lateness_worst_ms": round(late[-1] * 1_000, 2),
+        "undisturbed_share": round(len(undisturbed) / len(late), 3),
+        "undisturbed_lateness_p99_ms": round(undisturbed[int(len(undisturbed) * 0.99)] * 1_000, 2),
     }
-    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ INVARIANTS
 * A version covers a block when the logs of all its contracts in that canonical block are stored, none missing.
 * A contract that is read once is read from then on, also when the configuration names it no more: otherwise its
   balances would stand still without a word.
+* A block that an operator skips is never covered by that: it is missing, but nobody goes for it by himself.
 """
 
 from __future__ import annotations
@@ -57,6 +58,31 @@ def missing(ranges: Ranges, asked: Range) -> Ranges:
     return tuple(gaps)
 
 
+def common(ranges: Ranges, others: Ranges) -> Ranges:
+    """What is in both."""
+    return tuple(
+        Range(max(one.first, other.first), min(one.last, other.last))
+        for one in ranges
+        for other in others
+        if one.first <= other.last and other.first <= one.last
+    )
+
+
+def stretch(ranges: Ranges, first: int, until: int) -> tuple[int, bool]:
+    """Up to where, from `first` on and at `until` at most, they hold all blocks or none; and whether all."""
+    for each in ranges:
+        if each.first <= first <= each.last:
+            return min(each.last, until), True
+        if first < each.first <= until:
+            return each.first - 1, False
+    return until, False
+
+
+def size_of(ranges: Ranges) -> int:
+    """Blocks."""
+    return sum(each.last - each.first + 1 for each in ranges)
+
+
 @dataclass(frozen=True, slots=True)
 class Contract:
     address: Address
@@ -73,6 +99,8 @@ class Coverage:
     """By version, then in the order in which they came to be known."""
     ranges: Mapping[int, Ranges] = field(default_factory=lambda: MappingProxyType({}))
     """Of each version."""
+    skipped: Ranges = ()
+    """Blocks that are stored without their logs, by an operator's order, until a replay makes them good."""
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -80,14 +108,39 @@ class Coverage:
         return tuple(contract.address for contract in self.contracts)
 
     def gaps(self, version: int, tip: int) -> Ranges:
-        """What was not read up to `tip` of the contracts of a version."""
+        """What is still to be read up to `tip` of the contracts of a version."""
+        unread = self.unread(version, tip)
+        if not self.skipped:
+            return unread
+        return tuple(gap for each in unread for gap in missing(self.skipped, each))
+
+    def left_out(self, version: int, tip: int) -> Ranges:
+        """What was skipped up to `tip` of the contracts of a version, and is not read by now."""
+        return common(self.unread(version, tip), self.skipped)
+
+    def unread(self, version: int, tip: int) -> Ranges:
+        """What was not read up to `tip` of the contracts of a version, for whatever reason."""
         since = min((each.since for each in self.contracts if each.filter_version == version), default=tip + 1)
         return missing(self.ranges[version], Range(since, tip)) if since <= tip else ()
 
     def missing(self, tip: int) -> int:
-        """Blocks up to `tip`, each counted once for every version that lacks it."""
-        gaps = (gap for version in self.ranges for gap in self.gaps(version, tip))
-        return sum(gap.last - gap.first + 1 for gap in gaps)
+        """Blocks up to `tip` that are still to be read, each counted once for every version that lacks it."""
+        return sum(size_of(self.gaps(version, tip)) for version in self.ranges)
+
+    def skipping(self, ranges: Iterable[Range]) -> Coverage:
+        """With the order to leave these out, too."""
+        skipped = self.skipped
+        for each in ranges:
+            skipped = joined(skipped, each)
+        return replace(self, skipped=skipped)
+
+    def skips(self, tip: int) -> Ranges:
+        """Blocks up to `tip` that were skipped for some contract and are not read by now."""
+        found: Ranges = ()
+        for version in self.ranges if self.skipped else ():
+            for each in self.left_out(version, tip):
+                found = joined(found, each)
+        return found
 
     def of_version(self, version: int, until: int) -> tuple[Address, ...]:
         """Those that may have logs in blocks up to `until`."""
@@ -115,7 +168,9 @@ class Coverage:
     def counting(self, logs: Iterable[Log]) -> tuple[Log, ...]:
         """Without those of contracts that were not created yet: what is stored depends on no span."""
         since = {each.address: each.since for each in self.contracts if each.origin is not None}
-        return tuple(log for log in logs if since.get(log.address, 0) <= log.block_number)
+        if not since:
+            return tuple(logs)
+        return tuple([log for log in logs if since.get(log.address, 0) <= log.block_number])
 
     def _with(self, contracts: Iterable[Contract]) -> Coverage:
         return replace(self, contracts=(*self.contracts, *contracts))
@@ -129,13 +184,16 @@ class Coverage:
         """The logs of that version's contracts were read in these canonical blocks."""
         return replace(self, ranges={**self.ranges, version: joined(self.ranges[version], Range(first, last))})
 
-    def read(self, first: int, last: int) -> Coverage:
-        """The logs of all contracts were read in these blocks, which are the canonical chain's up to its tip."""
-        fresh = Range(first, last)
-        return replace(
-            self,
-            ranges={version: joined(without_above(held, first - 1), fresh) for version, held in self.ranges.items()},
-        )
+    def read(self, first: int, last: int, without_logs: Collection[int] = ()) -> Coverage:
+        """These blocks are the canonical chain's up to its tip, and the logs of all contracts were read in them, except
+        in those `without_logs`."""
+        fresh: Ranges = (Range(first, last),)
+        if without_logs:
+            fresh = missing(_ranges_of(without_logs), Range(first, last))
+        ranges = {version: without_above(held, first - 1) for version, held in self.ranges.items()}
+        for each in fresh:
+            ranges = {version: joined(held, each) for version, held in ranges.items()}
+        return replace(self, ranges=ranges)
 
     def configured(self, addresses: Iterable[Address], start: int) -> Coverage:
         """With those of them that are not known yet, as one more version of which nothing was read."""
@@ -146,7 +204,14 @@ class Coverage:
         )
         if not fresh and version > FIRST_VERSION:
             return self
-        return Coverage((*self.contracts, *fresh), {**self.ranges, version: ()})
+        return replace(self, contracts=(*self.contracts, *fresh), ranges={**self.ranges, version: ()})
+
+
+def _ranges_of(numbers: Collection[int]) -> Ranges:
+    found: Ranges = ()
+    for number in sorted(numbers):
+        found = joined(found, Range(number, number))
+    return found
 
 
 NOTHING_READ = Coverage()

@@ -4,9 +4,9 @@ INVARIANTS
 * Folding the journal (APPLY adds, RETRACT takes away) always yields the canonical chain, without a gap.
 * positions = the sum of the journal's balance changes; chain_registers = those of the canonical blocks.
 * The coverage says which blocks' logs were read, never more: it goes with the blocks, in the same commit.
-* A log row is written once and never changed: a block that was stored before (A -> B -> A) is applied again
-  with the changes of its *stored* logs, and of those that another contract, read only since, emitted in it. A
-  row says since which entry it counts, so what was published equals what is read back.
+* A log row is written once, and changed only where `chain.repair` decodes it later: a block that was stored before
+  (A -> B -> A) is applied again with the changes of its *stored* logs, and of those that another contract, read only
+  since, emitted in it. A row says since which entry it counts, so what was published equals what is read back.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _plan(
     logs = [log for log in span.logs if log.log_index not in stored.get(log.block_hash, ())]
     events = [table.event(log.address, log.log_index, log.topics, log.data) for log in logs]
     entries = _entries(view, lost, span.headers, _by_block(fresh, stored, logs, events))
-    after = _after(view, finality, lost, span.headers, {header.hash for header in returning}, entries)
+    after = _after(view, finality, lost, {header.hash for header in returning}, entries)
     after = replace(after, coverage=_covered(view, lost, span))
     told = (*entries, *completions(view, after))
     after = replace(after, seq=view.seq + len(told))
@@ -209,12 +209,11 @@ def _after(
     view: ChainView,
     finality: Finality,
     lost: tuple[BlockRef, ...],
-    gained: Sequence[Header],
     returning: Collection[Hash32],
     entries: tuple[JournalEntry, ...],
 ) -> ChainView:
     kept = view.blocks[: len(view.blocks) - len(lost)]
-    blocks = (*kept, *(header.ref for header in gained))
+    blocks = (*kept, *[entry.block for entry in entries[len(lost) :]])
     finalized = max(view.finalized, finality.finalized)
     root = next((place for place in range(len(blocks) - 1, -1, -1) if blocks[place].number <= finalized), 0)
     orphans = {**view.orphans, **{block.hash: block.number for block in lost}}
@@ -233,7 +232,7 @@ def _after(
 def _covered(view: ChainView, lost: Sequence[BlockRef], span: Span) -> Coverage:
     first, last = span.headers[0].number, span.headers[-1].number
     kept = view.coverage.retracted(first - 1) if lost else view.coverage
-    return kept.created(span.created).read(first, last)
+    return kept.created(span.created).read(first, last, span.without_logs)
 
 
 def _state_write(view: ChainView, finality: Finality) -> Write:

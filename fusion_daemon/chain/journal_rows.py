@@ -117,6 +117,31 @@ def log_writes(
         yield Copy("chain_logs", _LOG_COLUMNS, rows)
 
 
+def redecoded_writes(
+    chain: ChainId, logs: Sequence[Log], events: Sequence[Event], entries: Iterable[JournalEntry]
+) -> Iterable[Write]:
+    """For stored logs that were not understood when they were stored: from now on they count, and since when."""
+    if logs:
+        applied = {entry.block.hash: entry.seq for entry in entries}
+        yield Execute(
+            "UPDATE chain_logs AS held SET name = found.name, args = found.args::jsonb, since = found.since"
+            " FROM unnest($2::bytea[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::bigint[])"
+            " AS found (block_hash, log_index, block_number, name, args, since)"
+            " WHERE held.chain_id = $1 AND (held.block_hash, held.log_index, held.block_number)"
+            " = (found.block_hash, found.log_index, found.block_number) AND held.args IS NULL",
+            (
+                chain,
+                [log.block_hash for log in logs],
+                [log.log_index for log in logs],
+                [log.block_number for log in logs],
+                [event.name for event in events],
+                [event.args for event in events],
+                [applied[log.block_hash] for log in logs],
+            ),
+            expect=len(logs),
+        )
+
+
 def position_changes(entries: Iterable[JournalEntry]) -> dict[PositionKey, int]:
     """The net change of every position over some entries; keys whose changes cancel out are left out."""
     sums: dict[PositionKey, int] = {}

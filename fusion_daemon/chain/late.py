@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from fusion_daemon.chain.blocks import Log, Span
+from fusion_daemon.chain.blocks import Header, Log, Span
 from fusion_daemon.chain.coverage import Range
 from fusion_daemon.chain.coverage_rows import coverage_writes
 from fusion_daemon.chain.events import Event, EventTable
@@ -103,6 +103,7 @@ def plan_late(view: ChainView, epoch: int, table: EventTable, late: LateSpan) ->
     writes = (
         fence(view.chain, epoch),
         *partition_writes(view.chain, dropped),
+        *_dropped_writes(view, dropped),
         *block_writes(view.chain, (), (), dropped),
         *log_writes(view.chain, logs, events, entries),
         *position_writes(view.chain, entries),
@@ -113,6 +114,14 @@ def plan_late(view: ChainView, epoch: int, table: EventTable, late: LateSpan) ->
     if told:
         return Plan(Commit(writes, (append_write(view.chain, epoch, view.seq, told),)), told, after, undecodable)
     return Plan(Commit(writes, proof=_proof(view, late)), (), after, undecodable)
+
+
+def _dropped_writes(view: ChainView, dropped: Sequence[Header]) -> Sequence[Execute]:
+    """These blocks come back without the logs of contracts that were read before: no endpoint withheld those."""
+    if not dropped:
+        return ()
+    sql = "UPDATE chain_state SET dropped = greatest(dropped, $2) WHERE chain_id = $1"
+    return (Execute(sql, (view.chain, dropped[-1].number)),)
 
 
 def _entries(view: ChainView, late: LateSpan, logs: Sequence[Log], events: Sequence[Event]) -> tuple[JournalEntry, ...]:

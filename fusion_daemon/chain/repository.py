@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from fusion_daemon.chain.audit import Digests, Stored
+from fusion_daemon.chain.blocks import Log
 from fusion_daemon.chain.coverage import Contract, Coverage, Range, Ranges
 from fusion_daemon.chain.coverage_rows import coverage_writes
 from fusion_daemon.chain.events import EventTable
@@ -18,6 +20,43 @@ from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef, Change, JournalEntry, Op, journal_stream
 from fusion_daemon.store import Reader, Row, Store
 from fusion_daemon.store.writes import Commit, Execute
+
+_AUDITED_BLOCKS = """
+SELECT number, hash, timestamp FROM chain_blocks
+WHERE chain_id = $1 AND canonical AND number BETWEEN $2 AND $3
+  AND number > (SELECT dropped FROM chain_state WHERE chain_id = $1)
+"""
+
+# As `audit.digests` computes it.
+_DIGESTS = """
+SELECT log.block_number, count(*) AS logs, sha256(string_agg(sha256(
+    log.block_hash || int4send(log_index) || transaction_hash || int4send(transaction_index) || address
+    || int4send(cardinality(topics)) || coalesce(topics[1], '') || coalesce(topics[2], '') || coalesce(topics[3], '')
+    || coalesce(topics[4], '') || data), ''::bytea ORDER BY log_index)) AS checksum
+FROM chain_logs AS log JOIN chain_blocks AS block
+    ON (block.chain_id, block.hash, block.number) = (log.chain_id, log.block_hash, log.block_number)
+WHERE log.chain_id = $1 AND log.block_number BETWEEN $2 AND $3 AND address = ANY($4)
+  AND block.chain_id = $1 AND block.canonical AND block.number BETWEEN $2 AND $3
+GROUP BY log.block_number
+"""
+
+_HELD_LOGS = """
+SELECT log.*, topics[1] AS topic0, topics[2] AS topic1, topics[3] AS topic2, topics[4] AS topic3
+FROM chain_logs AS log
+WHERE chain_id = $1 AND block_hash = ANY($2) AND block_number BETWEEN $3 AND $4 AND address = ANY($5)
+ORDER BY block_number, log_index
+"""
+
+
+_STATUSES = """
+SELECT state.*, (
+    SELECT nullif(min(coalesce(audited, -1)), -1) FROM (
+        SELECT DISTINCT filter_version FROM chain_contracts WHERE chain_id = state.chain_id
+    ) AS version LEFT JOIN chain_audits AS audit
+        ON audit.chain_id = state.chain_id AND audit.filter_version = version.filter_version
+) AS audited, (SELECT count(*) FROM chain_differences WHERE chain_id = state.chain_id) AS differing
+FROM chain_state AS state ORDER BY chain_id
+"""
 
 
 class StartBlockRefused(Failure):
@@ -36,6 +75,10 @@ class ChainStatus:
     safe: int | None
     finalized: int | None
     latched: str | None
+    audited: int | None
+    """Up to there every contract's logs were compared with what endpoints have; None: of some contract none were."""
+    differing: int
+    """Logs that they have otherwise."""
     updated_at: datetime
 
 
@@ -85,6 +128,10 @@ async def load_coverage(reader: Reader, chain: ChainId) -> Coverage:
         "SELECT filter_version, first, last FROM chain_coverage WHERE chain_id = $1 ORDER BY filter_version, first",
         chain,
     )
+    skipped = await reader.fetch(
+        "SELECT first, last FROM chain_skips WHERE chain_id = $1 AND in_force_at IS NOT NULL AND made_good_at IS NULL",
+        chain,
+    )
     versions = {row.integer("filter_version") for row in (*contracts, *read)}
     ranges: dict[int, Ranges] = dict.fromkeys(sorted(versions), ())
     for row in read:
@@ -101,13 +148,37 @@ async def load_coverage(reader: Reader, chain: ChainId) -> Coverage:
             for row in contracts
         ),
         ranges,
-    )
+    ).skipping(Range(row.integer("first"), row.integer("last")) for row in skipped)
 
 
 async def load_tip_and_coverage(reader: Reader, chain: ChainId) -> tuple[int | None, Coverage]:
     """Of a chain that may never have been read."""
     row = await reader.fetch_one("SELECT tip_number FROM chain_state WHERE chain_id = $1", chain)
     return None if row is None else row.optional_integer("tip_number"), await load_coverage(reader, chain)
+
+
+@dataclass(frozen=True, slots=True)
+class Differing:
+    """A log of a final block about which endpoints say otherwise."""
+
+    block: int
+    log_index: int
+    endpoint: str
+    found_at: datetime
+
+
+async def load_differing(reader: Reader, chain: ChainId, limit: int) -> Sequence[Differing]:
+    """The lowest first."""
+    rows = await reader.fetch(
+        "SELECT block_number, log_index, endpoint, found_at FROM chain_differences WHERE chain_id = $1"
+        " ORDER BY block_number, log_index LIMIT $2",
+        chain,
+        limit,
+    )
+    return [
+        Differing(row.integer("block_number"), row.integer("log_index"), row.text("endpoint"), row.moment("found_at"))
+        for row in rows
+    ]
 
 
 async def load_latched(reader: Reader, chain: ChainId) -> str | None:
@@ -159,7 +230,7 @@ def journal_fill(
 
 async def load_statuses(reader: Reader) -> tuple[ChainStatus, ...]:
     """Every chain that was ever started, by id."""
-    rows = await reader.fetch("SELECT * FROM chain_state ORDER BY chain_id")
+    rows = await reader.fetch(_STATUSES)
     return tuple(
         ChainStatus(
             ChainId(row.integer("chain_id")),
@@ -170,6 +241,8 @@ async def load_statuses(reader: Reader) -> tuple[ChainStatus, ...]:
             row.optional_integer("safe"),
             row.optional_integer("finalized"),
             row.optional_text("latched"),
+            row.optional_integer("audited"),
+            row.integer("differing"),
             row.moment("updated_at"),
         )
         for row in rows
@@ -215,6 +288,45 @@ async def load_headers(reader: Reader, chain: ChainId, first: int, last: int) ->
     }
 
 
+async def load_stored(reader: Reader, chain: ChainId, asked: Range, contracts: Sequence[Address]) -> Stored:
+    blocks = await reader.fetch(_AUDITED_BLOCKS, chain, asked.first, asked.last)
+    rows = await reader.fetch(_DIGESTS, chain, asked.first, asked.last, list(contracts))
+    digests: Digests = {row.integer("block_number"): (row.integer("logs"), row.octets("checksum")) for row in rows}
+    refs = [BlockRef(row.integer("number"), Hash32(row.octets("hash")), row.integer("timestamp")) for row in blocks]
+    return Stored({ref.number: ref for ref in refs}, digests)
+
+
+async def load_held(
+    reader: Reader, chain: ChainId, blocks: Collection[BlockRef], contracts: Sequence[Address]
+) -> list[Log]:
+    """The stored logs of these contracts in these blocks, in chain order."""
+    numbers = [block.number for block in blocks]
+    hashes = [block.hash for block in blocks]
+    rows = await reader.fetch(_HELD_LOGS, chain, hashes, min(numbers), max(numbers), list(contracts))
+    return [stored_log(row) for row in rows]
+
+
+def stored_log(row: Row) -> Log:
+    """From all columns of chain_logs, its topics also as topic0 to topic3."""
+    return Log(
+        row.integer("block_number"),
+        Hash32(row.octets("block_hash")),
+        row.integer("log_index"),
+        Hash32(row.octets("transaction_hash")),
+        row.integer("transaction_index"),
+        Address(row.octets("address")),
+        tuple(topic for place in range(4) if (topic := row.optional_octets(f"topic{place}")) is not None),
+        row.octets("data"),
+    )
+
+
+async def load_audited(reader: Reader, chain: ChainId) -> tuple[Mapping[int, int], int]:
+    """Up to where each version was audited, and how many stored logs differ from what endpoints show."""
+    rows = await reader.fetch("SELECT filter_version, audited FROM chain_audits WHERE chain_id = $1", chain)
+    differing = await reader.fetch("SELECT count(*) AS logs FROM chain_differences WHERE chain_id = $1", chain)
+    return {row.integer("filter_version"): row.integer("audited") for row in rows}, differing[0].integer("logs")
+
+
 def register_contracts(chain: ChainId, epoch: int, before: Coverage, after: Coverage) -> Commit:
     """What is read from now on, though nothing of it was read yet. Fenced by the journal's epoch."""
     last = after.contracts[-1].address
@@ -245,7 +357,7 @@ async def _log_rows(
         return []
     numbers = [block.number for block in blocks]
     return await reader.fetch(
-        "SELECT block_hash, log_index, address, data, since,"
+        "SELECT block_hash, log_index, address, data, since, args IS NOT NULL AS understood,"
         " topics[1] AS topic0, topics[2] AS topic1, topics[3] AS topic2, topics[4] AS topic3"
         " FROM chain_logs WHERE chain_id = $1 AND block_hash = ANY($2)"
         " AND ($3::bytea[] IS NULL OR topics[1] = ANY($3)) AND block_number BETWEEN $4 AND $5"
@@ -259,6 +371,10 @@ async def _log_rows(
 
 
 def _changes(table: EventTable, row: Row) -> tuple[Change, ...]:
+    """Of a log that was not understood when it was stored: none, whatever the table knows by now. It changes something
+    from the journal's entry on that says so."""
+    if not row.boolean("understood"):
+        return ()
     found = (row.optional_octets(f"topic{place}") for place in range(4))
     topics = tuple(topic for topic in found if topic is not None)
     return table.event(Address(row.octets("address")), row.integer("log_index"), topics, row.octets("data")).changes

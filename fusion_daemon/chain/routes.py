@@ -5,6 +5,7 @@ side.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import msgspec
 
@@ -12,19 +13,23 @@ from fusion_daemon.accounts.audit import AuditEntry, By, detail_of
 from fusion_daemon.accounts.repository import write_audit
 from fusion_daemon.aio import Aio
 from fusion_daemon.chain.coverage import Contract, Coverage, Ranges
+from fusion_daemon.chain.order_views import skip_view
 from fusion_daemon.chain.repository import (
     ChainStatus,
     StartBlockRefused,
+    load_differing,
     load_statuses,
     load_tip_and_coverage,
     set_start_block,
 )
+from fusion_daemon.chain.repository_orders import load_skips
 from fusion_daemon.domain.identifiers import ChainId, hex_of
 from fusion_daemon.http.problem import invalid, not_found
 from fusion_daemon.http.route import Reply, Request, Role, Route, Routes, reply_json
 from fusion_daemon.store import Reader, Store
 
 _CHOICE_SECONDS = 10.0
+_MOST_DIFFERENCES = 100
 
 
 class StartBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,16 +47,23 @@ def routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes:
             {"chains": [_described(chain, name, stored.get(chain)) for chain, name in sorted(names.items())]}
         )
 
+    async def show_differences(request: Request) -> Reply:
+        chain = configured_chain(request.path["id"], names)
+        found = await store.query(load_differing, chain, _MOST_DIFFERENCES)
+        return reply_json({"chain_id": chain, "differences": [asdict(each) for each in found]})
+
     async def show_coverage(request: Request) -> Reply:
-        chain = _configured(request.path["id"], names)
-        return reply_json(_covered(chain, *await store.query(load_tip_and_coverage, chain)))
+        chain = configured_chain(request.path["id"], names)
+        tip, coverage = await store.query(load_tip_and_coverage, chain)
+        skips = [skip_view(skip) for skip in await store.query(load_skips, chain)]
+        return reply_json({**_covered(chain, tip, coverage), "skips": skips})
 
     async def choose(chain: ChainId, block: int, by: By) -> None:
         """trio side: a write takes an actor's way to the store, where HTTP traffic cannot crowd it out."""
         await store.transact(_choose, chain, block, by, timeout=_CHOICE_SECONDS)
 
     async def start_chain(request: Request) -> Reply:
-        chain = _configured(request.path["id"], names)
+        chain = configured_chain(request.path["id"], names)
         try:
             body = msgspec.json.decode(request.body, type=StartBlock)
         except msgspec.DecodeError as error:
@@ -71,6 +83,12 @@ def routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes:
             "Whose logs of a chain are read, and of which blocks they were",
         ),
         Route(
+            "GET",
+            "/v1/chains/{id}/differences",
+            show_differences,
+            "Stored logs of final blocks that endpoints do not have, or have otherwise",
+        ),
+        Route(
             "POST",
             "/v1/chains/{id}/start-block",
             start_chain,
@@ -88,7 +106,7 @@ async def _choose(writer: Reader, chain: ChainId, block: int, by: By) -> None:
     await write_audit(writer, AuditEntry(by, "chain.start_block", str(chain), "done", detail))
 
 
-def _configured(text: str, names: Mapping[ChainId, str]) -> ChainId:
+def configured_chain(text: str, names: Mapping[ChainId, str]) -> ChainId:
     if text.isdecimal() and ChainId(int(text)) in names:
         return ChainId(int(text))
     raise not_found(f"configured chain {text}")
@@ -101,6 +119,7 @@ def _covered(chain: ChainId, tip: int | None, coverage: Coverage) -> dict[str, o
             "contracts": [_contract(each) for each in coverage.contracts if each.filter_version == version],
             "covered": _ranges(covered),
             "missing": _ranges(() if tip is None else coverage.gaps(version, tip)),
+            "skipped": _ranges(() if tip is None else coverage.left_out(version, tip)),
         }
         for version, covered in sorted(coverage.ranges.items())
     ]
@@ -131,5 +150,7 @@ def _described(chain: ChainId, name: str, status: ChainStatus | None) -> dict[st
         "safe": status.safe,
         "finalized": status.finalized,
         "latched": status.latched,
+        "audited": status.audited,
+        "differing": status.differing,
         "updated_at": status.updated_at,
     }

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.endpoint_state import Event, Headed
-from fusion_daemon.chain.range_rules import Said, classify
+from fusion_daemon.chain.rpc_answers import headers_of, logs_of, logs_of_receipts, said_of
 from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, EndpointStatistics, raise_error
 from fusion_daemon.chain.rpc_errors import (
     EndpointFault,
@@ -26,25 +26,25 @@ from fusion_daemon.chain.rpc_errors import (
     range_refused,
 )
 from fusion_daemon.chain.rpc_pools import OpenEndpoints, own_endpoints
+from fusion_daemon.chain.rpc_receipts import TRANSACTIONS_PER_BATCH, logs_by_receipts
 from fusion_daemon.chain.rpc_wire import (
     HEADERS,
     LOGS,
     RECEIPTS,
+    SPANS,
     TEXTS,
-    TRANSACTIONS,
     Call,
     LogsAnswer,
     Param,
-    ReceiptsAnswer,
     TextAnswer,
     WireError,
-    WireReceipt,
+    header_calls,
     header_of,
-    log_reader,
+    logs_call,
     number_of,
 )
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.chain.validate import complete, may_hold, unexplained
+from fusion_daemon.chain.validate import may_hold, unexplained
 from fusion_daemon.domain.identifiers import Address, Hash32, hex_of
 
 _HEADERS_PER_BATCH = 100
@@ -52,8 +52,6 @@ _BLOCKS_PER_BATCH = 25
 """Of logs asked by block hash."""
 _RECEIPTS_PER_BATCH = 5
 """Of blocks: those of a busy one are a megabyte."""
-_TRANSACTIONS_PER_BATCH = 50
-
 
 _NO_TAG = frozenset({-32602, -39001})
 """Invalid parameters; unknown block."""
@@ -107,17 +105,47 @@ class ChainRpc:
 
     async def fetch_headers(self, endpoint: int, first: int, last: int) -> tuple[Header, ...]:
         """Headers first..last (inclusive), all of them, as that endpoint has them."""
-        headers = await self._headers(self._endpoints.at(endpoint), first, last)
-        if len(headers) <= last - first:
-            raise block_unknown(self._endpoints.at(endpoint).url, f"block {first + len(headers)}")
-        return tuple(headers)
+        return tuple(await self._all_headers(self._endpoints.at(endpoint), range(first, last + 1)))
 
     async def fetch_hash(self, endpoint: int, number: int) -> Hash32:
         """Of the block that this endpoint has at a height, also when another one is in use."""
         node = self._endpoints.at(endpoint)
         await self._endpoints.prove(node)
-        [header] = await self._headers(node, number, number)
+        [header] = await self._headers(node, [number])
         return header.hash
+
+    async def fetch_told(self, endpoint: int, first: int, last: int, contracts: Sequence[Address]) -> Span:
+        """What this endpoint, which need not be the one in use, says of blocks first..last when it is asked for their
+        logs by range. With the last header only: it has them all."""
+        node = self._endpoints.at(endpoint)
+        await self._endpoints.prove(node)
+        headers = await self._headers(node, [last])
+        try:
+            logs = await self._logs_by_range(node, first, last, contracts)
+        except RangeRefused:
+            if first < last:
+                raise
+            logs = await self._escape(node, headers[0], contracts)
+        return Span(tuple(headers), tuple(logs))
+
+    async def fetch_proved(
+        self, endpoint: int, numbers: Sequence[int], contracts: Sequence[Address], thorough: bool
+    ) -> Span:
+        """These blocks of this endpoint, which need not be the one in use, with the logs that their receipts hold.
+        Where a node left the bloom filter empty, which would take a request for every transaction, only if `thorough`;
+        else their logs by hash."""
+        node = self._endpoints.at(endpoint)
+        await self._endpoints.prove(node)
+        headers = await self._all_headers(node, numbers)
+        logs: list[Log] = []
+        asked = [header for header in headers if may_hold(header, contracts)]
+        known = [header for header in asked if thorough or header.bloom is not None]
+        for start in range(0, len(known), _RECEIPTS_PER_BATCH):
+            part = known[start : start + _RECEIPTS_PER_BATCH]
+            logs += await logs_by_receipts(self._endpoints, node, part, contracts)
+        unknown = [header for header in asked if header not in known]
+        logs += await self._logs_by_hash(node, unknown, contracts)
+        return Span(tuple(headers), tuple(logs))
 
     async def fetch_span(
         self, endpoint: int, first: int, last: int, by_hash: bool, contracts: Sequence[Address]
@@ -129,12 +157,16 @@ class ChainRpc:
         `by_hash` asks every block's logs by its hash, as behoves blocks that are not final: a node that does
         not have such a block has to say so, and a block whose bloom filter is not explained by what came is
         settled by its receipts, since a node may have a young block before it can find its logs. Otherwise logs
-        come by range, and every block whose bloom filter is not explained by them is asked again by hash. Blocks
-        that certainly hold nothing are not asked for.
+        come by range, in one request with the headers where these fit into a batch, and every block whose bloom
+        filter is not explained by them is asked again by hash. Else blocks that certainly hold nothing are not asked
+        for.
         """
         node = self._endpoints.at(endpoint)
         await self._endpoints.prove(node)
-        headers = await self._headers(node, first, min(last, first + self._endpoints.headroom(node) - 1))
+        last = min(last, first + self._endpoints.headroom(node) - 1)
+        if contracts and not by_hash and 0 < last - first < _HEADERS_PER_BATCH - 1:
+            return await self._span_at_once(node, first, last, contracts)
+        headers = await self._headers(node, range(first, last + 1))
         return await self._span(node, headers, by_hash, contracts)
 
     async def fetch_more(
@@ -151,7 +183,15 @@ class ChainRpc:
             return Span(tuple(headers), ())
         if by_hash:
             return await self._span_by_hash(node, headers, asked, contracts)
-        return await self._span_by_range(node, headers, asked, contracts)
+        first, last = asked[0].number, asked[-1].number
+        try:
+            logs = await self._logs_by_range(node, first, last, contracts)
+        except RangeRefused:
+            if first < last:
+                raise
+            # One block is the smallest range; some providers still give it by its hash.
+            return Span(tuple(headers), tuple(await self._logs_by_hash(node, asked, contracts)))
+        return await self._span_of_range(node, headers, asked, contracts, logs)
 
     async def view(self, calls: Sequence[tuple[Address, bytes]]) -> list[bytes | RpcFailure]:
         """`eth_call` of (contract, calldata) pairs at the latest block, in one batch; answers in order. A
@@ -167,23 +207,37 @@ class ChainRpc:
         endpoint = self._endpoints.choose()
         await self._endpoints.prove(endpoint)
         found: list[tuple[Log, ...]] = []
-        for start in range(0, len(transactions), _TRANSACTIONS_PER_BATCH):
-            part = transactions[start : start + _TRANSACTIONS_PER_BATCH]
+        for start in range(0, len(transactions), TRANSACTIONS_PER_BATCH):
+            part = transactions[start : start + TRANSACTIONS_PER_BATCH]
             calls: list[Call] = [("eth_getTransactionReceipt", [hex_of(each)]) for each in part]
             answers = await self._endpoints.ask(endpoint, calls, RECEIPTS)
-            found += [tuple(self._logs_of_receipts(endpoint, [answer])) for answer in answers]
+            found += [tuple(logs_of_receipts(self._endpoints, endpoint, [answer])) for answer in answers]
         return found
 
-    async def _span_by_range(
-        self, endpoint: Endpoint, headers: Sequence[Header], asked: Sequence[Header], contracts: Sequence[Address]
+    async def _span_at_once(self, endpoint: Endpoint, first: int, last: int, contracts: Sequence[Address]) -> Span:
+        calls = [*header_calls(range(first, last + 1)), logs_call(contracts, first, last)]
+        *blocks, found = await self._endpoints.ask(endpoint, calls, SPANS)
+        said = said_of(found)
+        if found.error is not None and said is not None:  # mostly with all the rest of the batch
+            raise range_refused(endpoint.url, first, last, found.error.message, said)
+        headers = headers_of(self._endpoints, endpoint, blocks)
+        if not headers:
+            raise block_unknown(endpoint.url, f"block {first}")
+        if len(headers) < len(blocks):  # the range was another one
+            return await self._span(endpoint, headers, False, contracts)
+        logs = logs_of(self._endpoints, endpoint, [found], first, last)
+        asked = [header for header in headers if may_hold(header, contracts)]
+        return await self._span_of_range(endpoint, headers, asked, contracts, logs)
+
+    async def _span_of_range(
+        self,
+        endpoint: Endpoint,
+        headers: Sequence[Header],
+        asked: Sequence[Header],
+        contracts: Sequence[Address],
+        logs: list[Log],
     ) -> Span:
-        try:
-            logs = await self._logs_by_range(endpoint, asked[0].number, asked[-1].number, contracts)
-        except RangeRefused as refused:
-            if refused.first < refused.last:
-                raise
-            # One block is the smallest range; some providers still give it by its hash.
-            return Span(tuple(headers), tuple(await self._logs_by_hash(endpoint, asked, contracts)))
+        """`asked`: those of the blocks that may hold some; `logs`: what came of them by range."""
         missing = unexplained(asked, logs, contracts)
         found = await self._logs_by_hash(endpoint, missing, contracts) if missing else []
         present = {(log.block_number, log.log_index) for log in logs}
@@ -201,88 +255,37 @@ class ChainRpc:
         found: list[Log] = []
         for start in range(0, len(doubtful), _RECEIPTS_PER_BATCH):
             part = doubtful[start : start + _RECEIPTS_PER_BATCH]
-            found += await self._logs_by_receipts(endpoint, part, contracts)
+            found += await logs_by_receipts(self._endpoints, endpoint, part, contracts)
         present = {(log.block_number, log.log_index) for log in logs}
         lost = [log for log in found if (log.block_number, log.log_index) not in present]
         logs = sorted([*logs, *lost], key=lambda log: (log.block_number, log.log_index)) if lost else logs
         return Span(tuple(headers), tuple(logs), len({log.block_number for log in lost}))
 
-    async def _logs_by_receipts(
-        self, endpoint: Endpoint, headers: Sequence[Header], contracts: Sequence[Address]
-    ) -> list[Log]:
-        """These contracts' logs of these blocks. Raises BlockUnknown while the node lacks some receipt."""
-        calls: list[Call] = [("eth_getBlockReceipts", [hex_of(header.hash)]) for header in headers]
-        found: list[Log] = []
-        for header, answer in zip(headers, await self._endpoints.ask(endpoint, calls, RECEIPTS), strict=True):
-            # Mostly a node without that method; or nothing would show whether its answer is whole.
-            if answer.error is not None or header.bloom is None:
-                answers = await self._receipts_one_by_one(endpoint, header)
-            else:
-                answers = [answer]
-            logs = self._logs_of_receipts(endpoint, answers)
-            absent = any(answer.result is None for answer in answers)
-            foreign = any(log.block_hash != header.hash for log in logs)
-            if absent or foreign or (header.bloom is not None and not complete(header, logs)):
-                raise block_unknown(endpoint.url, f"all receipts of block {header.number}")
-            found += [log for log in logs if log.address in contracts]
-        return found
-
-    async def _receipts_one_by_one(self, endpoint: Endpoint, header: Header) -> list[ReceiptsAnswer]:
-        block: Call = ("eth_getBlockByHash", [hex_of(header.hash), False])
-        [answer] = await self._endpoints.ask(endpoint, [block], TRANSACTIONS)
-        raise_error(endpoint.url, answer.error)
-        if answer.result is None:
-            raise block_unknown(endpoint.url, f"block {header.number}")
-        hashes = answer.result.transactions
-        receipts: list[ReceiptsAnswer] = []
-        most = _TRANSACTIONS_PER_BATCH
-        while len(receipts) < len(hashes):
-            part = hashes[len(receipts) : len(receipts) + most]
-            calls: list[Call] = [("eth_getTransactionReceipt", [transaction]) for transaction in part]
-            answers = await self._endpoints.ask(endpoint, calls, RECEIPTS)
-            if len(part) > 1 and any(_said(answer) is not None for answer in answers):
-                most = len(part) // 2  # together they are too large
-            else:
-                receipts += answers
-        return receipts
-
-    def _logs_of_receipts(self, endpoint: Endpoint, answers: Sequence[ReceiptsAnswer]) -> list[Log]:
-        """All of them; what the node does not have is left out, and its absence shows in the bloom filter."""
-        read = log_reader()
-        logs: list[Log] = []
-        for answer in answers:
-            raise_error(endpoint.url, answer.error)
-            receipts = [answer.result] if isinstance(answer.result, WireReceipt) else answer.result or []
-            try:
-                logs += [read(log) for receipt in receipts for log in receipt.logs]
-            except ValueError as error:
-                raise self._endpoints.fault(endpoint, f"answered with a malformed receipt ({error})") from error
-        return logs
-
-    async def _headers(self, endpoint: Endpoint, first: int, last: int) -> list[Header]:
+    async def _headers(self, endpoint: Endpoint, numbers: Sequence[int]) -> list[Header]:
         """In order, up to the first one that the node does not have. Raises BlockUnknown when it has none."""
         found: list[Header] = []
-        for start in range(first, last + 1, _HEADERS_PER_BATCH):
-            numbers = range(start, min(last + 1, start + _HEADERS_PER_BATCH))
-            calls: list[Call] = [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
-            for answer in await self._endpoints.ask(endpoint, calls, HEADERS):
-                raise_error(endpoint.url, answer.error)
-                if answer.result is None:
-                    if not found:
-                        raise block_unknown(endpoint.url, f"block {first}")
-                    return found
-                try:
-                    found.append(header_of(answer.result))
-                except ValueError as error:
-                    raise self._endpoints.fault(endpoint, f"answered with a malformed header ({error})") from error
+        for start in range(0, len(numbers), _HEADERS_PER_BATCH):
+            part = numbers[start : start + _HEADERS_PER_BATCH]
+            answers = await self._endpoints.ask(endpoint, header_calls(part), HEADERS)
+            came = headers_of(self._endpoints, endpoint, answers)
+            found += came
+            if len(came) < len(part):
+                break
+        if not found:
+            raise block_unknown(endpoint.url, f"block {numbers[0]}")
         return found
+
+    async def _all_headers(self, endpoint: Endpoint, numbers: Sequence[int]) -> list[Header]:
+        headers = await self._headers(endpoint, numbers)
+        if len(headers) < len(numbers):
+            raise block_unknown(endpoint.url, f"block {numbers[len(headers)]}")
+        return headers
 
     async def _logs_by_range(
         self, endpoint: Endpoint, first: int, last: int, contracts: Sequence[Address]
     ) -> list[Log]:
-        query: Param = {"address": [hex_of(each) for each in contracts], "fromBlock": hex(first), "toBlock": hex(last)}
-        answers = await self._endpoints.ask(endpoint, [("eth_getLogs", [query])], LOGS)
-        return self._logs(endpoint, answers, first, last)
+        answers = await self._endpoints.ask(endpoint, [logs_call(contracts, first, last)], LOGS)
+        return logs_of(self._endpoints, endpoint, answers, first, last)
 
     async def _logs_by_hash(
         self, endpoint: Endpoint, headers: Sequence[Header], contracts: Sequence[Address]
@@ -295,10 +298,10 @@ class ChainRpc:
                 ("eth_getLogs", [{"address": emitters, "blockHash": hex_of(header.hash)}]) for header in part
             ]
             answers = await self._endpoints.ask(endpoint, calls, LOGS)
-            if any(_said(answer) is not None for answer in answers):
+            if any(said_of(answer) is not None for answer in answers):
                 logs += await self._logs_of_dense(endpoint, part, answers, contracts)
             else:
-                logs += self._logs(endpoint, answers, part[0].number, part[-1].number)
+                logs += logs_of(self._endpoints, endpoint, answers, part[0].number, part[-1].number)
         return logs
 
     async def _logs_of_dense(
@@ -310,12 +313,12 @@ class ChainRpc:
     ) -> list[Log]:
         """Of a batch in which some blocks were refused. No range is smaller than a block: each is asked for alone, then
         for its receipts. A batch that was refused as a whole is a range too large."""
-        if len(headers) > 1 and all(_said(answer) is not None for answer in answers):
-            return self._logs(endpoint, answers, headers[0].number, headers[-1].number)
+        if len(headers) > 1 and all(said_of(answer) is not None for answer in answers):
+            return logs_of(self._endpoints, endpoint, answers, headers[0].number, headers[-1].number)
         logs: list[Log] = []
         for header, answer in zip(headers, answers, strict=True):
-            if _said(answer) is None:
-                logs += self._logs(endpoint, [answer], header.number, header.number)
+            if said_of(answer) is None:
+                logs += logs_of(self._endpoints, endpoint, [answer], header.number, header.number)
             elif len(headers) > 1:
                 logs += await self._logs_by_hash(endpoint, [header], contracts)
             else:
@@ -326,28 +329,11 @@ class ChainRpc:
         """The logs of a block that the endpoint refuses to give as logs."""
         endpoint.statistics.escapes += 1
         try:
-            return await self._logs_by_receipts(endpoint, [header], contracts)
+            return await logs_by_receipts(self._endpoints, endpoint, [header], contracts)
         except Unanswered:
             raise
         except EndpointFault as fault:
             raise block_too_dense(endpoint.url, header.number, fault.happened) from fault
-
-    def _logs(self, endpoint: Endpoint, answers: Sequence[LogsAnswer], first: int, last: int) -> list[Log]:
-        read = log_reader()
-        logs: list[Log] = []
-        for answer in answers:
-            if answer.error is not None:
-                said = _said(answer)
-                if said is not None:
-                    raise range_refused(endpoint.url, first, last, answer.error.message, said)
-                raise_error(endpoint.url, answer.error)
-            if answer.result is None:
-                raise block_unknown(endpoint.url, f"the logs of blocks {first} to {last}")
-            try:
-                logs += map(read, answer.result)
-            except ValueError as error:
-                raise self._endpoints.fault(endpoint, f"answered with a malformed log ({error})") from error
-        return logs
 
 
 async def open_rpc(settings: ChainSettings, opened: OpenEndpoints = own_endpoints) -> ChainRpc:
@@ -378,10 +364,6 @@ def _viewed(url: str, answer: TextAnswer) -> bytes | RpcFailure:
         return bytes.fromhex((answer.result or "").removeprefix("0x"))
     except ValueError:
         return endpoint_fault(url, "answered a call with something that is not hexadecimal")
-
-
-def _said(answer: LogsAnswer | ReceiptsAnswer) -> Said | None:
-    return None if answer.error is None else classify(answer.error.code, answer.error.message)
 
 
 def _is_unknown_tag(error: WireError) -> bool:

@@ -62,8 +62,11 @@ class Unanswered(EndpointFault):
     """Nothing came, or not all of it, or too late: perhaps what was asked for is too large to be answered in time."""
 
 
+@dataclass(eq=False)
 class BlockTooDense(RpcFailure):
     """No way that is left gives the logs of one single block."""
+
+    block: int
 
 
 @dataclass(eq=False)
@@ -125,8 +128,10 @@ def block_too_dense(url: str, number: int, message: str) -> BlockTooDense:
     return BlockTooDense(
         f"{endpoint_name(url)} gives neither the logs nor the receipts of the single block {number}:"
         f" {quote_node(url, message)}.",
-        "The listener cannot pass this block; nothing behind it is read, and nothing is skipped.",
-        "Use an RPC provider with a higher limit for eth_getLogs, or with eth_getBlockReceipts.",
+        "The listener cannot pass this block; nothing behind it is read, and nothing is skipped by itself.",
+        "Use an RPC provider with a higher limit for eth_getLogs, or with eth_getBlockReceipts. See the runbook"
+        " BlockTooDense.",
+        number,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from fusion_daemon.chain.blocks import Header, Log
-from fusion_daemon.domain.identifiers import Address, Hash32
+from fusion_daemon.domain.identifiers import Address, Hash32, hex_of
 
 _EMPTY_TRIE = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 """Receipts root of a block without receipts, hence without logs."""
@@ -77,6 +77,14 @@ class LogsAnswer(msgspec.Struct, frozen=True):
     error: WireError | None = None
 
 
+class SpanAnswer(msgspec.Struct, frozen=True):
+    """To a batch of headers and logs."""
+
+    id: int | None = None
+    result: WireHeader | list[WireLog] | None = None
+    error: WireError | None = None
+
+
 class ReceiptsAnswer(msgspec.Struct, frozen=True):
     id: int | None = None
     result: list[WireReceipt] | WireReceipt | None = None
@@ -118,13 +126,16 @@ class RawAnswer(msgspec.Struct, frozen=True):
     error: WireError | None = None
 
 
-A = TypeVar("A", HeaderAnswer, LogsAnswer, ReceiptsAnswer, TransactionsAnswer, TextAnswer, CreationAnswer, RawAnswer)
+A = TypeVar(
+    "A", HeaderAnswer, LogsAnswer, SpanAnswer, ReceiptsAnswer, TransactionsAnswer, TextAnswer, CreationAnswer, RawAnswer
+)
 
 # A whole batch may be refused with a single error object.
 HEADERS: msgspec.json.Decoder[list[HeaderAnswer] | HeaderAnswer] = msgspec.json.Decoder(
     list[HeaderAnswer] | HeaderAnswer
 )
 LOGS: msgspec.json.Decoder[list[LogsAnswer] | LogsAnswer] = msgspec.json.Decoder(list[LogsAnswer] | LogsAnswer)
+SPANS: msgspec.json.Decoder[list[SpanAnswer] | SpanAnswer] = msgspec.json.Decoder(list[SpanAnswer] | SpanAnswer)
 RECEIPTS: msgspec.json.Decoder[list[ReceiptsAnswer] | ReceiptsAnswer] = msgspec.json.Decoder(
     list[ReceiptsAnswer] | ReceiptsAnswer
 )
@@ -138,6 +149,15 @@ RAWS: msgspec.json.Decoder[list[RawAnswer] | RawAnswer] = msgspec.json.Decoder(l
 TEXTS: msgspec.json.Decoder[list[TextAnswer] | TextAnswer] = msgspec.json.Decoder(list[TextAnswer] | TextAnswer)
 
 _ENCODE = msgspec.json.Encoder().encode
+
+
+def header_calls(numbers: Iterable[int]) -> list[Call]:
+    return [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
+
+
+def logs_call(contracts: Iterable[Address], first: int, last: int) -> Call:
+    query: Param = {"address": [hex_of(each) for each in contracts], "fromBlock": hex(first), "toBlock": hex(last)}
+    return "eth_getLogs", [query]
 
 
 def encode_batch(calls: Sequence[Call]) -> bytes:

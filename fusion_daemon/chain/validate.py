@@ -8,7 +8,7 @@ some of a single block's logs, since the bloom filter names contracts and topics
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from eth_utils.crypto import keccak
 
@@ -36,10 +36,12 @@ def bloom_bits(item: bytes) -> int:
     )
 
 
-def may_hold(header: Header, contracts: Iterable[Address]) -> bool:
+def may_hold(header: Header, contracts: Collection[Address]) -> bool:
     """False only when the block certainly has no log of any of these contracts."""
     bloom = header.bloom
-    return bloom is None or any(bloom & bits == bits for bits in map(bloom_bits, contracts))
+    if not contracts:
+        return False  # to a node, no address means every address
+    return bloom is None or (bloom != 0 and any(bloom & bits == bits for bits in map(bloom_bits, contracts)))
 
 
 def unexplained(headers: Iterable[Header], logs: Iterable[Log], contracts: Sequence[Address]) -> tuple[Header, ...]:

@@ -5,7 +5,8 @@ entries in order and never reads a canonical flag: APPLY adds the entry's change
 takes the very same changes away again.
 
 The history of a contract that is read only since the chain was at its tip comes late: entries of blocks that
-were applied long before, in the order of the blocks, between those of the head.
+were applied long before, in the order of the blocks, between those of the head. So does what an endpoint had
+withheld of a block, or what could not be decoded then: a repair.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 
 CHAIN_VERSION = 1
 """The filter version of entries that are the chain itself."""
+REPAIR_VERSION = 0
+"""That of entries that add what a final block's first entry should have had: a log that an endpoint withheld, one that
+could not be decoded, a block that had been skipped. All entries of one repair are one commit."""
 
 
 class Op(Enum):
@@ -100,12 +104,12 @@ class JournalEntry:
     block: BlockRef
     settles: bool
     """False inside a reorg's transaction: the state after this entry never was the chain's state,
-    so a consumer folds it but does not evaluate before the next entry that settles. Of late history only the
-    last entry settles, whose block is the tip: before it, what the history touches is not whole."""
+    so a consumer folds it but does not evaluate before the next entry that settles. Of late history, and of a
+    repair, only the last entry settles, whose block is the tip: before it, what they touch is not whole."""
     changes: tuple[Change, ...]
     """In log order, as of APPLY; a RETRACT carries the same ones."""
     filter_version: int = CHAIN_VERSION
-    """Above CHAIN_VERSION: the late history of the contracts of that version."""
+    """Above CHAIN_VERSION: the late history of the contracts of that version. REPAIR_VERSION: a repair."""
 
     @property
     def late(self) -> bool:

@@ -109,7 +109,8 @@ class Course:
             side.proxy.chance.seed(seed)
 
     async def run(self) -> None:
-        """Ends with nobody listening, after both were at their nodes' heads."""
+        """Ends with nobody listening, after both were at their nodes' heads and audited all blocks that hold anything:
+        at the end, those are final."""
         for _ in range(LIVES):
             alive = self._random.choice(((0,), (1,), (0, 1), (0, 1), (0, 1)))
             self._say(f"alive {alive}")
@@ -120,8 +121,12 @@ class Course:
                     if self._random.random() < 0.5:
                         await self._quiet(lives)
             await self._deed()  # while they are down
+        for side in self._sides:
+            await trio.to_thread.run_sync(side.mine, [0] * (FINAL + 1))
         async with AsyncExitStack() as stack:
             await self._quiet({number: await self._begin(stack, side) for number, side in enumerate(self._sides)})
+            for side in self._sides:
+                await self._listening.until_audited(side.height() - FINAL, side.chain)
 
     async def _begin(self, stack: AsyncExitStack, side: Side) -> Life:
         settings: ChainSettings = replace(
@@ -189,8 +194,7 @@ class Course:
                 RpcFaults(lag=self._random.choice((1, 5, 30)), lag_share=self._random.choice((0.5, 1.0))),
                 RpcFaults(cut_share=0.3),
                 RpcFaults(null_share=0.05),
-                # Not in the midst of a block: no header tells how many of our logs it holds.
-                RpcFaults(truncated=0),
+                RpcFaults(truncated=self._random.choice((0, 1, 20)), truncated_by_hash=self._random.random() < 0.3),
                 RpcFaults(per_second=5, retry_after=self._random.choice((None, "0"))),
                 RpcFaults(rule="infura_results", most_logs=10),
                 RpcFaults(rule="infura_results", most_logs=3, dense_by_hash=True),

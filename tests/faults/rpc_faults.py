@@ -42,7 +42,9 @@ class RpcFaults:
     refusals: int = 0
     """So many questions for logs by range are refused whatever they ask for."""
     truncated: int | None = None
-    """An answer by range is cut after so many logs, without a word."""
+    """An answer by range is cut after so many logs, without a word …"""
+    truncated_by_hash: bool = False
+    """… and so is that of a single block which is asked for by its hash."""
     lag: int = 0
     """A backend lacks the last so many blocks and answers [] to logs beyond its head …"""
     lag_share: float = 1.0
@@ -151,7 +153,7 @@ def _logs_by_hash(faults: RpcFaults, lag: int, ask: Ask, query: Json) -> object:
     logs = cast("list[Json]", ask("eth_getLogs", [query]))
     if faults.dense_by_hash and faults.most_logs is not None and len(logs) > faults.most_logs:
         raise _refused(faults, number, number, number)
-    return logs
+    return logs[: faults.truncated] if faults.truncated_by_hash else logs
 
 
 def _refused(faults: RpcFaults, first: int, last: int, good: int) -> Refusal:

@@ -2,7 +2,7 @@
 nodes say. No event is lost, none is doubled, and one chain's reorg is none of the other's.
 
     blocks           ─┐
-    reorgs            ├─ random course ── both alive, quiet ── tables == nodes
+    reorgs            ├─ random course ── both alive, quiet, audited ── tables == nodes
     faults, kills    ─┘
 """
 
@@ -31,6 +31,7 @@ LOGS = """
 SELECT l.block_hash, l.log_index, l.data FROM chain_logs l
 JOIN chain_blocks b ON (b.chain_id, b.hash, b.number) = (l.chain_id, l.block_hash, l.block_number)
 WHERE b.canonical AND l.chain_id = {} ORDER BY l.block_number, l.log_index"""
+COVERED = "SELECT first, last FROM chain_coverage WHERE chain_id = {} ORDER BY first"
 POSITIONS = "SELECT vault, owner, token, side, amount FROM positions WHERE chain_id = {} AND amount <> 0"
 
 
@@ -69,6 +70,8 @@ async def check_truth(listening: Listening, side: Side) -> None:
         for row in await listening.rows(LOGS.format(side.chain))
     ]
     assert stored == [(block, index, data) for block, index, _, data in logs]
+    covered = await listening.rows(COVERED.format(side.chain))
+    assert [(row.integer("first"), row.integer("last")) for row in covered] == [(0, side.height())]
     deposits = Counter[bytes]()
     for _, _, owner, data in logs:
         deposits[owner] += int.from_bytes(data[:32], "big")

@@ -14,9 +14,13 @@
 --                   SELECT DISTINCT ON (chain_id, vault, kind, subject) * FROM chain_registers
 --                   ORDER BY chain_id, vault, kind, subject, block_number DESC, log_index DESC
 -- chain_state     one row per chain: where the listener stands and how the chain is.
+-- chain_audits    up to where final blocks were compared with what other endpoints say, per filter version;
+--                 chain_differences says where they have other logs than those that are stored.
 -- chain_coverage  of which canonical blocks the logs were read, per filter version; chain_contracts says of whom.
+-- chain_orders and chain_skips are what operators ordered about a chain's history, and what came of it.
 --
--- chain_blocks and chain_logs are the evidence: chain_logs is immutable, a block's canonical flag is for people
+-- chain_blocks and chain_logs are the evidence: chain_logs is immutable, but for a log that nobody could decode when it
+-- was stored (args is null) and that a repair decodes. A block's canonical flag is for people
 -- and audits (consumers fold the journal and never read it).
 --
 -- The three of them are partitioned by chain and number, so that retention drops them together. A partition's
@@ -54,6 +58,9 @@ CREATE TABLE chain_logs (
     PRIMARY KEY (chain_id, block_hash, log_index, block_number)
 ) PARTITION BY RANGE (chain_id, block_number);
 
+-- Few: what nobody could decode, or no ABI of ours knows.
+CREATE INDEX chain_logs_undecoded ON chain_logs (chain_id, block_number) WHERE args IS NULL;
+
 CREATE TABLE chain_journal (
     seq            bigint  NOT NULL,
     chain_id       bigint  NOT NULL,
@@ -64,6 +71,7 @@ CREATE TABLE chain_journal (
     settles        boolean NOT NULL,    -- false inside a reorg: fold, but do not evaluate yet
     PRIMARY KEY (chain_id, seq)
 ) PARTITION BY RANGE (chain_id, seq);
+-- 0: a repair of final blocks, whole within its commit, so that nobody looks for half of one.
 CREATE INDEX chain_journal_late ON chain_journal (chain_id, seq) WHERE filter_version > 1;
 
 CREATE FUNCTION make_journal_partitions() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -119,6 +127,8 @@ CREATE TABLE chain_state (
     safe        bigint,                 -- null: the chain does not say
     finalized   bigint,                 -- never goes back; from the tag, else by depth
     finality_named boolean  NOT NULL DEFAULT false,  -- the chain has named it: it is never counted any more
+    dropped     bigint  NOT NULL DEFAULT -1,  -- of blocks up to it, which retention had dropped, late history was stored
+                                              -- again and nothing else: what they lack was not withheld
     latched     text,                   -- why the listener stopped for good (finality violated); null: it runs
     updated_at  timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
@@ -142,6 +152,59 @@ CREATE TABLE chain_coverage (
     last           bigint  NOT NULL CHECK (last >= first),
     PRIMARY KEY (chain_id, filter_version, first)
 ) WITH (fillfactor = 50);
+
+CREATE TABLE chain_audits (
+    chain_id       bigint  NOT NULL,
+    filter_version integer NOT NULL,
+    audited        bigint  NOT NULL,
+    PRIMARY KEY (chain_id, filter_version)
+) WITH (fillfactor = 50);
+
+-- Stored logs that an endpoint's receipts do not have, or have otherwise. Nothing is done about them but by an operator.
+CREATE TABLE chain_differences (
+    chain_id     bigint      NOT NULL,
+    block_number bigint      NOT NULL,
+    log_index    integer     NOT NULL,
+    block_hash   bytea       NOT NULL,
+    endpoint     text        NOT NULL,   -- without its credentials
+    found_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (chain_id, block_number, log_index)
+);
+
+-- What an operator orders about what is stored of final blocks: to compare it with an endpoint's word and repair it
+-- (replay), or to decode what could not be decoded (redecode). The chain's listener obeys one after the other.
+CREATE TABLE chain_orders (
+    id       bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    chain_id bigint      NOT NULL,
+    kind     text        NOT NULL CHECK (kind IN ('replay', 'redecode')),
+    first    bigint      NOT NULL CHECK (first >= 0),
+    last     bigint      NOT NULL CHECK (last >= first),
+    dry_run  boolean     NOT NULL,
+    asked_by text        NOT NULL,
+    asked_at timestamptz NOT NULL DEFAULT now(),
+    state    text        NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'done', 'failed')),
+    next     bigint      NOT NULL,      -- the first of its blocks that was not looked at yet
+    result   jsonb       NOT NULL,      -- what came of it up to there
+    trouble  text,                      -- why it failed, or does not get on
+    ended_at timestamptz
+);
+CREATE INDEX chain_orders_open ON chain_orders (chain_id, id) WHERE state IN ('waiting', 'running');
+CREATE INDEX chain_orders_of_chain ON chain_orders (chain_id, id);
+
+-- Blocks that are stored without their logs when they are next read, by an operator's order: the chain goes on, its
+-- coverage leaves them out, and nobody reads their logs before a replay does.
+CREATE TABLE chain_skips (
+    id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    chain_id     bigint      NOT NULL,
+    first        bigint      NOT NULL CHECK (first >= 0),
+    last         bigint      NOT NULL CHECK (last >= first),
+    reason       text        NOT NULL CHECK (reason <> ''),
+    asked_by     text        NOT NULL,
+    asked_at     timestamptz NOT NULL DEFAULT now(),
+    in_force_at  timestamptz,           -- since when the listener knows of it
+    made_good_at timestamptz            -- a replay has read all of it
+);
+CREATE INDEX chain_skips_of_chain ON chain_skips (chain_id, id);
 
 CREATE FUNCTION make_block_partitions() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

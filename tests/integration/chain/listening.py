@@ -11,7 +11,7 @@ import trio
 from actors.chain_listener import ChainListener
 from fusion_daemon.aio import Aio
 from fusion_daemon.chain.coverage import Ranges
-from fusion_daemon.chain.events import load_event_table
+from fusion_daemon.chain.events import EventTable, load_event_table
 from fusion_daemon.chain.repository import journal_fill, load_coverage, set_start_block
 from fusion_daemon.chain.rpc_pools import OpenEndpoints, own_endpoints
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
@@ -25,6 +25,8 @@ from tests.unit.chain.vault_logs import VAULT
 
 CHAIN = ChainId(31_337)
 PATIENCE = 20.0
+TABLE = load_event_table()
+_LOOK_SECONDS = 0.05
 
 SETTINGS = ChainSettings(
     CHAIN,
@@ -111,10 +113,10 @@ class Life:
             while not self._at(block_hash()):
                 await self.topic.moved.wait()
 
-    async def until_whole(self) -> None:
-        """Wait until a late history is whole."""
+    async def until_whole(self, version: int = 2) -> None:
+        """Wait until the late history of a filter version is whole."""
         with trio.fail_after(PATIENCE):
-            while not any(entry.late and entry.settles for entry in self.topic.published):
+            while not any(each.filter_version == version and each.settles for each in self.topic.published):
                 await self.topic.moved.wait()
 
     async def until_health(self, level: str) -> str:
@@ -123,6 +125,12 @@ class Life:
             while self.context.health.level.name != level:
                 await self.context.reported.wait()
         return self.context.health.reason
+
+    async def until_reason(self, part: str) -> None:
+        """Wait until the reason of the health says so."""
+        with trio.fail_after(PATIENCE):
+            while part not in self.context.health.reason:
+                await self.context.reported.wait()
 
     async def until_request(self, node: FakeNode, count: int) -> None:
         """Wait until the node has answered `count` more requests."""
@@ -156,10 +164,15 @@ class Listening:
 
     @asynccontextmanager
     async def live(
-        self, *urls: str, settings: ChainSettings = SETTINGS, endpoints: OpenEndpoints = own_endpoints
+        self,
+        *urls: str,
+        settings: ChainSettings = SETTINGS,
+        table: EventTable | None = None,
+        endpoints: OpenEndpoints = own_endpoints,
     ) -> AsyncIterator[Life]:
+        """`table`: what it understands; that of our contracts by default."""
         topic = Recorder()
-        table = load_event_table()
+        table = table or TABLE
         settings = replace(settings, rpc_urls=urls)
         listener = ChainListener(settings, self.aio, self.store, topic, table, endpoints)
         context = WatchedContext(listener.name, SystemClock())
@@ -176,13 +189,34 @@ class Listening:
 
     async def entries(self) -> Sequence[JournalEntry]:
         """The whole journal as a consumer reads it from the store."""
-        return await journal_fill(self.store, load_event_table(), CHAIN)(0, 1_000_000)
+        return await journal_fill(self.store, TABLE, CHAIN)(0, 1_000_000)
 
     async def rows(self, sql: str) -> list[Row]:
         async def query(reader: Reader) -> list[Row]:
             return await reader.fetch(sql)
 
         return await self.store.read(query)
+
+    async def until_audited(self, block: int, chain: ChainId = CHAIN, version: int = 1) -> None:
+        """Wait until the logs of that filter version's contracts were audited up to that block."""
+        sql = (
+            f"SELECT min(audited) AS audited FROM chain_audits WHERE chain_id = {chain} AND filter_version = {version}"
+        )
+        with trio.fail_after(PATIENCE):
+            while True:
+                [row] = await self.rows(sql)
+                audited = row.optional_integer("audited")
+                if audited is not None and audited >= block:
+                    return
+                await trio.sleep(_LOOK_SECONDS)
+
+    async def alter(self, sql: str) -> None:
+        """What nobody should do to the tables."""
+
+        async def change(writer: Reader) -> None:
+            await writer.fetch(sql)
+
+        await self.store.transact(change, timeout=PATIENCE)
 
     async def covered(self) -> Mapping[int, Ranges]:
         """Of each filter version, which blocks' logs were read."""

@@ -12,6 +12,8 @@ from fusion_daemon.chain.coverage import Range
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.domain.identifiers import Address
 from tests.faults.fake_node import FakeLog, FakeNode
+from tests.faults.rpc_faults import RpcFaults
+from tests.faults.rpc_proxy import proxied
 from tests.integration.chain.listening import PATIENCE, Listening
 from tests.unit.chain.vault_logs import ALICE, BOB, STRANGER, VAULT, WETH, deposited, event
 
@@ -118,4 +120,21 @@ async def test_a_factory_that_is_configured_later(listening: Listening, node: Fa
             while len(await listening.covered()) < 3 or life.listener.statistics().missing:
                 await moved.wait()
                 moved = life.topic.moved
+    await check(listening, node, ESCROW, OTHER)
+
+
+async def test_a_creation_that_an_endpoint_withheld_is_repaired_and_its_logs_are_read_late(
+    listening: Listening, node: FakeNode
+) -> None:
+    """``1(creates two, both speak) <- … <- 5(the second speaks) <- … <- 80``; answers by range are cut after a log."""
+    node.mine(made(ESCROW), made(OTHER), spoke(ESCROW), spoke(OTHER))
+    for number in range(2, 81):
+        node.mine(*[spoke(OTHER)] * (number == 5))
+    with proxied(node.url) as provider:
+        provider.faults = RpcFaults(truncated=1)
+        async with listening.live(provider.url, node.url, settings=watching(listening)) as life:
+            await life.until_tip(node.head.hash)
+            await life.until_whole(version=2)
+            await listening.until_audited(16, version=2)
+            assert life.listener.statistics().audit.mismatches == 1
     await check(listening, node, ESCROW, OTHER)

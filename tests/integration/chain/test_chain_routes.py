@@ -19,11 +19,12 @@ from fusion_daemon.http.problem import Problem
 from fusion_daemon.http.route import Principal, Reply, Request, Role
 from tests.faults.fake_node import FakeNode
 from tests.integration.chain.listening import CHAIN, Listening
-from tests.unit.chain.vault_logs import STRANGER, VAULT
+from tests.unit.chain.vault_logs import ALICE, STRANGER, VAULT, WETH, deposited
 
 NAMES = {CHAIN: "test", ChainId(1): "mainnet"}
 
 
+DIFFERENCES = "/v1/chains/{id}/differences"
 COVERAGE = "/v1/chains/{id}/coverage"
 PATHS = {"GET": "/v1/chains", "POST": "/v1/chains/{id}/start-block"}
 
@@ -45,12 +46,32 @@ async def test_every_configured_chain_is_listed(listening: Listening, node: Fake
     assert (test["start_block"], test["head"], test["finalized"], test["latched"]) == (0, 1, 0, None)
 
 
+async def test_how_far_a_chain_is_audited_and_what_differs(listening: Listening, node: FakeNode) -> None:
+    tip = node.mine(deposited(ALICE, WETH, 5))
+    async with listening.live(node.url) as life:
+        await life.until_tip(tip.hash)
+        await listening.until_audited(0)
+    await listening.alter(
+        "INSERT INTO chain_differences (chain_id, block_number, log_index, block_hash, endpoint)"
+        f" VALUES ({CHAIN}, 7, 3, sha256(''), 'rpc.example')"
+    )
+    _, test = json.loads((await ask(listening, "GET")).body)["chains"]
+    assert (test["audited"], test["differing"]) == (0, 1)
+    [found] = json.loads((await ask(listening, "GET", str(CHAIN), path=DIFFERENCES)).body)["differences"]
+    assert (found["block"], found["log_index"], found["endpoint"]) == (7, 3, "rpc.example")
+    contract = f"INSERT INTO chain_contracts VALUES ({CHAIN}, decode('{'0b' * 20}', 'hex'), 2, 0)"
+    await listening.alter(contract)
+    _, test = json.loads((await ask(listening, "GET")).body)["chains"]
+    assert test["audited"] is None
+
+
 async def test_coverage_tells_whose_logs_were_read_of_which_blocks(listening: Listening, node: FakeNode) -> None:
     """Two blocks are read with one vault; of a second one, configured later, they are missing until they are read."""
     assert json.loads((await ask(listening, "GET", "1", path=COVERAGE)).body) == {
         "chain_id": 1,
         "tip": None,
         "filters": [],
+        "skips": [],
     }
     tip = node.mine()
     async with listening.live(node.url) as life:
@@ -64,9 +85,10 @@ async def test_coverage_tells_whose_logs_were_read_of_which_blocks(listening: Li
         "chain_id": 31_337,
         "tip": 1,
         "filters": [
-            {"filter_version": 1, "contracts": contracts[:1], "covered": whole, "missing": []},
-            {"filter_version": 2, "contracts": contracts[1:], "covered": [], "missing": whole},
+            {"filter_version": 1, "contracts": contracts[:1], "covered": whole, "missing": [], "skipped": []},
+            {"filter_version": 2, "contracts": contracts[1:], "covered": [], "missing": whole, "skipped": []},
         ],
+        "skips": [],
     }
     with pytest.raises(Problem):
         await ask(listening, "GET", "5", path=COVERAGE)

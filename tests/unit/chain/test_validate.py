@@ -94,6 +94,7 @@ def test_a_zero_bloom_beside_receipts_is_unknown() -> None:
     assert header(block).bloom == 0
     assert header(block, fill_bloom=False).bloom is None
     assert may_hold(header(block, fill_bloom=False), (VAULT,))
+    assert not may_hold(header(block, fill_bloom=False), ()), "who asks for nobody's logs asks for nothing"
 
 
 def test_blocks_whose_bloom_is_not_explained_are_asked_again() -> None:

@@ -14,6 +14,7 @@ import trio
 
 from fusion_daemon.accounts.routes import AccountForm, AddressForm, ContactForm, VerifyForm
 from fusion_daemon.chain.routes import StartBlock
+from fusion_daemon.chain.routes_orders import OrderForm, SkipForm
 from fusion_daemon.config import load_config
 from fusion_daemon.crosschain.routes import RetryForm
 from fusion_daemon.http.admin_routes import health_routes
@@ -37,6 +38,8 @@ BODIES = {
     "/v1/accounts/{id}/contacts": ContactForm,
     "/v1/accounts/{id}/contacts/verify": VerifyForm,
     "/v1/chains/{id}/start-block": StartBlock,
+    "/v1/chains/{id}/orders": OrderForm,
+    "/v1/chains/{id}/skips": SkipForm,
     "/v1/messages/{id}/retry": RetryForm,
     "/v1/reload": ReloadForm,
 }

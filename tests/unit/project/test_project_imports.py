@@ -15,7 +15,7 @@ CARRIED = {"asyncio", "asyncpg", "aiohttp", "uvloop", "web3"}
 DOORS = re.compile(
     r"fusion_daemon/(aio/.+|store/.+|http/.+|chain/rpc\w*\.py|chain/rpc\w*/.+|\w+/clients/.+)"
 )
-ADAPTERS = re.compile(r"repository\w*|retention|soundness|routes|rpc\w*|clients|registry|channels")
+ADAPTERS = re.compile(r"repository\w*|retention|soundness|routes\w*|rpc\w*|clients|registry|channels")
 """The parts of a room that touch the store, HTTP or a vendor; every other module of it is pure.
 `registry` (accounts) is the commands' one writer, `channels` (alerting) chooses among the clients."""
 ROOMS = ("chain", "crosschain", "oracle", "risk", "alerting", "accounts", "quarantine", "transactions")

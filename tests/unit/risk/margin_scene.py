@@ -86,9 +86,9 @@ class JournalWriter:
     def retract(self, number: int, *changes: Change, fork: str = "a", settles: bool = False) -> JournalEntry:
         return self._add(Op.RETRACT, number, changes, fork, settles)
 
-    def late(self, number: int, *changes: Change, whole: bool = False) -> JournalEntry:
+    def late(self, number: int, *changes: Change, whole: bool = False, version: int = 2) -> JournalEntry:
         """What was not read of block `number` before; `whole`: the last of it, whose block is the tip."""
-        return self._add(Op.APPLY, number, changes, "a", whole, 2)
+        return self._add(Op.APPLY, number, changes, "a", whole, version)
 
     def _add(
         self, op: Op, number: int, changes: tuple[Change, ...], fork: str, settles: bool, version: int = CHAIN_VERSION

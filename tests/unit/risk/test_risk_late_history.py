@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fusion_daemon.domain.journal import IndexUpdate
+from fusion_daemon.domain.journal import REPAIR_VERSION, IndexUpdate
 from fusion_daemon.domain.margin import ChainInput
 from fusion_daemon.risk.margin import RAY
 from tests.unit.risk.margin_scene import (
@@ -38,6 +38,18 @@ def test_whom_it_touches_is_judged_once_when_it_is_whole() -> None:
     (event,) = desk.fold(chain.late(21, whole=True))
     assert told([event]) == [("opened", "LIQUIDATION", 1, 1)]
     assert event.inputs.as_of == GENESIS + 12 * 21
+
+
+def test_a_repair_beside_it_is_judged_for_itself() -> None:
+    """``1 <- 2 <- … <- 20``; late comes 2 (7 borrows); then a repair: 3 had a loan of 8, 4 its collateral."""
+    desk, chain = Desk(), JournalWriter()
+    opened_market(desk, chain)
+    desk.fold(chain.apply(20), chain.late(2, borrow(7, 1_950 * DOLLAR)))
+    assert desk.fold(chain.late(3, borrow(8, 1_950 * DOLLAR), version=REPAIR_VERSION)) == []
+    assert desk.fold(chain.late(4, deposit(8, ETHER), version=REPAIR_VERSION)) == []
+    (event,) = desk.fold(chain.late(20, whole=True, version=REPAIR_VERSION))
+    assert told([event]) == [("opened", "LIQUIDATION", 1, 1)]
+    assert desk.portfolio.chains[ONE] == ChainInput(ONE, 6, 20)
 
 
 def test_it_moves_no_tip() -> None:
