@@ -65,6 +65,7 @@ _TOO_MANY_WORDS = ("rate limit", "too many requests", "request limit", "compute 
 _TOO_LATE_OR_LARGE = frozenset({408, 413, 504, 524})
 """HTTP: timed out somewhere on the way, or larger than somebody on the way passes on."""
 _NULL = b"null"
+PROOF: Call = ("eth_chainId", [])
 _UNKNOWN_WORDS = ("unknown block", "header not found", "not available", "does not have the requested block")
 
 _KINDS: Mapping[type[Event], str] = {
@@ -210,10 +211,14 @@ class Endpoints:
     async def prove(self, endpoint: Endpoint) -> None:
         if endpoint.proved:
             return
-        [answer] = await self.ask(endpoint, [("eth_chainId", [])], TEXTS)
-        raise_error(endpoint.url, answer.error)
+        [answer] = await self.ask(endpoint, [PROOF], TEXTS)
+        self.judge_proof(endpoint, answer.result, answer.error)
+
+    def judge_proof(self, endpoint: Endpoint, told: object, refused: WireError | None) -> None:
+        """What it answered to PROOF."""
+        raise_error(endpoint.url, refused)
         try:
-            found = number_of(answer.result or "")
+            found = number_of(told if isinstance(told, str) else "")
         except ValueError as error:
             raise self.fault(endpoint, f"has no chain id ({error})") from error
         if found != self._chain:

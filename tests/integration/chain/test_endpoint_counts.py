@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from fusion_daemon.chain.endpoint_state import State
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
-from fusion_daemon.chain.rpc_errors import BlockUnknown
+from fusion_daemon.chain.rpc_errors import BlockUnknown, EndpointFault, WrongChain
 from fusion_daemon.domain.identifiers import Hash32
 from tests.faults.fake_node import FakeNode
 from tests.integration.chain.listening import SETTINGS, Listening
@@ -44,3 +45,22 @@ async def test_an_error_is_counted_for_whoever_judges_it(listening: Listening, n
         await listening.aio.call(rpc.fetch_head, timeout=5)
         [seen] = rpc.statistics()
         assert (seen.nulls, seen.errors, seen.faults) == (0, 2, 0)
+
+
+async def test_a_chain_is_proved_with_the_head_and_before_it_is_believed(
+    listening: Listening, node: FakeNode
+) -> None:
+    """One request on each switch to an endpoint and after each fault, not two."""
+    async with opened(listening, node) as rpc:
+        [seen] = rpc.statistics()
+        await listening.aio.call(rpc.fetch_head, timeout=5)
+        assert (seen.requests, node.requests.count("eth_chainId")) == (1, 1)
+        await listening.aio.call(rpc.fetch_head, timeout=5)
+        assert (seen.requests, node.requests.count("eth_chainId")) == (2, 1)
+        node.faults.broken, node.chain_id = 1, 5
+        with pytest.raises(EndpointFault):
+            await listening.aio.call(rpc.fetch_head, timeout=5)
+        with pytest.raises(WrongChain):
+            await listening.aio.call(rpc.fetch_head, timeout=5)
+        assert seen.state is State.WRONG_CHAIN
+        assert (seen.requests, seen.head) == (4, 0), "its head is that of before"
