@@ -40,7 +40,8 @@ class Side:
     chain: ChainId
     node: Node
     proxy: RpcProxy
-    emitter: Address
+    emitters: tuple[Address, Address]
+    """The second one is configured late."""
     snapshot: object
     final: int
     """The highest block that was ever final: no reorg reaches it."""
@@ -85,7 +86,8 @@ class Side:
         """Unlike any before it, so that no block with one comes back by chance."""
         self.requests += 1
         data = hex_of(call_data("emitDeposits(uint256)", deposits) + self.requests.to_bytes(8, "big"))
-        return {"from": hex_of(SENDER), "to": hex_of(self.emitter), "data": data, "gas": hex(2_000_000)}
+        to = self.emitters[self.requests % 2]
+        return {"from": hex_of(SENDER), "to": hex_of(to), "data": data, "gas": hex(2_000_000)}
 
 
 @contextmanager
@@ -93,9 +95,10 @@ def open_side(chain: ChainId) -> Iterator[Side]:
     with anvil(chain) as running, closing(Node(running.url)) as node, proxied(running.url) as proxy:
         node.call("anvil_setBalance", hex_of(SENDER), hex(10**24))
         node.call("anvil_autoImpersonateAccount", True)
-        emitter = node.deploy(SENDER, load_artifact("EventEmitter").bytecode)
+        code = load_artifact("EventEmitter").bytecode
+        emitters = node.deploy(SENDER, code), node.deploy(SENDER, code)
         node.call("evm_setAutomine", False)
-        yield Side(chain, node, proxy, emitter, node.call("evm_snapshot"), 0, (running.url, proxy.url))
+        yield Side(chain, node, proxy, emitters, node.call("evm_snapshot"), 0, (running.url, proxy.url))
 
 
 class Course:
@@ -105,13 +108,16 @@ class Course:
         self._random = random.Random(seed)
         self._listening = listening
         self._sides = sides
+        self._configured = 1
         for side in sides:
             side.proxy.chance.seed(seed)
 
     async def run(self) -> None:
-        """Ends with nobody listening, after both were at their nodes' heads and audited all blocks that hold anything:
-        at the end, those are final."""
-        for _ in range(LIVES):
+        """Ends with nobody listening, after both were at their nodes' heads, had read all history of the contract that
+        came late, and had audited all blocks that hold anything: at the end, those are final."""
+        late = self._random.randrange(1, LIVES + 1)
+        for life in range(LIVES):
+            self._configured = 1 if life < late else 2
             alive = self._random.choice(((0,), (1,), (0, 1), (0, 1), (0, 1)))
             self._say(f"alive {alive}")
             async with AsyncExitStack() as stack:
@@ -121,18 +127,19 @@ class Course:
                     if self._random.random() < 0.5:
                         await self._quiet(lives)
             await self._deed()  # while they are down
+        self._configured = 2
         for side in self._sides:
             await trio.to_thread.run_sync(side.mine, [0] * (FINAL + 1))
         async with AsyncExitStack() as stack:
             await self._quiet({number: await self._begin(stack, side) for number, side in enumerate(self._sides)})
             for side in self._sides:
-                await self._listening.until_audited(side.height() - FINAL, side.chain)
+                await self._whole(side)
 
     async def _begin(self, stack: AsyncExitStack, side: Side) -> Life:
         settings: ChainSettings = replace(
             SETTINGS,
             chain=side.chain,
-            contracts=(side.emitter,),
+            contracts=side.emitters[: self._configured],
             request_timeout=0.5,
             poll=replace(SETTINGS.poll, stillness=0.5),
             longest_span=self._random.choice((7, 30, 2_000)),
@@ -150,6 +157,21 @@ class Course:
                 while await self._stored_tip(side) != tip:
                     with trio.move_on_after(_LOOK_SECONDS):
                         await life.topic.moved.wait()
+
+    async def _whole(self, side: Side) -> None:
+        """Until nothing is missing of either contract, and all that holds anything is audited."""
+        height = side.height()
+        sql = (
+            f"SELECT bool_and((first, last) = (0, {height}) AND coalesce(audited >= {height - FINAL}, false)) AS whole"
+            " FROM chain_coverage LEFT JOIN chain_audits USING (chain_id, filter_version)"
+            f" WHERE chain_id = {side.chain}"
+        )
+        with trio.fail_after(PATIENCE):
+            while True:
+                [row] = await self._listening.rows(sql)
+                if row.boolean("whole"):
+                    return
+                await trio.sleep(_LOOK_SECONDS)
 
     async def _stored_tip(self, side: Side) -> bytes | None:
         rows = await self._listening.rows(f"SELECT tip_hash FROM chain_state WHERE chain_id = {side.chain}")

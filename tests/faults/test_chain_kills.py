@@ -86,11 +86,11 @@ async def _tip(listening: Listening) -> int:
 
 def _config(directory: Path, side: Side, dsn: str, workers: int) -> Path:
     (directory / "state").mkdir(mode=0o711)
-    path = directory / "config.toml"
+    path, vaults = directory / "config.toml", [hex_of(each) for each in side.emitters]
     path.write_text(
         f'[daemon]\nstate_directory = "{directory / "state"}"\n[database]\ndsn = "{dsn}"\n'
         f"[http]\nport = 0\nmetrics_port = 0\n"
         f'[[chains]]\nid = {CHAIN}\nname = "local"\nrpc_urls = ["{side.proxy.url}"]\nstart_block = 0\n'
-        f'vaults = ["{hex_of(side.emitter)}"]\npoll_min_seconds = 0.05\npoll_max_seconds = 0.2\nworkers = {workers}\n'
+        f'vaults = {vaults}\npoll_min_seconds = 0.05\npoll_max_seconds = 0.2\nworkers = {workers}\n'
     )
     return path

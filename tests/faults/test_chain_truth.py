@@ -69,17 +69,17 @@ async def check_truth(listening: Listening, side: Side) -> None:
         (row.octets("block_hash"), row.integer("log_index"), row.octets("data"))
         for row in await listening.rows(LOGS.format(side.chain))
     ]
-    assert stored == [(block, index, data) for block, index, _, data in logs]
+    assert stored == [(block, index, data) for block, index, _, _, data in logs]
     covered = await listening.rows(COVERED.format(side.chain))
-    assert [(row.integer("first"), row.integer("last")) for row in covered] == [(0, side.height())]
-    deposits = Counter[bytes]()
-    for _, _, owner, data in logs:
-        deposits[owner] += int.from_bytes(data[:32], "big")
+    assert {(row.integer("first"), row.integer("last")) for row in covered} == {(0, side.height())}
+    deposits = Counter[tuple[bytes, bytes]]()
+    for _, _, vault, owner, data in logs:
+        deposits[vault, owner] += int.from_bytes(data[:32], "big")
     positions = {
         (row.octets("vault"), row.octets("owner"), row.octets("token"), row.text("side")): row.integer("amount")
         for row in await listening.rows(POSITIONS.format(side.chain))
     }
-    assert {owner: amount for (_, owner, _, _), amount in positions.items()} == dict(deposits)
+    assert {(vault, owner): amount for (vault, owner, _, _), amount in positions.items()} == dict(deposits)
     entries = await journal_fill(listening.store, load_event_table(), side.chain)(0, 1_000_000)
     assert fold(entries) == hashes
     assert folded_positions(entries) == positions
@@ -90,15 +90,16 @@ def _blocks(side: Side) -> list[bytes]:
     return [bytes.fromhex(str(block["hash"])[2:]) for block in side.node.batch(calls) if isinstance(block, dict)]
 
 
-def _logs(side: Side) -> list[tuple[bytes, int, bytes, bytes]]:
-    """Block hash, index, owner and data of every deposit."""
-    query = {"fromBlock": "0x0", "toBlock": "latest", "address": hex_of(side.emitter)}
+def _logs(side: Side) -> list[tuple[bytes, int, bytes, bytes, bytes]]:
+    """Block hash, index, vault, owner and data of every deposit."""
+    query = {"fromBlock": "0x0", "toBlock": "latest", "address": [hex_of(each) for each in side.emitters]}
     logs = side.node.call("eth_getLogs", query)
     assert isinstance(logs, list)
     return [
         (
             bytes.fromhex(log["blockHash"][2:]),
             int(log["logIndex"], 16),
+            bytes.fromhex(log["address"][2:]),
             bytes.fromhex(log["topics"][1][-40:]),
             bytes.fromhex(log["data"][2:]),
         )
