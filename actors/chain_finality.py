@@ -9,10 +9,13 @@ INVARIANTS
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from actors.chain_reader import ChainReader
-from fusion_daemon.chain.endpoint_state import Contradicted, Restored
+from fusion_daemon.chain.endpoint_state import Contradicted, Restored, State
 from fusion_daemon.chain.finality import FinalityViolated, finality_violated, keeps_root
 from fusion_daemon.chain.repository import latch, load_latched
+from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.domain.journal import BlockRef
 from fusion_daemon.runtime import ActorContext
@@ -43,7 +46,9 @@ class FinalityWatch:
         self._reconsidered = 0.0
         """When they were last asked, by the monotonic clock."""
 
-    async def restore(self) -> None:
+    async def restore(self, endpoints: Sequence[EndpointStatistics]) -> None:
+        """`endpoints`: as others who ask them may have kept them since the life before."""
+        self.disproved = frozenset(each for each, seen in enumerate(endpoints) if seen.state is State.FORKED)
         self.latched = await self._store.read(load_latched, self._settings.chain)
 
     def suspect(self, endpoint: int) -> None:

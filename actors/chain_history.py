@@ -20,9 +20,9 @@ from fusion_daemon.chain.factories import created
 from fusion_daemon.chain.journal import ChainView, Plan, finality_of
 from fusion_daemon.chain.late import LateSpan, check_late, first_gap, plan_late, still_fits
 from fusion_daemon.chain.repository import load_headers
-from fusion_daemon.chain.rpc_errors import RateLimited
+from fusion_daemon.chain.rpc_errors import RateLimited, RpcFailure
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.chain.validate import Unlinked
+from fusion_daemon.chain.validate import Inconsistent, Unlinked
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.runtime import ActorContext, Bell
 from fusion_daemon.store import Store
@@ -93,6 +93,8 @@ class LateHistory:
             except RateLimited as limited:
                 await self._context.rest(limited.retry_after or self._settings.poll.longest)
             except (Failure, AioTimeout) as failure:
+                if isinstance(failure, RpcFailure | Inconsistent):
+                    self._reader.blame(head.endpoint, failure)
                 self.trouble = str(failure)
                 self._context.log.warning("late_history_failed", chain=view.chain, reason=str(failure))
                 await self._context.rest(self._settings.poll.longest)

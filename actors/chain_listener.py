@@ -32,6 +32,7 @@ from fusion_daemon.chain.reorg import parting
 from fusion_daemon.chain.repository import load_logs, load_view, propose_start_block, register_contracts
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_errors import BlockTooDense, RateLimited, RpcFailure, WrongChain
+from fusion_daemon.chain.rpc_pools import OpenEndpoints, own_endpoints
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, Unlinked, check_span
 from fusion_daemon.domain.failure import Failure
@@ -40,7 +41,6 @@ from fusion_daemon.domain.journal import BlockRef, JournalEntry, journal_stream
 from fusion_daemon.runtime import Actor, ActorContext, Topic
 from fusion_daemon.store import Store, WriteConflict
 
-_STORE_SECONDS = 30.0
 _DOOR_SECONDS = 5.0
 _BEAT_SECONDS = 5.0
 
@@ -62,6 +62,7 @@ class ChainListener(Actor):
         store: Store,
         topic: Topic[JournalEntry],
         table: EventTable,
+        endpoints: OpenEndpoints = own_endpoints,
     ) -> None:
         self.name = f"chain_listener:{settings.chain}"
         self._settings = settings
@@ -69,6 +70,7 @@ class ChainListener(Actor):
         self._store = store
         self._topic = topic
         self._table = table
+        self._endpoints = endpoints
         self._polling = Polling(settings.poll)
         self._stillness = Stillness()
         self._announced = False
@@ -93,11 +95,11 @@ class ChainListener(Actor):
         claim = await self._store.claim(self.name, produces=(stream,))
         self._epoch = claim.epoch
         self._topic.advance(claim.heads[stream])
-        with trio.CancelScope(shield=True):  # cancelled in the midst of it, nobody would close what was opened
-            self._rpc = await self._aio.call(open_rpc, self._settings, timeout=_DOOR_SECONDS)
+        with trio.CancelScope(shield=True):  # else nobody would close what was opened
+            self._rpc = await self._aio.call(open_rpc, self._settings, self._endpoints, timeout=_DOOR_SECONDS)
         self._reader = ChainReader(self._settings, self._aio, self._rpc, context, self._statistics.split)
         self._finality = FinalityWatch(self._settings, self._store, self._reader, context, self._epoch)
-        readers = [ChainReader(self._settings, self._aio, self._rpc, context, self._statistics.split) for _ in range(2)]
+        readers = [self._reader.beside() for _ in range(2)]
         self._companions = companions(
             self._settings, self._store, readers, context, self._table, self._statistics.audit, self._finality.suspect
         )
@@ -106,7 +108,7 @@ class ChainListener(Actor):
             context.started()
             await self._propose_start()
             self._view = await self._stored_view(context, claim.heads[stream])
-            await self._finality.restore()
+            await self._finality.restore(self._statistics.endpoints)
             async with announced(self._aio, self._settings, self._ring) as heads, self._companions.beside():
                 self._statistics.announced = heads
                 while not context.draining.is_set():
@@ -121,7 +123,7 @@ class ChainListener(Actor):
     async def _propose_start(self) -> None:
         chain, start = self._settings.chain, self._settings.start_block
         if start is not None:
-            await self._store.transact(propose_start_block, chain, start, timeout=_STORE_SECONDS)
+            await self._store.transact(propose_start_block, chain, start)
 
     async def _stored_view(self, context: ActorContext, seq: int) -> ChainView:
         """The stored chain, as soon as it has a start block."""
@@ -242,7 +244,7 @@ class ChainListener(Actor):
         node's.
         """
         view = self._view
-        self._statistics.head = head.header.number
+        self._statistics.headed(head.header)
         if head.header.number >= view.next_number:
             try:
                 await self._extend(context, head)
@@ -276,7 +278,9 @@ class ChainListener(Actor):
             async with receive:
                 async for ahead in receive:
                     try:
-                        await self._commit_ahead(context, ahead)
+                        if not isinstance(ahead, tuple):
+                            raise ahead
+                        await self._commit(context, *ahead)
                     except (Failure, AioTimeout) as caught:
                         # Raised again below, outside of the nursery that would wrap it.
                         failure = caught
@@ -307,17 +311,12 @@ class ChainListener(Actor):
                 await send.send(failure)
             nursery.cancel_scope.cancel()  # what is read behind a failure
 
-    async def _commit_ahead(self, context: ActorContext, ahead: _Ahead) -> None:
-        if not isinstance(ahead, tuple):
-            raise ahead
-        await self._commit(context, *ahead)
-
     async def _reorganise(self, context: ActorContext, head: Head) -> None:
         """Retract to the common ancestor and apply the node's branch up to the old height; what is above it
         is an ordinary extension of the next step. The branch is read and checked before anything is
         written."""
         view = self._view
-        tip = view.tip
+        tip, begun = view.tip, context.clock.monotonic()
         assert tip is not None
         until = min(head.header.number, tip.number)
         ancestor = await self._reader.ancestor(view, head, until)
@@ -340,7 +339,7 @@ class ChainListener(Actor):
         stored = await self._stored_logs(view, lost, branch)
         plan = await aside(plan_reorg, view, self._epoch, self._table, finality, ancestor, branch, stored)
         await self._commit(context, plan, branch)
-        self._statistics.reorganised(len(lost))
+        self._statistics.reorganised(lost, stored, context.clock.monotonic() - begun)
         context.log.warning(
             "chain_reorganised",
             chain=view.chain,

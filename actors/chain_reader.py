@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import TypeVar, TypeVarTuple
 
@@ -17,7 +18,15 @@ from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.ranges import RangeSize, first_size
 from fusion_daemon.chain.reorg import common_ancestor, probes
 from fusion_daemon.chain.rpc import ChainRpc, Complaint
-from fusion_daemon.chain.rpc_errors import BlockTooDense, RangeRefused, RpcFailure, Unanswered, complaint_of
+from fusion_daemon.chain.rpc_errors import (
+    BlockTooDense,
+    RangeRefused,
+    RpcFailure,
+    Unanswered,
+    complaint_of,
+    crossing_unanswered,
+)
+from fusion_daemon.chain.rpc_patience import LONGEST_CROSSING, Patience
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain.validate import Inconsistent, check_headers
 from fusion_daemon.domain.failure import Failure
@@ -28,8 +37,9 @@ from fusion_daemon.runtime import ActorContext
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+_DOOR_SECONDS = 5.0
 _REQUESTS_PER_CROSSING = 4
-"""A crossing may take this many request timeouts, since it makes several requests."""
+"""A crossing may wait for nodes this many request timeouts, since it makes several requests."""
 _YOUNG_BLOCKS = 32
 """Below the head: a node may not find their logs yet, also on a chain whose blocks are final at once."""
 _MOST_BY_RECEIPTS = 100
@@ -45,6 +55,10 @@ def longest_silence(settings: ChainSettings) -> float:
 
 class ListenerDrains(Failure):
     """What was being read when the order to stop came is not stored; the next life reads it again."""
+
+
+def _unheard() -> None:
+    pass
 
 
 def listener_drains(chain: ChainId) -> ListenerDrains:
@@ -68,6 +82,8 @@ class ChainReader:
     ) -> None:
         """`split` hears of every range that an endpoint refused, and by which rule."""
         self._split = split
+        self._progressed = context.beat
+        self._pausing = partial(aio.to_trio, self._paused, timeout=_DOOR_SECONDS)
         self._settings = settings
         self._aio = aio
         self._rpc = rpc
@@ -77,6 +93,13 @@ class ChainReader:
         self._complaints: list[Complaint] = []
         self.skipped: Ranges = ()
         """Blocks that are read without their logs."""
+
+    def beside(self) -> ChainReader:
+        """For somebody who reads beside the head: with range sizes of his own. What he sees of an endpoint counts for
+        all, but that his crossings end is no sign that the head is followed."""
+        reader = ChainReader(self._settings, self._aio, self._rpc, self._context, self._split)
+        reader._complaints, reader._progressed = self._complaints, _unheard
+        return reader
 
     def complain(self, endpoint: int, event: Event) -> None:
         """What was seen of an endpoint counts from the next head on."""
@@ -90,7 +113,8 @@ class ChainReader:
 
     async def head(self) -> Head:
         """Of the endpoint that is best by now."""
-        complaints, self._complaints = self._complaints, []
+        complaints = tuple(self._complaints)
+        self._complaints.clear()
         return await self._ask(self._rpc.fetch_head, complaints)
 
     def last_of(self, head: Head, finality: Finality, first: int, until: int) -> int:
@@ -235,20 +259,20 @@ class ChainReader:
                 self._context.log.info("no_witness", chain=self._settings.chain, reason=str(silent))
         return found
 
+    async def _paused(self) -> None:
+        self._progressed()
+
     async def _ask(self, question: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
         """One crossing to the nodes. Its end is progress, whatever it brings, so that neither a long reorg nor a silent
         endpoint is taken for a stuck actor."""
         try:
             with self._context.until_draining():
-                return await self._aio.call(question, *args, timeout=longest_silence(self._settings))
+                patience = Patience(longest_silence(self._settings), self._pausing)
+                return await self._aio.call(patience.ask, partial(question, *args), timeout=LONGEST_CROSSING)
         except AioTimeout as late:
-            raise Unanswered(
-                f"An endpoint of chain {self._settings.chain} did not answer within {late.seconds:g} s.",
-                "Nothing of what was asked is stored; the listener asks again, another endpoint if there is one.",
-                "If it lasts, check the provider's status page and the network.",
-            ) from late
+            raise crossing_unanswered(late.seconds) from late
         finally:
-            self._context.beat()
+            self._progressed()
         raise listener_drains(self._settings.chain)
 
 

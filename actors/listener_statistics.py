@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from actors.chain_audit import AuditStatistics
-from fusion_daemon.chain.blocks import Span
+from fusion_daemon.chain.blocks import Header, Span
 from fusion_daemon.chain.coverage import Coverage, size_of
-from fusion_daemon.chain.journal import Plan
+from fusion_daemon.chain.journal import Plan, StoredLogs
 from fusion_daemon.chain.range_rules import Reason
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.chain.rpc_heads import HeadStatistics
+from fusion_daemon.domain.journal import BlockRef
 
 
 @dataclass(slots=True)
@@ -32,11 +34,16 @@ class ListenerStatistics:
     """Blocks that they took away, and …"""
     deepest_reorg: int = 0
     """… how many one of them took at most."""
+    orphaned_logs: int = 0
+    """Logs of those blocks."""
+    reorg_seconds: float = 0.0
+    """From when each was noticed until the new branch was committed, all together."""
     rate_limits: int = 0
     faults: int = 0
     tip: int | None = None
     tip_timestamp: int | None = None
     head: int | None = None
+    head_timestamp: int | None = None
     finalized: int | None = None
     missing: int = 0
     """Blocks up to the tip of which some contract's logs were not read yet."""
@@ -65,10 +72,17 @@ class ListenerStatistics:
         self.missing = coverage.missing(tip)
         self.skipped = size_of(coverage.skips(tip))
 
-    def reorganised(self, depth: int) -> None:
+    def headed(self, head: Header) -> None:
+        """An endpoint said that this is its head."""
+        self.head, self.head_timestamp = head.number, head.timestamp
+
+    def reorganised(self, lost: Sequence[BlockRef], stored: StoredLogs, seconds: float) -> None:
+        """These blocks were taken away; `stored` holds their logs."""
         self.reorgs += 1
-        self.orphaned += depth
-        self.deepest_reorg = max(self.deepest_reorg, depth)
+        self.orphaned += len(lost)
+        self.deepest_reorg = max(self.deepest_reorg, len(lost))
+        self.orphaned_logs += sum(len(stored.get(block.hash, ())) for block in lost)
+        self.reorg_seconds += seconds
 
     def split(self, reason: Reason, rule: str) -> None:
         """An endpoint refused a range, or did not answer."""

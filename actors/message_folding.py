@@ -32,6 +32,8 @@ from fusion_daemon.store import Fenced, Store, StoreRefused, StoreUnavailable, W
 
 OWNER = "message_tracker"
 PORTION = 256
+RECEIPTS_AT_ONCE = 50
+"""Transactions whose receipts are asked for in one crossing: each that ends is progress."""
 """Journal entries folded between two commits at most, but for a reorg, which is folded whole."""
 PRUNED_BLOCKS = 200
 """Blocks that a look asks whether their evidence is still needed."""
@@ -152,7 +154,8 @@ class MessageFolding:
         folded = False
         for chain, journal in self._inputs.items():
             if await journal.look():
-                folded = await self._fold(chain, journal) or folded
+                folded = await self._fold(context, chain, journal) or folded
+                context.beat()
         await self._finality()
         now = context.clock.now()
         await self._settle(now)
@@ -202,14 +205,14 @@ class MessageFolding:
         behind = [self._seen.get(chain, 0) for chain, journal in self._inputs.items() if await journal.look()]
         return now if not behind else min(now, max(self._told_at, min(behind)))
 
-    async def _fold(self, chain: ChainId, journal: Input[JournalEntry]) -> bool:
+    async def _fold(self, context: ActorContext, chain: ChainId, journal: Input[JournalEntry]) -> bool:
         """A portion that ends where the chain's state was the chain's."""
         resting = journal.next_seq - 1
         entries: list[JournalEntry] = []
         while (len(entries) < PORTION or not _may_rest(entries[-1])) and await journal.look():
             entries.append(journal.pop())
         try:
-            logs = await self._logs(chain, [entry for entry in entries if entry.op is Op.APPLY])
+            logs = await self._logs(context, chain, [entry for entry in entries if entry.op is Op.APPLY])
         except ReceiptsUnavailable as failure:
             self._trouble[chain] = str(failure)
             journal.put_back(entries)
@@ -235,17 +238,22 @@ class MessageFolding:
         self._evidence += len(reading.evidence)
         self._unreadable += len(reading.unreadable)
 
-    async def _logs(self, chain: ChainId, applied: Sequence[JournalEntry]) -> Mapping[int, Sequence[RawLog]]:
+    async def _logs(
+        self, context: ActorContext, chain: ChainId, applied: Sequence[JournalEntry]
+    ) -> Mapping[int, Sequence[RawLog]]:
         """The logs of the entries, by number, those that need it with their place in the receipt. A log whose block is
         not the chain's any more is left out where no node has it: the journal is about to retract it."""
         emitters: list[Address] = list(self._settings.emitters[chain])
         found = await self._store.read(load_raw_logs, chain, applied, emitters)
-        wanted = {
+        needed = {
             log.place.tx_hash: None for logs in found.values() for log in logs if self._wants_receipt(chain, log)
         }
-        if not wanted:
+        if not needed:
             return found
-        places = await self._receipts(chain, list(wanted))
+        wanted, places = list(needed), dict[tuple[Hash32, int], int]()
+        for start in range(0, len(wanted), RECEIPTS_AT_ONCE):
+            places |= await self._receipts(chain, wanted[start : start + RECEIPTS_AT_ONCE])
+            context.beat()
         placed = {seq: self._placed(chain, logs, places) for seq, logs in found.items()}
         short: Sequence[BlockRef] = [entry.block for entry in applied if len(placed[entry.seq]) < len(found[entry.seq])]
         missing = False if not short else await self._store.read(load_canonical, chain, short)

@@ -116,6 +116,7 @@ class RetentionKeeper(Actor):
         for group in groups:
             if context.draining.is_set():
                 return
+            context.beat()
             try:
                 await self._store.transact(drop_partitions, group, timeout=DROP_SECONDS)
             except StoreUnavailable as failure:
@@ -133,6 +134,7 @@ class RetentionKeeper(Actor):
         for drop, keep in ((drop_message_rows, settings.messages), (drop_transaction_steps, settings.transactions)):
             if context.draining.is_set():
                 return
+            context.beat()
             try:
                 dropped = await self._store.transact(drop, now, keep, timeout=ROW_SECONDS)
             except StoreUnavailable as failure:

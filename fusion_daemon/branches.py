@@ -39,6 +39,7 @@ from fusion_daemon.feeds import ChainCalls
 from fusion_daemon.fixtures import Fixtures
 from fusion_daemon.oracle.repository import prices_after
 from fusion_daemon.receipts import ChainReceipts
+from fusion_daemon.receipts import longest_silence as longest_without_receipts
 from fusion_daemon.runtime import (
     Actor,
     ChildSpec,
@@ -56,7 +57,8 @@ from fusion_daemon.settings import (
 )
 from fusion_daemon.store import Reader, Store, Write
 
-BEAT_LIMIT = 30.0
+BEAT_LIMIT = 45.0
+"""Seconds: longer than the store takes to find out that its database is away, and than it reads at most."""
 DATA_LIMITS = {
     "quarantine": 60.0,
     "alerting": 60.0,
@@ -124,7 +126,7 @@ class Lives:
             fixed.store,
             messages,
             Journals(self._journals, self._sources.journal_fills),
-            lambda: ChainReceipts(fixed.aio, crossed),
+            lambda: ChainReceipts(fixed.aio, crossed, fixed.pools.open),
             fixed.messages,
             fixed.bell,
             _alarming(self._alerting, fixed.clock),
@@ -135,15 +137,17 @@ class Lives:
 
     def listener(self, settings: ChainSettings) -> Actor:
         fixed = self._fixed
-        return ChainListener(settings, fixed.aio, fixed.store, self._journals[settings.chain], fixed.table)
+        journal = self._journals[settings.chain]
+        return ChainListener(settings, fixed.aio, fixed.store, journal, fixed.table, fixed.pools.open)
 
     def poller(self) -> Actor:
         fixed = self._fixed
-        return OraclePoller(self._oracle, fixed.store, fixed.prices, lambda: ChainCalls(fixed.aio, self._chains))
+        calls = partial(ChainCalls, fixed.aio, self._chains, fixed.pools.open)
+        return OraclePoller(self._oracle, fixed.store, fixed.prices, calls)
 
     def sender(self) -> Actor:
         fixed = self._fixed
-        nodes = partial(ChainTransactions, fixed.aio, self._chains)
+        nodes = partial(ChainTransactions, fixed.aio, self._chains, fixed.pools.open)
         return TransactionSender(self._transactions, fixed.store, nodes, fixed.secret, fixed.to_send)
 
     def keeper(self) -> Actor:
@@ -173,7 +177,7 @@ def branches_of(lives: Lives, chains: Sequence[ChainSettings], alive: dict[str, 
         branch("quarantine", "quarantine_keeper", lives.warder),
         branch("alerting", "alert_dispatcher", lives.dispatcher),
         branch("risk", "risk_calculator", lives.calculator),
-        branch("messages", "message_tracker", lives.tracker),
+        branch("messages", "message_tracker", lives.tracker, silence=longest_without_receipts(chains)),
         *(
             branch(
                 f"chain:{each.chain}",

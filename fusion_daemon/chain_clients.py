@@ -4,12 +4,15 @@ other."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 import trio
 
 from fusion_daemon.aio import Aio
+from fusion_daemon.chain.rpc_patience import LONGEST_CROSSING, Patience
+from fusion_daemon.chain.rpc_pools import OpenEndpoints
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.domain.identifiers import ChainId
 
@@ -29,18 +32,21 @@ C = TypeVar("C", bound=Client)
 
 
 class ChainClients(Generic[C]):
-    """A client of its own for each chain. trio side. `patience`: of one crossing, in request timeouts."""
+    """A client of its own for each chain; several may ask through the same endpoints. trio side."""
 
     def __init__(
         self,
         aio: Aio,
         chains: Iterable[ChainSettings],
-        opened: Callable[[ChainSettings], Awaitable[C]],
+        opened: Callable[[ChainSettings, OpenEndpoints], Awaitable[C]],
+        endpoints: OpenEndpoints,
         patience: float,
     ) -> None:
+        """`patience`: of one crossing with its nodes, in request timeouts."""
         self._aio = aio
         self._chains = {settings.chain: settings for settings in chains}
         self._open = opened
+        self._endpoints = endpoints
         self._patience = patience
         self._clients: dict[ChainId, C] = {}
 
@@ -48,7 +54,9 @@ class ChainClients(Generic[C]):
         # Shielded: nobody would close what was opened when the others were not. It asks no node, so it takes no time.
         with trio.CancelScope(shield=True):
             for chain, settings in self._chains.items():
-                self._clients[chain] = await self._aio.call(self._open, settings, timeout=settings.request_timeout)
+                self._clients[chain] = await self._aio.call(
+                    self._open, settings, self._endpoints, timeout=settings.request_timeout
+                )
         return self
 
     async def __aexit__(
@@ -65,5 +73,5 @@ class ChainClients(Generic[C]):
 
     async def ask(self, chain: ChainId, question: Callable[[C], Awaitable[T]]) -> T:
         """One crossing. Raises RpcFailure and AioError."""
-        patience = self._chains[chain].request_timeout * self._patience
-        return await self._aio.call(question, self._clients[chain], timeout=patience)
+        patience = Patience(self._chains[chain].request_timeout * self._patience)
+        return await self._aio.call(patience.ask, partial(question, self._clients[chain]), timeout=LONGEST_CROSSING)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from fusion_daemon.aio import Aio, AioError
 from fusion_daemon.chain.rpc_errors import RpcFailure
+from fusion_daemon.chain.rpc_pools import OpenEndpoints, own_endpoints
 from fusion_daemon.chain.rpc_transactions import CallRefused, TransactionRpc, open_transaction_rpc
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain_clients import ChainClients
@@ -28,8 +29,10 @@ _PATIENCE = 3.0
 class ChainTransactions(ChainClients[TransactionRpc]):
     """`Nodes` of the transactions room; a client of its own for each chain. Trio side."""
 
-    def __init__(self, aio: Aio, chains: Iterable[ChainSettings]) -> None:
-        super().__init__(aio, chains, open_transaction_rpc, _PATIENCE)
+    def __init__(
+        self, aio: Aio, chains: Iterable[ChainSettings], endpoints: OpenEndpoints = own_endpoints
+    ) -> None:
+        super().__init__(aio, chains, open_transaction_rpc, endpoints, _PATIENCE)
 
     async def look(self, chain: ChainId, signer: Address, hashes: Sequence[Hash32]) -> Sight:
         seen = await self._answer(chain, lambda client: client.look(signer, hashes))

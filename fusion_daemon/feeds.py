@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from fusion_daemon.aio import Aio, AioError
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_errors import RpcFailure
+from fusion_daemon.chain.rpc_pools import OpenEndpoints, own_endpoints
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain_clients import ChainClients
 from fusion_daemon.domain.identifiers import ChainId
@@ -19,8 +20,10 @@ _PATIENCE = 2.0
 class ChainCalls(ChainClients[ChainRpc]):
     """trio side."""
 
-    def __init__(self, aio: Aio, chains: Iterable[ChainSettings]) -> None:
-        super().__init__(aio, chains, open_rpc, _PATIENCE)
+    def __init__(
+        self, aio: Aio, chains: Iterable[ChainSettings], endpoints: OpenEndpoints = own_endpoints
+    ) -> None:
+        super().__init__(aio, chains, open_rpc, endpoints, _PATIENCE)
 
     async def __call__(self, chain: ChainId, calls: Sequence[Call]) -> Sequence[bytes | CallFailed]:
         """Raises CallFailed when the batch as a whole has no answer."""

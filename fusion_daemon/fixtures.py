@@ -13,6 +13,7 @@ from fusion_daemon.accounts.registry import PostgresRegistryStore, Registry
 from fusion_daemon.accounts.routes import AuditRows
 from fusion_daemon.aio import Aio
 from fusion_daemon.chain.events import EventTable, load_event_table
+from fusion_daemon.chain.rpc_pools import EndpointPools
 from fusion_daemon.crosschain.clients.second_opinions import SecondOpinions
 from fusion_daemon.domain.account import ACCOUNT_STREAM, AccountChange
 from fusion_daemon.domain.identifiers import AccountId
@@ -73,6 +74,8 @@ class Fixtures:
     table: EventTable
     registry: Registry
     audit: AuditRows
+    pools: EndpointPools = field(default_factory=EndpointPools)
+    """Of all who ask chains."""
     alive: dict[str, Actor] = field(default_factory=dict)
     """The present life of every actor, by name: what metrics are read from."""
 

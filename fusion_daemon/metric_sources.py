@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from fusion_daemon import __version__
 from fusion_daemon.actor_metrics import (
     alerting_families,
-    chain_families,
     hint_families,
     message_families,
     oracle_families,
@@ -20,6 +19,7 @@ from fusion_daemon.actor_metrics import (
     transaction_families,
 )
 from fusion_daemon.aio import BUCKETS, Aio
+from fusion_daemon.chain_metrics import chain_families
 from fusion_daemon.composition import House
 from fusion_daemon.http.metrics import (
     AnyFamily,

@@ -8,6 +8,7 @@ from actors.message_folding import receipts_unavailable
 from fusion_daemon.aio import Aio, AioError
 from fusion_daemon.chain.rpc import ChainRpc, open_rpc
 from fusion_daemon.chain.rpc_errors import RpcFailure
+from fusion_daemon.chain.rpc_pools import OpenEndpoints, own_endpoints
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.chain_clients import ChainClients
 from fusion_daemon.domain.identifiers import ChainId, Hash32
@@ -16,11 +17,18 @@ _PATIENCE = 2.0
 """Of one crossing, in request timeouts: the chain id may have to be proved first."""
 
 
+def longest_silence(chains: Iterable[ChainSettings]) -> float:
+    """Seconds that the tracker may wait for the receipts of RECEIPTS_AT_ONCE transactions."""
+    return _PATIENCE * max((each.request_timeout for each in chains), default=0.0)
+
+
 class ChainReceipts(ChainClients[ChainRpc]):
     """trio side."""
 
-    def __init__(self, aio: Aio, chains: Iterable[ChainSettings]) -> None:
-        super().__init__(aio, chains, open_rpc, _PATIENCE)
+    def __init__(
+        self, aio: Aio, chains: Iterable[ChainSettings], endpoints: OpenEndpoints = own_endpoints
+    ) -> None:
+        super().__init__(aio, chains, open_rpc, endpoints, _PATIENCE)
 
     async def __call__(self, chain: ChainId, transactions: Sequence[Hash32]) -> Mapping[tuple[Hash32, int], int]:
         """See `actors.message_folding.Receipts`."""

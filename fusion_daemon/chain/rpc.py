@@ -10,12 +10,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-import aiohttp
-
 from fusion_daemon.chain.blocks import Head, Header, Log, Span
 from fusion_daemon.chain.endpoint_state import Event, Headed
 from fusion_daemon.chain.rpc_answers import headers_of, logs_of, logs_of_receipts, said_of
-from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, EndpointStatistics, raise_error
+from fusion_daemon.chain.rpc_endpoints import PROOF, Endpoint, Endpoints, EndpointStatistics, raise_error
 from fusion_daemon.chain.rpc_errors import (
     EndpointFault,
     RangeRefused,
@@ -27,9 +25,11 @@ from fusion_daemon.chain.rpc_errors import (
     quote_node,
     range_refused,
 )
+from fusion_daemon.chain.rpc_pools import OpenEndpoints, own_endpoints
 from fusion_daemon.chain.rpc_receipts import TRANSACTIONS_PER_BATCH, logs_by_receipts
 from fusion_daemon.chain.rpc_wire import (
     HEADERS,
+    HEADS,
     LOGS,
     RECEIPTS,
     SPANS,
@@ -39,6 +39,7 @@ from fusion_daemon.chain.rpc_wire import (
     Param,
     TextAnswer,
     WireError,
+    WireHeader,
     header_calls,
     header_of,
     logs_call,
@@ -86,9 +87,11 @@ class ChainRpc:
         for number, event in complaints:
             self._endpoints.report(self._endpoints.at(number), event)
         endpoint = self._endpoints.choose()
-        await self._endpoints.prove(endpoint)
         calls: list[Call] = [("eth_getBlockByNumber", [tag, False]) for tag in ("latest", "safe", "finalized")]
-        latest, safe, finalized = await self._endpoints.ask(endpoint, calls, HEADERS)
+        proof = [] if endpoint.proved else [PROOF]
+        latest, safe, finalized, *proved = await self._endpoints.ask(endpoint, [*calls, *proof], HEADS)
+        for answer in proved:
+            self._endpoints.judge_proof(endpoint, answer.result, answer.error)
         raise_error(endpoint.url, latest.error)
         if latest.result is None:
             raise block_unknown(endpoint.url, "a latest block")
@@ -96,8 +99,8 @@ class ChainRpc:
             said = quote_node(endpoint.url, finalized.error.message)
             raise self._endpoints.fault(endpoint, f"did not say what is final: {said}")
         try:
-            header = header_of(latest.result)
-            tags = [None if tag.result is None else number_of(tag.result.number) for tag in (safe, finalized)]
+            header = header_of(_wired(latest.result))
+            tags = [None if tag.result is None else number_of(_wired(tag.result).number) for tag in (safe, finalized)]
         except ValueError as error:
             raise self._endpoints.fault(endpoint, f"answered with a malformed header ({error})") from error
         self._endpoints.report(endpoint, Headed(header.number))
@@ -337,11 +340,9 @@ class ChainRpc:
             raise block_too_dense(endpoint.url, header.number, fault.happened) from fault
 
 
-async def open_rpc(settings: ChainSettings) -> ChainRpc:
+async def open_rpc(settings: ChainSettings, opened: OpenEndpoints = own_endpoints) -> ChainRpc:
     """Asyncio side. Opens no connection yet; `close()` ends those that were opened."""
-    timeout = aiohttp.ClientTimeout(total=settings.request_timeout)
-    headers = {"Content-Type": "application/json"}
-    return ChainRpc(settings, Endpoints(settings, aiohttp.ClientSession(timeout=timeout, headers=headers)))
+    return ChainRpc(settings, opened(settings))
 
 
 async def verify_endpoints(settings: ChainSettings) -> tuple[RpcFailure | None, ...]:
@@ -367,6 +368,12 @@ def _viewed(url: str, answer: TextAnswer) -> bytes | RpcFailure:
         return bytes.fromhex((answer.result or "").removeprefix("0x"))
     except ValueError:
         return endpoint_fault(url, "answered a call with something that is not hexadecimal")
+
+
+def _wired(told: WireHeader | str) -> WireHeader:
+    if isinstance(told, str):
+        raise ValueError(f"not a header: {told[:80]!r}")  # noqa: TRY004 - the node's doing
+    return told
 
 
 def _is_unknown_tag(error: WireError) -> bool:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from random import random
 
 import aiohttp
 import msgspec
 
+from fusion_daemon.aio import BUCKETS
 from fusion_daemon.chain.endpoint_state import (
     Answered,
     Behind,
@@ -43,6 +46,7 @@ from fusion_daemon.chain.rpc_errors import (
     unanswered,
     wrong_chain,
 )
+from fusion_daemon.chain.rpc_patience import pause
 from fusion_daemon.chain.rpc_wire import (
     HEADERS,
     TEXTS,
@@ -60,6 +64,8 @@ _TOO_MANY = frozenset({-32005, 429, 42903})
 _TOO_MANY_WORDS = ("rate limit", "too many requests", "request limit", "compute units", "capacity exceeded")
 _TOO_LATE_OR_LARGE = frozenset({408, 413, 504, 524})
 """HTTP: timed out somewhere on the way, or larger than somebody on the way passes on."""
+_NULL = b"null"
+PROOF: Call = ("eth_chainId", [])
 _UNKNOWN_WORDS = ("unknown block", "header not found", "not available", "does not have the requested block")
 
 _KINDS: Mapping[type[Event], str] = {
@@ -89,10 +95,14 @@ class EndpointStatistics:
     """HTTP requests that were sent and neither answered nor given up."""
     octets: int = 0
     """Received."""
-    answers: int = 0
-    """HTTP answers that came whole, in whatever time …"""
+    durations: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    """HTTP answers that came whole, by the seconds they took: a count for each of BUCKETS, and of those beyond …"""
     seconds: float = 0.0
     """… all together."""
+    nulls: int = 0
+    """JSON-RPC answers that said: no such thing."""
+    errors: int = 0
+    """JSON-RPC answers with an error, which whoever asked has to judge."""
     rate: float = 0.0
     """Calls a second that it is asked at most, as of now."""
     state: State = State.ALIVE
@@ -102,6 +112,16 @@ class EndpointStatistics:
     head: int | None = None
     in_use: bool = False
     transitions: dict[Transition, int] = field(default_factory=dict)
+
+    @property
+    def answers(self) -> int:
+        """HTTP answers that came whole."""
+        return sum(self.durations)
+
+    def answered(self, octets: int, seconds: float) -> None:
+        self.octets += octets
+        self.seconds += seconds
+        self.durations[bisect_left(BUCKETS, seconds)] += 1
 
 
 @dataclass(slots=True)
@@ -130,8 +150,22 @@ class Endpoints:
             self._note_rate(endpoint, endpoint.rate)
         self._pool = fresh_pool(len(self._all), time.monotonic())
         self._asides: dict[int, asyncio.Task[None]] = {}
+        self._users = 1
+
+    @property
+    def closed(self) -> bool:
+        return self._users == 0
+
+    def joined(self) -> bool:
+        """One more asks through them, and will close them. False: they are closed."""
+        self._users += not self.closed
+        return not self.closed
 
     async def close(self) -> None:
+        """Ends connections with the last of those who ask through them."""
+        self._users -= 1
+        if self._users:
+            return
         asides = list(self._asides.values())
         for aside in asides:
             aside.cancel()
@@ -177,10 +211,14 @@ class Endpoints:
     async def prove(self, endpoint: Endpoint) -> None:
         if endpoint.proved:
             return
-        [answer] = await self.ask(endpoint, [("eth_chainId", [])], TEXTS)
-        raise_error(endpoint.url, answer.error)
+        [answer] = await self.ask(endpoint, [PROOF], TEXTS)
+        self.judge_proof(endpoint, answer.result, answer.error)
+
+    def judge_proof(self, endpoint: Endpoint, told: object, refused: WireError | None) -> None:
+        """What it answered to PROOF."""
+        raise_error(endpoint.url, refused)
         try:
-            found = number_of(answer.result or "")
+            found = number_of(told if isinstance(told, str) else "")
         except ValueError as error:
             raise self.fault(endpoint, f"has no chain id ({error})") from error
         if found != self._chain:
@@ -213,6 +251,8 @@ class Endpoints:
             raise self.fault(endpoint, what) from error
         if any(answer.error is not None and _is_limit(answer.error) for answer in ordered):
             raise self._limited(endpoint, sent, retry_after)
+        endpoint.statistics.errors += sum(answer.error is not None for answer in ordered)
+        endpoint.statistics.nulls += sum(answer.error is None and _is_null(answer.result) for answer in ordered)
         self._note_rate(endpoint, endpoint.rate.answered(time.monotonic()))
         self.report(endpoint, Answered())
         return ordered
@@ -227,7 +267,7 @@ class Endpoints:
         rate, wait = endpoint.rate.admitted(calls, now)
         self._note_rate(endpoint, rate)
         if wait:
-            await asyncio.sleep(wait)
+            await pause(wait)
         return now + wait
 
     def _note_rate(self, endpoint: Endpoint, rate: RequestRate) -> None:
@@ -246,9 +286,7 @@ class Endpoints:
             raise self._silence(endpoint, f"did not answer ({type(error).__name__})") from error
         finally:
             endpoint.statistics.in_flight -= 1
-        endpoint.statistics.octets += len(answer)
-        endpoint.statistics.answers += 1
-        endpoint.statistics.seconds += time.monotonic() - begun
+        endpoint.statistics.answered(len(answer), time.monotonic() - begun)
         return response.status, retry_after_of(response.headers.get("Retry-After"), time.time()), answer
 
     def _silence(self, endpoint: Endpoint, what: str) -> RpcFailure:
@@ -273,7 +311,9 @@ class Endpoints:
         for number in self._pool.due(now):
             if number not in self._asides:
                 self._pool = self._pool.tried(number)
-                self._asides[number] = asyncio.get_running_loop().create_task(self._try(self._all[number]))
+                trying = self._try(self._all[number])
+                # In a context of its own: it outlives the crossing that began it.
+                self._asides[number] = asyncio.get_running_loop().create_task(trying, context=Context())
 
     async def _try(self, endpoint: Endpoint) -> None:
         """Is it of our chain, and where is its head? What comes of it is in its state."""
@@ -313,6 +353,10 @@ def raise_error(url: str, error: WireError | None) -> None:
     if any(word in error.message.lower() for word in _UNKNOWN_WORDS):
         raise block_unknown(url, f"what was asked for ({quote_node(url, error.message)})")
     raise endpoint_fault(url, f"answered with error {error.code}: {quote_node(url, error.message)}")
+
+
+def _is_null(result: object) -> bool:
+    return result is None or (isinstance(result, msgspec.Raw) and bytes(result) == _NULL)
 
 
 def _is_limit(error: WireError) -> bool:

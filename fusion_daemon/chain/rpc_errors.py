@@ -112,6 +112,14 @@ def endpoint_fault(url: str, what: str) -> EndpointFault:
     return EndpointFault(f"{endpoint_name(url)} {what}.", *_NO_DATA)
 
 
+def crossing_unanswered(seconds: float) -> Unanswered:
+    return Unanswered(
+        f"An endpoint did not answer within {seconds:g} s.",
+        "Nothing of what was asked is stored; it is asked again, of another endpoint if there is one.",
+        "If it lasts, check the provider's status page and the network.",
+    )
+
+
 def unanswered(url: str, what: str) -> Unanswered:
     return Unanswered(f"{endpoint_name(url)} {what}.", *_NO_DATA)
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import aiohttp
-
 from fusion_daemon.chain.blocks import Creation, Log
-from fusion_daemon.chain.range_rules import classify
-from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, raise_error
+from fusion_daemon.chain.range_rules import Said, classify
+from fusion_daemon.chain.ranges import first_size
+from fusion_daemon.chain.rpc_endpoints import Endpoint, raise_error
 from fusion_daemon.chain.rpc_errors import RpcFailure, block_unknown, endpoint_fault, quote_node
+from fusion_daemon.chain.rpc_pools import own_endpoints
 from fusion_daemon.chain.rpc_wire import (
     CREATIONS,
     LOGS,
@@ -35,10 +35,8 @@ class StateRpc:
     RpcFailure and nothing else."""
 
     def __init__(self, settings: ChainSettings) -> None:
-        timeout = aiohttp.ClientTimeout(total=settings.request_timeout)
-        session = aiohttp.ClientSession(timeout=timeout, headers={"Content-Type": "application/json"})
         self._settings = settings
-        self._endpoints = Endpoints(settings, session)
+        self._endpoints = own_endpoints(settings)
 
     async def close(self) -> None:
         await self._endpoints.close()
@@ -77,30 +75,33 @@ class StateRpc:
             raise self._endpoints.fault(endpoint, f"answered with a malformed receipt ({error})") from error
 
     async def logs(self, contract: Address, topics: Sequence[Hash32], first: int, last: int) -> list[Log]:
-        """The contract's logs of blocks first..last with one of these first topics, in their order. A range that is
-        too large for the provider is asked for in halves."""
+        """The contract's logs of blocks first..last with one of these first topics, in their order, in ranges such as
+        the provider gives."""
         endpoint = await self._proved()
         found: list[Log] = []
-        span = self._settings.longest_span
+        size = first_size(self._settings.longest_span, self._settings.logs_per_answer)
         while first <= last:
-            end = min(last, first + span - 1)
+            end = size.last(first, last)
             part = await self._logs(endpoint, contract, topics, first, end)
-            if part is None:
-                span = max(1, (end - first + 1) // 2)
+            if isinstance(part, Said):
+                size = size.after_refusal(first, end, part.refusal)
                 continue
+            size = size.after_answer(end - first + 1, len(part))
             found += part
             first = end + 1
         return found
 
     async def _logs(
         self, endpoint: Endpoint, contract: Address, topics: Sequence[Hash32], first: int, last: int
-    ) -> list[Log] | None:
-        """None: the provider wants a smaller range, and there is one."""
+    ) -> list[Log] | Said:
+        """What the provider said of the range when it wants a smaller one, and there is one."""
         kinds: Param = [[hex_of(topic) for topic in topics]]
         query: Param = {"address": [hex_of(contract)], "topics": kinds, "fromBlock": hex(first), "toBlock": hex(last)}
         [answer] = await self._endpoints.ask(endpoint, [("eth_getLogs", [query])], LOGS)
-        if answer.error is not None and first < last and classify(answer.error.code, answer.error.message) is not None:
-            return None
+        if answer.error is not None and first < last:
+            said = classify(answer.error.code, answer.error.message)
+            if said is not None:
+                return said
         raise_error(endpoint.url, answer.error)
         if answer.result is None:
             raise block_unknown(endpoint.url, f"the logs of blocks {first} to {last}")

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import aiohttp
 import msgspec
 
 from fusion_daemon.chain.rpc import ChainRpc
 from fusion_daemon.chain.rpc_endpoints import Endpoint, Endpoints, raise_error
 from fusion_daemon.chain.rpc_errors import quote_node
+from fusion_daemon.chain.rpc_pools import OpenEndpoints, own_endpoints
 from fusion_daemon.chain.rpc_wire import RAWS, Call, Param, RawAnswer, WireError, number_of
 from fusion_daemon.chain.settings import ChainSettings
 from fusion_daemon.domain.identifiers import Address, Hash32, hex_of
@@ -152,11 +152,9 @@ class TransactionRpc:
             raise self._endpoints.fault(endpoint, f"did not answer a number ({error})") from error
 
 
-async def open_transaction_rpc(settings: ChainSettings) -> TransactionRpc:
+async def open_transaction_rpc(settings: ChainSettings, opened: OpenEndpoints = own_endpoints) -> TransactionRpc:
     """Asyncio side. Opens no connection yet; `close()` ends those that were opened."""
-    timeout = aiohttp.ClientTimeout(total=settings.request_timeout)
-    headers = {"Content-Type": "application/json"}
-    return TransactionRpc(settings, Endpoints(settings, aiohttp.ClientSession(timeout=timeout, headers=headers)))
+    return TransactionRpc(settings, opened(settings))
 
 
 def _looking(signer: Address, hashes: Sequence[Hash32], final: int) -> list[Call]:

@@ -71,6 +71,14 @@ class HeaderAnswer(msgspec.Struct, frozen=True):
     error: WireError | None = None
 
 
+class HeadAnswer(msgspec.Struct, frozen=True):
+    """To a batch that asks for headers and for the chain's id."""
+
+    id: int | None = None
+    result: WireHeader | str | None = None
+    error: WireError | None = None
+
+
 class LogsAnswer(msgspec.Struct, frozen=True):
     id: int | None = None
     result: list[WireLog] | None = None
@@ -127,13 +135,23 @@ class RawAnswer(msgspec.Struct, frozen=True):
 
 
 A = TypeVar(
-    "A", HeaderAnswer, LogsAnswer, SpanAnswer, ReceiptsAnswer, TransactionsAnswer, TextAnswer, CreationAnswer, RawAnswer
+    "A",
+    HeaderAnswer,
+    HeadAnswer,
+    LogsAnswer,
+    SpanAnswer,
+    ReceiptsAnswer,
+    TransactionsAnswer,
+    TextAnswer,
+    CreationAnswer,
+    RawAnswer,
 )
 
 # A whole batch may be refused with a single error object.
 HEADERS: msgspec.json.Decoder[list[HeaderAnswer] | HeaderAnswer] = msgspec.json.Decoder(
     list[HeaderAnswer] | HeaderAnswer
 )
+HEADS: msgspec.json.Decoder[list[HeadAnswer] | HeadAnswer] = msgspec.json.Decoder(list[HeadAnswer] | HeadAnswer)
 LOGS: msgspec.json.Decoder[list[LogsAnswer] | LogsAnswer] = msgspec.json.Decoder(list[LogsAnswer] | LogsAnswer)
 SPANS: msgspec.json.Decoder[list[SpanAnswer] | SpanAnswer] = msgspec.json.Decoder(list[SpanAnswer] | SpanAnswer)
 RECEIPTS: msgspec.json.Decoder[list[ReceiptsAnswer] | ReceiptsAnswer] = msgspec.json.Decoder(

@@ -13,6 +13,7 @@ from fusion_daemon.aio import Aio
 from fusion_daemon.chain.coverage import Ranges
 from fusion_daemon.chain.events import EventTable, load_event_table
 from fusion_daemon.chain.repository import journal_fill, load_coverage, set_start_block
+from fusion_daemon.chain.rpc_pools import OpenEndpoints, own_endpoints
 from fusion_daemon.chain.settings import ChainSettings, PollSettings
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import ChainId
@@ -163,12 +164,17 @@ class Listening:
 
     @asynccontextmanager
     async def live(
-        self, *urls: str, settings: ChainSettings = SETTINGS, table: EventTable | None = None
+        self,
+        *urls: str,
+        settings: ChainSettings = SETTINGS,
+        table: EventTable | None = None,
+        endpoints: OpenEndpoints = own_endpoints,
     ) -> AsyncIterator[Life]:
         """`table`: what it understands; that of our contracts by default."""
         topic = Recorder()
         table = table or TABLE
-        listener = ChainListener(replace(settings, rpc_urls=urls), self.aio, self.store, topic, table)
+        settings = replace(settings, rpc_urls=urls)
+        listener = ChainListener(settings, self.aio, self.store, topic, table, endpoints)
         context = WatchedContext(listener.name, SystemClock())
         async with trio.open_nursery() as nursery:
             life = Life(listener, context, topic)

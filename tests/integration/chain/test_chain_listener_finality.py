@@ -6,11 +6,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import trio
 
 from actors import chain_finality
+from fusion_daemon.chain.endpoint_state import State
+from fusion_daemon.chain.rpc import open_rpc
+from fusion_daemon.chain.rpc_pools import EndpointPools
 from tests.faults.fake_node import FakeBlock, FakeNode
-from tests.integration.chain.listening import Listening
+from tests.integration.chain.listening import PATIENCE, SETTINGS, Listening
 from tests.unit.chain.vault_logs import ALICE, WETH, deposited
 
 
@@ -48,6 +54,28 @@ async def test_an_endpoint_that_others_contradict_is_left_and_named(
         node.switch(second_node.head)
         monkeypatch.setattr(chain_finality, "RECONSIDER_SECONDS", 0.0)
         await life.until_health("OK")
+
+
+async def test_the_next_life_asks_whether_a_contradicted_endpoint_has_come_back(
+    listening: Listening, node: FakeNode, second_node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others ask through the same endpoints, so what is known of them outlives the listener."""
+    tip, pools = share(node, second_node), EndpointPools()
+    settings = replace(SETTINGS, rpc_urls=(node.url, second_node.url))
+    feeds = await listening.aio.call(open_rpc, settings, pools.open, timeout=5)
+    async with listening.live(*settings.rpc_urls, endpoints=pools.open) as life:
+        await life.until_tip(tip.hash)
+        rewrite(node)
+        assert "shows another block" in await life.until_health("DEGRADED")
+        while feeds.statistics()[0].state is not State.FORKED:
+            await life.until_request(second_node, 1)
+    node.switch(second_node.head)
+    monkeypatch.setattr(chain_finality, "RECONSIDER_SECONDS", 0.0)
+    async with listening.live(*settings.rpc_urls, endpoints=pools.open) as life:
+        with trio.fail_after(PATIENCE):
+            while feeds.statistics()[0].state is not State.ALIVE:
+                await life.until_request(second_node, 1)
+    await listening.aio.call(feeds.close, timeout=5)
 
 
 async def test_a_second_endpoint_that_confirms_it_latches_the_chain(

@@ -72,6 +72,8 @@ async def test_same_height_reorg(listening: Listening, node: FakeNode) -> None:
         await life.until_health("OK")
         counted = life.listener.statistics()
         assert (counted.reorgs, counted.orphaned, counted.deepest_reorg) == (1, 2, 2)
+        assert counted.orphaned_logs == 4
+        assert counted.reorg_seconds > 0
         assert all(endpoint.in_flight in (0, 1) for endpoint in counted.endpoints), "each one that ended is counted off"
     await check(listening, node)
     entries = await listening.entries()

@@ -52,12 +52,21 @@ def test_ranges_of_any_length_give_the_same_logs(node: FakeNode, span: int) -> N
         (None, 5, (-32005, "query returned more than 5 results")),
     ],
 )
-def test_a_range_that_is_refused_is_asked_for_in_halves(
+def test_a_range_that_is_refused_is_asked_for_in_smaller_ones(
     node: FakeNode, longest: int | None, densest: int | None, refusal: tuple[int, str]
 ) -> None:
     told = mine(node)
     node.faults.longest_range, node.faults.densest_range, node.faults.refusal = longest, densest, refusal
     assert [log.data for log in read(node)] == told
+
+
+def test_a_cap_that_is_named_is_heeded_from_then_on(node: FakeNode) -> None:
+    """101 blocks at seven a range are fifteen, and one was refused."""
+    told = mine(node)
+    node.faults.longest_range = 7
+    node.faults.refusal = (-32602, "You can make eth_getLogs requests with up to a 7 block range.")
+    assert [log.data for log in read(node)] == told
+    assert len([each for each in node.requests if "eth_getLogs" in each]) == 16
 
 
 def test_one_block_that_is_refused_is_a_failure_and_not_an_empty_answer(node: FakeNode) -> None:
