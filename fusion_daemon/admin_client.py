@@ -104,10 +104,17 @@ def _silent(where: Path, patience: float) -> DaemonNotReached:
 
 
 def _refused(status: int, problem: _Problem) -> Refused:
-    remedy = problem.remedy or f"The daemon's log may say more, under the request {problem.request_id}."
+    means = f"The daemon refused ({status} {problem.code})."
+    return Refused(problem.detail, means, problem.remedy or _remedy(status, problem), status, problem.code)
+
+
+def _remedy(status: int, problem: _Problem) -> str:
+    """For a refusal that names none."""
     if problem.code == "not-found":
-        remedy = "A standby serves almost nothing, see `fusion-daemon status`; else this daemon is another version."
-    return Refused(problem.detail, f"The daemon refused ({status} {problem.code}).", remedy, status, problem.code)
+        return "A standby serves almost nothing, see `fusion-daemon status`; else this daemon is another version."
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "Nothing was done; correct what was asked."
+    return f"The daemon's log may say more, under the request {problem.request_id}."
 
 
 class UnixConnection(http.client.HTTPConnection):

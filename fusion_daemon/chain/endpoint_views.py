@@ -35,7 +35,7 @@ class EndpointsView(msgspec.Struct, frozen=True):
     chain_id: int
     name: str
     endpoints: tuple[EndpointView, ...]
-    """None while the chain's listener does not run."""
+    """Empty while the chain's listener does not run."""
 
 
 def endpoints_text(views: tuple[EndpointsView, ...]) -> Iterator[str]:

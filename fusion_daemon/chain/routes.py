@@ -109,7 +109,7 @@ async def _choose(writer: Reader, chain: ChainId, block: int, by: By) -> None:
 def configured_chain(text: str, names: Mapping[ChainId, str]) -> ChainId:
     if text.isdecimal() and ChainId(int(text)) in names:
         return ChainId(int(text))
-    raise not_found(f"configured chain {text}")
+    raise not_found(f"configured chain {text}", "GET /v1/chains lists the chains; each goes by its number.")
 
 
 def _covered(chain: ChainId, tip: int | None, coverage: Coverage) -> dict[str, object]:

@@ -81,7 +81,7 @@ def order_routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes
         if number.isdecimal() and int(number) < 2**63:
             found = await store.query(load_order, chain, int(number))
         if found is None:
-            raise not_found(f"order {number} of chain {chain}")
+            raise not_found(f"order {number} of chain {chain}", f"GET /v1/chains/{chain}/orders lists them.")
         return reply_json(order_view(found))
 
     return (

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from fusion_daemon.chain.endpoint_views import EndpointsView, EndpointView
+from fusion_daemon.chain.routes import configured_chain
 from fusion_daemon.chain.rpc_endpoints import EndpointStatistics
 from fusion_daemon.domain.identifiers import ChainId
-from fusion_daemon.http.problem import not_found
 from fusion_daemon.http.route import Reply, Request, Route, Routes, reply_json
 
 Seen = Callable[[ChainId], Sequence[EndpointStatistics]]
@@ -19,10 +19,7 @@ def endpoint_routes(names: Mapping[ChainId, str], seen: Seen) -> Routes:
     """`names`: the configured chains."""
 
     async def show(request: Request) -> Reply:
-        text = request.path["id"]
-        chain = ChainId(int(text)) if text.isdecimal() else None
-        if chain is None or chain not in names:
-            raise not_found(f"configured chain {text}")
+        chain = configured_chain(request.path["id"], names)
         found = seen(chain)
         return reply_json(EndpointsView(chain, names[chain], tuple(map(_view, range(len(found)), found))))
 

@@ -82,8 +82,8 @@ def problem_of(failure: Failure, statuses: Mapping[type[Failure], int]) -> Probl
     )
 
 
-def not_found(what: str) -> Problem:
-    return Problem(HTTPStatus.NOT_FOUND, "not-found", f"There is no {what}.")
+def not_found(what: str, remedy: str | None = None) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "not-found", f"There is no {what}.", remedy=remedy)
 
 
 def invalid(detail: str) -> Problem:

@@ -38,6 +38,11 @@ def test_what_an_operator_orders_about_a_chain(config: Path, postgres_dsn: str) 
     assert young.returncode == FAILED
     assert "are not all stored and final" in young.stderr
 
+    unknown = run("replay", "--chain", "1", "--from", "0", "--to", "0", "--config", config)
+    assert unknown.returncode == FAILED
+    assert "There is no configured chain 1." in unknown.stderr
+    assert "GET /v1/chains lists the chains" in unknown.stderr
+
     final = run("skip", *ONE, "--from", "0", "--to", "0", "--reason", "none", "--config", config)
     assert final.returncode == FAILED
     assert "The logs of block 0, which is final, are read already" in final.stderr

@@ -94,6 +94,24 @@ def test_a_refusal_without_a_cure_names_the_request_in_the_log(config: Config) -
             call(config, "GET", "/x", None, Answer)
 
 
+def test_a_refusal_of_what_was_asked_sends_nobody_to_the_log(config: Config) -> None:
+    problem = {"code": "invalid", "detail": "The last block is below the first.", "request_id": "r1"}
+    with daemon(config, http("422 Invalid", msgspec.json.encode(problem))):
+        with pytest.raises(Refused, match=r"Nothing was done; correct what was asked\.$"):
+            call(config, "POST", "/x", None, Answer)
+
+
+@pytest.mark.parametrize(("more", "says"), [({}, "A standby serves almost"), ({"remedy": "Look at y."}, "Look at y.")])
+def test_what_is_not_there_is_a_standbys_silence_unless_the_daemon_says_more(
+    config: Config, more: dict[str, str], says: str
+) -> None:
+    problem = {"code": "not-found", "detail": "There is no x.", "request_id": "r1", **more}
+    with daemon(config, http("404 Not Found", msgspec.json.encode(problem))):
+        with pytest.raises(Refused) as caught:
+            call(config, "GET", "/x", None, Answer)
+    assert caught.value.remedy.startswith(says)
+
+
 @pytest.mark.parametrize("reply", [b"220 mail ESMTP\r\n", http("200 OK", b"[]"), http("502 Bad", b"<html>")])
 def test_an_answer_that_is_none_of_ours_is_nobodys(config: Config, reply: bytes) -> None:
     with daemon(config, reply), pytest.raises(DaemonNotReached, match="Nothing that speaks our protocol"):
