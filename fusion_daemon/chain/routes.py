@@ -24,6 +24,7 @@ from fusion_daemon.chain.repository import (
 )
 from fusion_daemon.chain.repository_orders import load_skips
 from fusion_daemon.domain.identifiers import ChainId, hex_of
+from fusion_daemon.http.body import body_as
 from fusion_daemon.http.problem import invalid, not_found
 from fusion_daemon.http.route import Reply, Request, Role, Route, Routes, reply_json
 from fusion_daemon.store import Reader, Store
@@ -64,10 +65,7 @@ def routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes:
 
     async def start_chain(request: Request) -> Reply:
         chain = configured_chain(request.path["id"], names)
-        try:
-            body = msgspec.json.decode(request.body, type=StartBlock)
-        except msgspec.DecodeError as error:
-            raise invalid(f'The body must be {{"block": number}}: {error}.') from error
+        body = body_as(request, StartBlock)
         if not 0 <= body.block < 2**63:
             raise invalid("A block number is not negative and fits 63 bits.")
         by = By(request.caller().name, request.request_id)

@@ -17,6 +17,7 @@ from fusion_daemon.chain.orders import Kind, OrderRefused, SkipRefused
 from fusion_daemon.chain.repository_orders import add_order, add_skip, load_order, load_orders, load_skips
 from fusion_daemon.chain.routes import configured_chain
 from fusion_daemon.domain.identifiers import ChainId
+from fusion_daemon.http.body import body_as
 from fusion_daemon.http.problem import invalid, not_found
 from fusion_daemon.http.route import Reply, Request, Role, Route, Routes, reply_json
 from fusion_daemon.store import Reader, Store
@@ -54,7 +55,7 @@ def order_routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes
 
     async def order(request: Request) -> Reply:
         chain = configured_chain(request.path["id"], names)
-        form = _body(request, OrderForm)
+        form = body_as(request, OrderForm)
         if form.kind == "replay" and (form.first is None or form.last is None):
             raise invalid("A replay names its `first` and `last` block.")
         if form.first is not None and form.last is not None and form.last < form.first:
@@ -65,7 +66,7 @@ def order_routes(aio: Aio, store: Store, names: Mapping[ChainId, str]) -> Routes
 
     async def skip(request: Request) -> Reply:
         chain = configured_chain(request.path["id"], names)
-        form = _body(request, SkipForm)
+        form = body_as(request, SkipForm)
         if form.last < form.first or not form.reason.strip():
             raise invalid("A skip names its first block, its last, which is not below it, and why.")
         by = By(request.caller().name, request.request_id)
@@ -136,10 +137,3 @@ async def _leave_out(writer: Reader, chain: ChainId, form: SkipForm, by: By) -> 
     detail = detail_of({"first": form.first, "last": form.last, "reason": form.reason})
     await write_audit(writer, AuditEntry(by, "chain.skip", str(chain), "done", detail))
     return SkippedView(chain, tuple(map(skip_view, await load_skips(writer, chain))))
-
-
-def _body(request: Request, form: type[F]) -> F:
-    try:
-        return msgspec.json.decode(request.body, type=form)
-    except msgspec.DecodeError as error:
-        raise invalid(f"The body is not as it must be: {error}.") from error

@@ -7,7 +7,8 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -68,6 +69,12 @@ async def start(server: EmbeddedPostgres) -> None:
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it ended meanwhile
+            os.kill(pid, number)
 
 
 async def make_tables(reader: Reader) -> None:
@@ -195,13 +202,12 @@ async def test_a_frozen_server_does_not_freeze_the_daemon(aio: Aio, server: Embe
     # SIGSTOP: connections stay open and nobody answers, as when a machine or a disk hangs.
     async with open_store(aio, dsn, patience=1) as store:
         claim = await store.claim("w", consumes=["p"])
+        os.kill(server.pid, signal.SIGSTOP)  # from here on it starts nobody; a worker that is at its end may still go
         pids = [server.pid, *children(server.pid)]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        signal_all(pids, signal.SIGSTOP)
         try:
             with trio.fail_after(20), pytest.raises(StoreUnavailable, match=r"too slow|TimeoutError"):
                 await store.commit(Commit(advances=(Advance("w", "p", claim.epoch, 0, 1),)))
         finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+            signal_all(pids, signal.SIGCONT)
         assert (await store.claim("w", consumes=["p"])).positions["p"] in (0, 1)
