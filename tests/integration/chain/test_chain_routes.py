@@ -117,7 +117,7 @@ async def test_start_block_is_chosen_until_something_is_stored(listening: Listen
         ("31337", b'{"block": -1}', 422),
         ("31337", b'{"block": "1"}', 422),
         ("31337", b'{"blok": 1}', 422),
-        ("31337", b"", 422),
+        ("31337", b"", 400),
     ],
 )
 async def test_bad_requests(listening: Listening, chain: str, body: bytes, status: int) -> None:
