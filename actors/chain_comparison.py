@@ -4,6 +4,7 @@ INVARIANTS
 * Whoever the stored logs came from, one of those asked is another: two endpoints are, where two are alive. With a
   single one, blocks are compared with their receipts, another way than the one by which they were read.
 * An endpoint that shows another block at a final height is not compared with: whose chain it is, is judged elsewhere.
+* Nor is one whose receipts contradict their own blocks: a log in the wrong place would be stored twice.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from fusion_daemon.chain.repair import Repair
 from fusion_daemon.chain.repository import load_held, load_stored
 from fusion_daemon.chain.rpc_errors import RateLimited, RpcFailure
 from fusion_daemon.chain.settings import ChainSettings
+from fusion_daemon.chain.validate import Inconsistent
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Address
 from fusion_daemon.store import Store
@@ -185,7 +187,7 @@ class ChainComparison:
     ) -> Span:
         try:
             return await self._reader.proved(witness, numbers, contracts, thorough=thorough)
-        except RpcFailure as failure:
+        except (RpcFailure, Inconsistent) as failure:
             raise _failed(witness, failure) from failure
 
 
@@ -205,7 +207,7 @@ def _check(stored: Stored, witness: int, headers: Sequence[Header]) -> None:
             )
 
 
-def _failed(witness: int, failure: RpcFailure) -> WitnessFailed:
+def _failed(witness: int, failure: RpcFailure | Inconsistent) -> WitnessFailed:
     after = failure.retry_after if isinstance(failure, RateLimited) else None
     means = "Stored blocks are compared later, or with another endpoint."
     return WitnessFailed(failure.happened, means, failure.remedy, witness, after)

@@ -28,7 +28,7 @@ from fusion_daemon.chain.rpc_errors import (
 )
 from fusion_daemon.chain.rpc_patience import LONGEST_CROSSING, Patience
 from fusion_daemon.chain.settings import ChainSettings
-from fusion_daemon.chain.validate import Inconsistent, check_headers
+from fusion_daemon.chain.validate import Inconsistent, check_headers, check_logs
 from fusion_daemon.domain.failure import Failure
 from fusion_daemon.domain.identifiers import Address, ChainId, Hash32
 from fusion_daemon.domain.journal import BlockRef
@@ -148,8 +148,11 @@ class ChainReader:
     async def proved(
         self, endpoint: int, numbers: Sequence[int], contracts: Sequence[Address], *, thorough: bool
     ) -> Span:
-        """Blocks with the logs of their receipts, as `fetch_proved` reads them; no more than `by_receipts`."""
-        return await self._ask(self._rpc.fetch_proved, endpoint, numbers, contracts, thorough)
+        """Blocks with the logs of their receipts, as `fetch_proved` reads them; no more than `by_receipts`. Raises
+        Inconsistent where those contradict their own blocks."""
+        span = await self._ask(self._rpc.fetch_proved, endpoint, numbers, contracts, thorough)
+        check_logs(span)
+        return span
 
     def by_receipts(self, endpoint: int) -> int:
         """So many blocks take no more than a second of what the endpoint allows, which the head needs too."""

@@ -97,8 +97,9 @@ class Skip:
 
 
 def order_refusal(asked: Range, first: int, final: int) -> OrderRefused | None:
-    """`first`: the chain's first block; `final`: its last stored one that is final."""
-    if first <= asked.first and asked.last <= final:
+    """`first`: the chain's first block; `final`: its last stored one that is final. An end that the operator left open
+    is one of them, so the other may lie beyond it."""
+    if first <= asked.first <= asked.last <= final:
         return None
     reach = "Nothing that is stored is final yet." if final < first else f"Blocks {first} to {final} are."
     return OrderRefused(

@@ -149,7 +149,7 @@ class ChainRpc:
             logs += await logs_by_receipts(self._endpoints, node, part, contracts)
         unknown = [header for header in asked if header not in known]
         logs += await self._logs_by_hash(node, unknown, contracts)
-        return Span(tuple(headers), tuple(logs))
+        return Span(tuple(headers), tuple(sorted(logs, key=lambda log: log.block_number)))
 
     async def fetch_span(
         self, endpoint: int, first: int, last: int, by_hash: bool, contracts: Sequence[Address]

@@ -74,7 +74,7 @@ def check_span(span: Span, first: int, parent: Hash32 | None) -> None:
             "The chain was reorganised.",
             "Nothing: the listener finds the common ancestor and follows.",
         )
-    _check_logs(span)
+    check_logs(span)
 
 
 def check_headers(headers: Sequence[Header], first: int) -> None:
@@ -90,8 +90,8 @@ def check_headers(headers: Sequence[Header], first: int) -> None:
         before = header
 
 
-def _check_logs(span: Span) -> None:
-    """In chain order, each of a block of the span, each in its block's bloom filter."""
+def check_logs(span: Span) -> None:
+    """In chain order, each of a block of the span, each in its block's bloom filter. Raises Inconsistent."""
     headers = {header.number: header for header in span.headers}
     place = (-1, -1, -1)
     for log in span.logs:

@@ -120,6 +120,8 @@ class Faults:
     """Log indexes are beyond what any block can hold."""
     foreign_logs: bool = False
     """Logs name another block hash than the header."""
+    misplaced_receipts: bool = False
+    """The logs of receipts name the next block's number beside their own block's hash."""
 
 
 @dataclass
@@ -249,7 +251,8 @@ class FakeNode:
         """One transaction per log."""
         if block.number > self.head.number - self.faults.without_receipts:
             return None
-        return [{"transactionHash": log["transactionHash"], "logs": [log]} for log in block.wire_logs()]
+        moved: Json = {"blockNumber": hex(block.number + 1)} if self.faults.misplaced_receipts else {}
+        return [{"transactionHash": log["transactionHash"], "logs": [{**log, **moved}]} for log in block.wire_logs()]
 
     def _receipt(self, transaction: str) -> Json | None:
         receipts = [receipt for block in self._visible() for receipt in self._receipts(block) or ()]

@@ -196,6 +196,41 @@ async def test_a_dead_endpoint_does_not_hold_the_audit_up(listening: Listening, 
     await check_whole(listening)
 
 
+@pytest.mark.parametrize("endpoints", [1, 2])
+async def test_receipts_that_contradict_their_own_block_repair_nothing(
+    listening: Listening, node: FakeNode, second_node: FakeNode, endpoints: int
+) -> None:
+    """``1 <- … <- 5(deposit) <- … <- 80``, of which 9, lost by the store, is in doubt. All endpoints' receipts name the
+    right block by its hash and the next one by its number: the deposit that is stored would be stored once more."""
+    for number in range(80):
+        node.mine(*([deposited(ALICE, WETH, 5)] if number in (4, 8) else []))
+    second_node.blocks, second_node.head = node.blocks, node.head
+    urls = [node.url, second_node.url][:endpoints]
+    async with listening.live(*urls) as life:
+        await life.until_tip(node.head.hash)
+        await listening.until_audited(16)
+    await listening.alter("DELETE FROM chain_audits")
+    await listening.alter("DELETE FROM chain_logs WHERE block_number = 9")
+    await listening.alter("UPDATE positions SET amount = 5")
+    node.faults.misplaced_receipts = second_node.faults.misplaced_receipts = True
+    node.requests.clear()
+    async with listening.live(*urls) as life:
+        while "eth_getBlockReceipts" not in node.requests:
+            await life.until_request(node, 1)
+        for _ in range(3):  # looks, each of which commits what was found
+            node.mine()
+            second_node.switch(node.head)
+            await life.until_tip(node.head.hash)
+        assert await listening.rows("SELECT 1 FROM chain_audits") == []
+    node.faults.misplaced_receipts = second_node.faults.misplaced_receipts = False
+    async with listening.live(*urls):
+        await listening.until_audited(16)
+    assert await listening.rows("SELECT 1 FROM chain_differences") == []
+    stored = await listening.rows("SELECT block_number FROM chain_logs ORDER BY 1")
+    assert [row.integer("block_number") for row in stored] == [5, 9]
+    assert list((await listening.positions()).values()) == [10]
+
+
 async def test_an_endpoint_with_another_history_is_judged_by_the_others(
     listening: Listening, node: FakeNode, second_node: FakeNode
 ) -> None:

@@ -94,6 +94,8 @@ async def test_a_skip_is_told_with_the_coverage(read: Listening) -> None:
     [
         (ORDERS, {"kind": "replay", "first": 3, "last": 6}, OrderRefused),
         (ORDERS, {"kind": "redecode", "last": 9}, OrderRefused),
+        (ORDERS, {"kind": "redecode", "first": 6}, OrderRefused),
+        (ORDERS, {"kind": "redecode", "first": 50, "last": 60}, OrderRefused),
         (SKIPS, {"first": 2, "last": 2, "reason": "x"}, SkipRefused),
         (SKIPS, {"first": 11, "last": 11, "reason": "x"}, SkipRefused),
     ],

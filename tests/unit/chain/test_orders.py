@@ -142,7 +142,7 @@ def test_a_history_that_lacks_only_what_is_skipped_is_whole_and_says_so() -> Non
     assert first_gap(now) == (2, Range(7, 7))
 
 
-@pytest.mark.parametrize(("first", "last"), [(4, 8), (10, 31), (31, 31)])
+@pytest.mark.parametrize(("first", "last"), [(4, 8), (10, 31), (31, 31), (31, 30), (5, 4)])
 def test_only_what_is_stored_and_final_is_ordered(first: int, last: int) -> None:
     assert order_refusal(Range(first, last), 5, 30) is not None
     assert order_refusal(Range(5, 30), 5, 30) is None
