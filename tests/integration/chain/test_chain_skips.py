@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import trio
 
 from fusion_daemon.chain.coverage import Range
-from fusion_daemon.chain.orders import SkipRefused
-from fusion_daemon.chain.repository_orders import add_skip, load_skips
+from fusion_daemon.chain.orders import Kind, SkipRefused
+from fusion_daemon.chain.repository_orders import add_order, add_skip, load_order, load_skips
 from fusion_daemon.domain.identifiers import Address
+from fusion_daemon.domain.journal import REPAIR_VERSION
 from tests.faults.fake_node import FakeBlock, FakeLog, FakeNode
 from tests.faults.rpc_faults import RpcFaults
 from tests.faults.rpc_proxy import RpcProxy, proxied
-from tests.integration.chain.listening import CHAIN, SETTINGS, Listening, fold, folded_positions
+from tests.integration.chain.listening import CHAIN, PATIENCE, SETTINGS, Listening, fold, folded_positions
 from tests.unit.chain.vault_logs import ALICE, BOB, STRANGER, VAULT, WETH, deposited
 
 NO_WAY = RpcFaults(rule="infura_results", most_logs=2, dense_by_hash=True, no_block_receipts=True, no_receipts=True)
@@ -159,3 +161,39 @@ async def test_what_is_not_to_be_skipped(listening: Listening, node: FakeNode) -
             await skip(listening, first, last)
     await skip(listening, 10, 12)
     assert [found.range for found in await listening.store.read(load_skips, CHAIN)] == [Range(10, 12)]
+
+
+async def test_what_two_versions_lack_is_made_good_by_one_replay_across_lives(
+    listening: Listening, node: FakeNode, proxy: RpcProxy
+) -> None:
+    """``0 <- … <- 9(three of each) <- … <- 20 <- … <- 90``: 9 is skipped at the head, and so for the contract that is
+    configured later; of 9 each version lacks other logs. The order comes while nobody lives, and spans what is read."""
+    for number in range(1, 91):
+        node.mine(*((*three(), *three(STRANGER)) if number == 9 else (deposited(ALICE, WETH, 1),)))
+    async with listening.live(proxy.url) as life:
+        await life.until_health("UNHEALTHY")
+        await skip(listening, 9, 9)
+        await life.until_tip(node.head.hash)
+    async with listening.live(proxy.url, settings=BOTH) as life:
+        await life.until_whole()
+    assert await listening.covered() == dict.fromkeys((1, 2), (Range(0, 8), Range(10, 90)))
+    order = await listening.store.transact(add_order, CHAIN, Kind.REPLAY, 5, 20, False, "ops")
+    proxy.faults = RpcFaults()
+    async with listening.live(proxy.url, settings=BOTH):
+        with trio.fail_after(PATIENCE):
+            while order.ended_at is None:
+                found = await listening.store.read(load_order, CHAIN, order.number)
+                assert found is not None
+                order = found
+    assert (order.state, order.tally.repaired, order.tally.made_good) == ("done", 6, 1)
+    async with listening.live(proxy.url, settings=BOTH) as life:
+        node.mine()
+        await life.until_tip(node.head.hash)
+    await check(listening, node)
+    assert await listening.covered() == dict.fromkeys((1, 2), (Range(0, 91),))
+    assert await listening.rows("SELECT 1 FROM chain_skips WHERE made_good_at IS NULL") == []
+    repair = [entry for entry in listening.published if entry.filter_version == REPAIR_VERSION]
+    assert [(entry.block.number, len(entry.changes), entry.settles) for entry in repair] == [
+        (9, 6, False),
+        (90, 0, True),
+    ]
