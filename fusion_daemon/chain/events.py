@@ -52,7 +52,8 @@ UNKNOWN = Event(None, None, ())
 class EventTable:
     decoders: Mapping[Signature, EventDecoder]
     translations: Mapping[Signature, Translate]
-    """The events that change a vault's state."""
+    """The events that change a vault's state. One that a release adds has to come with a migration that counts the logs
+    of it which are stored: until then they were decoded, and changed nothing."""
 
     def event(self, address: Address, log_index: int, topics: tuple[bytes, ...], data: bytes) -> Event:
         """Never raises on what a contract emitted: an undecodable log has no arguments and no changes."""

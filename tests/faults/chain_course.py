@@ -27,6 +27,8 @@ FINAL = 64
 BASE = 90
 """Blocks at the beginning of a course."""
 PATIENCE = 30.0
+AUDIT_PATIENCE = 120.0
+"""An endpoint that failed while it was a witness is left alone for a minute, and both may have."""
 _LOOK_SECONDS = 0.1
 LIVES = 4
 STEPS = 4
@@ -166,7 +168,7 @@ class Course:
             " FROM chain_coverage LEFT JOIN chain_audits USING (chain_id, filter_version)"
             f" WHERE chain_id = {side.chain}"
         )
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(AUDIT_PATIENCE):
             while True:
                 [row] = await self._listening.rows(sql)
                 if row.boolean("whole"):
