@@ -66,6 +66,7 @@ async def alone(beats: list[Beat]) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(beat, beats)
         await trio.to_thread.run_sync(sys.stdin.read)
+        await trio.sleep(2 * PERIOD)  # beside short work it has only just begun
         nursery.cancel_scope.cancel()
 
 
