@@ -85,6 +85,34 @@ _LISTENER_GAUGES: Sequence[tuple[str, str, Callable[[ListenerStatistics], float 
         lambda s: None if s.tip_timestamp is None else time.time() - s.tip_timestamp,
     ),
 )
+_ENDPOINT_COUNTERS: Sequence[tuple[str, str, Callable[[EndpointStatistics], float]]] = (
+    ("fusion_rpc_requests_total", "HTTP requests.", lambda e: e.requests),
+    ("fusion_rpc_faults_total", "Requests that failed.", lambda e: e.faults),
+    ("fusion_rpc_null_results_total", "JSON-RPC answers that said: no such thing.", lambda e: e.nulls),
+    (
+        "fusion_rpc_errors_total",
+        "JSON-RPC answers with an error other than a limit of our rate.",
+        lambda e: e.errors,
+    ),
+    (
+        "fusion_rpc_receipt_escapes_total",
+        "Single blocks whose logs were refused, so that their receipts were read.",
+        lambda e: e.escapes,
+    ),
+    ("fusion_rpc_received_bytes_total", "Bytes received.", lambda e: e.octets),
+)
+_ENDPOINT_GAUGES: Sequence[tuple[str, str, Callable[[EndpointStatistics], float]]] = (
+    (
+        "fusion_rpc_calls_per_second_allowed",
+        "Calls a second that the endpoint is asked at most; it falls when the provider limits us.",
+        lambda e: e.rate,
+    ),
+    (
+        "fusion_rpc_requests_in_flight",
+        "HTTP requests that were sent and not answered yet.",
+        lambda e: e.in_flight,
+    ),
+)
 
 
 def chain_families(house: House) -> Iterable[AnyFamily]:
@@ -125,12 +153,6 @@ def _endpoint_families(endpoints: Sequence[tuple[str, str, EndpointStatistics]])
         ],
         (*label, "from", "to", "reason"),
     )
-    yield gauge(
-        "fusion_rpc_calls_per_second_allowed",
-        "Calls a second that the endpoint is asked at most; it falls when the provider limits us.",
-        [Sample(e.rate, (c, p)) for c, p, e in endpoints],
-        label,
-    )
     yield HistogramFamily(
         "fusion_rpc_request_duration_seconds",
         "Time from sending an HTTP request to the end of its answer, of those that were answered whole.",
@@ -138,45 +160,7 @@ def _endpoint_families(endpoints: Sequence[tuple[str, str, EndpointStatistics]])
         [HistogramSample(tuple(e.durations), e.seconds, (c, p)) for c, p, e in endpoints],
         label,
     )
-    yield counter(
-        "fusion_rpc_null_results_total",
-        "JSON-RPC answers that said: no such thing.",
-        [Sample(e.nulls, (c, p)) for c, p, e in endpoints],
-        label,
-    )
-    yield counter(
-        "fusion_rpc_errors_total",
-        "JSON-RPC answers with an error other than a limit of our rate.",
-        [Sample(e.errors, (c, p)) for c, p, e in endpoints],
-        label,
-    )
-    yield counter(
-        "fusion_rpc_requests_total",
-        "HTTP requests.",
-        [Sample(e.requests, (c, p)) for c, p, e in endpoints],
-        label,
-    )
-    yield counter(
-        "fusion_rpc_faults_total",
-        "Requests that failed.",
-        [Sample(e.faults, (c, p)) for c, p, e in endpoints],
-        label,
-    )
-    yield counter(
-        "fusion_rpc_receipt_escapes_total",
-        "Single blocks whose logs were refused, so that their receipts were read.",
-        [Sample(e.escapes, (c, p)) for c, p, e in endpoints],
-        label,
-    )
-    yield gauge(
-        "fusion_rpc_requests_in_flight",
-        "HTTP requests that were sent and not answered yet.",
-        [Sample(e.in_flight, (c, p)) for c, p, e in endpoints],
-        label,
-    )
-    yield counter(
-        "fusion_rpc_received_bytes_total",
-        "Bytes received.",
-        [Sample(e.octets, (c, p)) for c, p, e in endpoints],
-        label,
-    )
+    for name, text, number in _ENDPOINT_COUNTERS:
+        yield counter(name, text, [Sample(number(e), (c, p)) for c, p, e in endpoints], label)
+    for name, text, figure in _ENDPOINT_GAUGES:
+        yield gauge(name, text, [Sample(figure(e), (c, p)) for c, p, e in endpoints], label)

@@ -11,14 +11,12 @@ import numpy as np
 
 from fusion_daemon.domain.decimals import float_text
 from fusion_daemon.risk.analytics.correlations import CorrelationMethod, correlations
-from fusion_daemon.risk.request_body import finite, invalid, read_body
+from fusion_daemon.risk.request_body import read_body
+from fusion_daemon.risk.return_series import return_matrix
 from fusion_daemon.risk.value_at_risk.figures import Floats
 from fusion_daemon.risk.value_at_risk.levels import exact_text, level_of
 from fusion_daemon.risk.value_at_risk.volatility import SEED_DAYS
 
-_STEPS = 2
-MOST_STEPS = 10_000
-MOST_ASSETS = 256
 DEFAULT_DECAY = Fraction(94, 100)
 """RiskMetrics' for days."""
 
@@ -61,32 +59,13 @@ def answer_correlation(body: bytes) -> CorrelationAnswer:
     asked = read_body(body, CorrelationRequest)
     decay = DEFAULT_DECAY if asked.decay is None else level_of(asked.decay, "lambda")
     assets = sorted(asked.returns)
-    returns = _numbers(asked, assets)
+    returns = return_matrix(asked.returns, assets)
     matrix = correlations(returns, asked.method, float(decay))
     return CorrelationAnswer(
         assets=assets,
         matrix=[[None if np.isnan(each) else float_text(each) for each in row] for row in matrix],
         convention=_convention(asked.method, decay, assets, returns),
     )
-
-
-def _numbers(asked: CorrelationRequest, assets: list[str]) -> Floats:
-    """Steps x assets."""
-    if not 1 <= len(assets) <= MOST_ASSETS:
-        raise invalid(f"`returns` names {len(assets)} assets.", f"Name 1 to {MOST_ASSETS}.")
-    n = len(asked.returns[assets[0]])
-    if not _STEPS <= n <= MOST_STEPS:
-        raise invalid(f"There are {n} returns of {assets[0][:64]!r}.", f"Send {_STEPS} to {MOST_STEPS} of each asset.")
-    for asset in assets:
-        if len(finite(asked.returns[asset], f"returns.{asset[:64]}")) != n:
-            raise invalid(
-                f"Of {asset[:64]!r} there are {len(asked.returns[asset])} returns, of another asset {n}.",
-                "Send returns of the same steps for all.",
-            )
-    found = np.array([[float(each) for each in asked.returns[asset]] for asset in assets]).T
-    if not np.isfinite(found).all():
-        raise invalid("The numbers are too large to compute with.", "Send returns as fractions.")
-    return found
 
 
 def _convention(

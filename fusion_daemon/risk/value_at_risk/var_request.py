@@ -12,18 +12,13 @@ import numpy as np
 
 from fusion_daemon.domain.decimals import float_text
 from fusion_daemon.risk.request_body import finite, invalid, read_body
+from fusion_daemon.risk.return_series import LEAST_STEPS, return_matrix
 from fusion_daemon.risk.value_at_risk import monte_carlo, volatility
 from fusion_daemon.risk.value_at_risk.figures import Figures, Floats
 from fusion_daemon.risk.value_at_risk.horizons import Horizon, compounded, last_days
 from fusion_daemon.risk.value_at_risk.levels import exact_text, level_of
 from fusion_daemon.risk.value_at_risk.methods import KNOWS, Method, Model, Terms, Traits, prepare
 from fusion_daemon.risk.value_at_risk.quantiles import QuantileRule
-
-_DAYS = 2
-MOST_DAYS = 10_000
-"""27 years."""
-MOST_ASSETS = 256
-"""Of the portfolio. Simulated paths take half a megabyte each."""
 
 
 class VarRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,8 +94,8 @@ def answer_var(body: bytes) -> VarAnswer:
     daily, weights = _numbers(asked, assets)
     days = 1 if scaled else asked.horizon_days
     ends = last_days(days, daily.shape[0], asked.horizon)
-    if ends.size < _DAYS:
-        raise invalid(f"There are {ends.size} returns of {days} days.", f"Send a history with {_DAYS} or more.")
+    if ends.size < LEAST_STEPS:
+        raise invalid(f"There are {ends.size} returns of {days} days.", f"Send a history with {LEAST_STEPS} or more.")
     returns = daily if days == 1 else compounded(daily, days, ends)
     terms = Terms(
         level=level_of(asked.level),
@@ -135,24 +130,11 @@ def _decay(asked: VarRequest, knows: Traits) -> Fraction:
 
 def _numbers(asked: VarRequest, assets: list[str]) -> tuple[Floats, Floats]:
     """Days x assets, and the weights in the same order."""
-    if not 1 <= len(assets) <= MOST_ASSETS:
-        raise invalid(f"`weights` names {len(assets)} assets.", f"Name 1 to {MOST_ASSETS}.")
-    days = len(next(iter(asked.returns.values()), ()))
     for asset in assets:
         if asset not in asked.returns:
             raise invalid(f"There are no returns of {asset[:64]!r}.", "Send returns of every asset that has a weight.")
-    for asset, series in asked.returns.items():
-        if len(series) != days:
-            raise invalid(
-                f"Of {asset[:64]!r} there are {len(series)} returns, of another asset {days}.",
-                "Send returns of the same days for all.",
-            )
-        finite(series, f"returns.{asset[:64]}")
-    if not _DAYS <= days <= MOST_DAYS:
-        raise invalid(f"There are {days} returns of each asset.", f"Send {_DAYS} to {MOST_DAYS}.")
-    finite([asked.weights[asset] for asset in assets], "weights")
-    returns = np.array([[float(each) for each in asked.returns[asset]] for asset in assets]).T
-    return np.ascontiguousarray(returns), np.array([float(asked.weights[asset]) for asset in assets])
+    weights = finite([asked.weights[asset] for asset in assets], "weights")
+    return return_matrix(asked.returns, assets), np.array([float(weight) for weight in weights])
 
 
 def _contributions(assets: list[str], weights: Floats, model: Model, figures: Figures) -> dict[str, Contribution]:
