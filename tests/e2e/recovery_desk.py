@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -33,11 +34,18 @@ class Desk:
     bob: DaemonChild
 
     def states(self, message: str) -> list[str]:
-        """All that it was in, the first one first."""
+        """All that it was told to be in, the first one first. What several blocks bring at once is told once."""
+        return [str(change["after"]) for change in self._standing(message)["changes"]]
+
+    def events(self, message: str) -> list[str]:
+        """What the chains showed of it, oldest first."""
+        return [str(event["event"]) for event in self._standing(message)["timeline"]]
+
+    def _standing(self, message: str) -> Mapping[str, list[dict[str, object]]]:
         status, found = self.ada.get(f"/v1/messages/{message}")
         assert status == 200
         assert isinstance(found, dict)
-        return [str(change["after"]) for change in found["changes"]]
+        return found
 
     def message(self, player: Player, state: str) -> str:
         """The id of the player's message, once it is in this state."""
